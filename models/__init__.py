@@ -1,0 +1,1 @@
+"""The science: VAEs, their rate and distortion, their noise. Imports torch, never grpc, ts or prometheus."""

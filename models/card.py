@@ -1,0 +1,144 @@
+"""The card beside every checkpoint's weights: what the model is and where it stands. No torch here."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+FORMAT = "rdserve-checkpoint/1"
+CARD_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Nats = Annotated[float, Field(allow_inf_nan=False)]
+StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class CardError(ValueError):
+    """A card that cannot be read, or that disagrees with what lies beside it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Architecture(_Part):
+    """Everything `rdserve.models.zoo.build` needs. The paper's size is the default.
+
+    family: encoder, decoder and marginal, "-" simple or "+" complex, "v" VampPrior (paper, section 4).
+    width: factor on every number of channels and hidden units of the paper's appendix F.
+    """
+
+    family: Annotated[str, Field(pattern=r"^[-+][-+][-+v]$")]
+    image_size: Annotated[int, Field(ge=4, le=256)] = 28
+    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 64
+    width: Annotated[float, Field(gt=0, le=8)] = 1.0
+    n_pseudo_inputs: Annotated[int, Field(ge=1, le=10_000)] = 500
+
+
+class InputSpec(_Part):
+    shape: tuple[int, int]
+    binarisation: str
+
+    @field_validator("shape", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Objective(_Part):
+    """What was minimised: distortion + beta * rate (eq. 6); beta rose from 0 over annealing_epochs."""
+
+    name: str = "beta-vae"
+    beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    annealing_epochs: Annotated[int, Field(ge=0)] = 0
+
+
+class Data(_Part):
+    name: str
+    sha256: Sha256
+
+
+class Weights(_Part):
+    sha256: Sha256
+    file: Literal["model.safetensors"] = "model.safetensors"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+
+class Reference(_Part):
+    """Mean rate and distortion over a split, in nats, each with its standard error over examples."""
+
+    split: str
+    n_examples: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    n_samples: Annotated[int, Field(ge=1)]
+    rate_nats: Nats
+    rate_standard_error_nats: StandardError
+    distortion_nats: Nats
+    distortion_standard_error_nats: StandardError
+
+
+class Card(_Part):
+    """The contract of docs/checkpoint.md."""
+
+    format: Literal["rdserve-checkpoint/1"] = "rdserve-checkpoint/1"
+    name: Name
+    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1.0"
+    architecture: Architecture
+    input: InputSpec
+    likelihood: Literal["bernoulli"] = "bernoulli"
+    objective: Objective
+    data: Data
+    weights: Weights
+    code_version: str
+    training: dict[str, str | int | float | bool] = {}
+    reference: Reference
+
+
+def read_card(folder: Path) -> Card:
+    """The card in a checkpoint folder.
+
+    Raises:
+        CardError: no card, or one that breaks the contract; the message names each field.
+    """
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise CardError(f"{folder}: no {CARD_FILE} here")
+    return parse_card(path.read_bytes(), where=str(path))
+
+
+def parse_card(text: bytes, where: str) -> Card:
+    """The card in `text`; `where` names its origin in errors.
+
+    Raises:
+        CardError: as `read_card`.
+    """
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise CardError(f"{where}: " + "; ".join(faults)) from None
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write the card, atomically: a reader sees the old one or the new one."""
+    draft = folder / f".{CARD_FILE}.draft"
+    draft.write_text(card.model_dump_json(indent=2) + "\n")
+    draft.replace(folder / CARD_FILE)
+
+
+def weights_sha256(folder: Path) -> str:
+    """Hash of the weights file in a checkpoint folder."""
+    with (folder / WEIGHTS_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify_weights(card: Card, folder: Path) -> None:
+    """Raises CardError where the weights are missing or are not those that the card describes."""
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise CardError(f"{folder}: no {WEIGHTS_FILE} here")
+    found = weights_sha256(folder)
+    if found != card.weights.sha256:
+        raise CardError(f"{folder}: the card says weights {card.weights.sha256}, the file is {found}")

@@ -1,0 +1,153 @@
+"""Requests as batches of rows: counting, naming, merging and splitting them.
+
+Merging is closed: merged requests are a request of the same type, so
+
+    split(op(merge([a, b])), sizes) == [op(a), op(b)]
+
+holds for every op whose rows are independent. The front merges callers with it, the worker
+merges what TorchServe batched.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import (
+    DecodeRequest,
+    DecodeResponse,
+    EncodeRequest,
+    EncodeResponse,
+    NoiseKeys,
+    ReconstructRequest,
+    ReconstructResponse,
+    SampleRequest,
+    SampleResponse,
+    ScoreRequest,
+    ScoreResponse,
+    Tensor,
+)
+
+Request = EncodeRequest | DecodeRequest | ReconstructRequest | SampleRequest | ScoreRequest
+Response = EncodeResponse | DecodeResponse | ReconstructResponse | SampleResponse | ScoreResponse
+R = TypeVar("R", EncodeRequest, DecodeRequest, ReconstructRequest, SampleRequest, ScoreRequest)
+S = TypeVar("S", EncodeResponse, DecodeResponse, ReconstructResponse, SampleResponse, ScoreResponse)
+
+# The field that holds the rows; a SampleRequest has none, only a count.
+_INPUT = {
+    EncodeRequest: "images",
+    DecodeRequest: "latents",
+    ReconstructRequest: "images",
+    ScoreRequest: "images",
+}
+
+
+def input_of(request: Request) -> Tensor | None:
+    """The tensor whose first axis is the rows; None for Sample."""
+    return None if isinstance(request, SampleRequest) else getattr(request, _INPUT[type(request)])
+
+
+def n_rows(request: Request) -> int:
+    """How many rows the request asks for."""
+    if isinstance(request, SampleRequest):
+        return request.n_latents
+    tensor = input_of(request)
+    return tensor.shape[0] if tensor is not None and tensor.shape else 0
+
+
+def n_samples(request: Request) -> int:
+    """Samples per row, K."""
+    return request.n_samples or 1
+
+
+def row_keys(noise: NoiseKeys, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Seed and example id of each of n rows, both (n,) uint64.
+
+    Raises:
+        ValueError: a list of ids or seeds whose length is not n.
+    """
+    return (
+        _per_row(noise.row_seeds, n, np.full(n, noise.seed, np.uint64), "row_seeds"),
+        _per_row(noise.example_ids, n, np.arange(n, dtype=np.uint64), "example_ids"),
+    )
+
+
+def _per_row(
+    given: Sequence[int], n: int, default: NDArray[np.uint64], name: str
+) -> NDArray[np.uint64]:
+    if not given:
+        return default
+    if len(given) != n:
+        raise ValueError(f"noise.{name} has {len(given)} entries for {n} rows")
+    return np.array(given, np.uint64)
+
+
+def merge_key(request: Request) -> tuple[object, ...]:
+    """Requests with equal keys can be merged."""
+    tensor = input_of(request)
+    layout = () if tensor is None else (tensor.dtype, tuple(tensor.shape[1:]))
+    return (type(request), request.model, n_samples(request), *layout)
+
+
+def merge(requests: Sequence[R]) -> R:
+    """One request holding the rows of all, each row keeping its own noise key."""
+    first = requests[0]
+    if len(requests) == 1:
+        return first
+    keys = [row_keys(request.noise, n_rows(request)) for request in requests]
+    merged = type(first)(
+        model=first.model,
+        n_samples=first.n_samples,
+        noise=NoiseKeys(
+            row_seeds=np.concatenate([seeds for seeds, _ in keys]),
+            example_ids=np.concatenate([ids for _, ids in keys]),
+        ),
+    )
+    rows = sum(map(n_rows, requests))
+    if isinstance(merged, SampleRequest):
+        merged.n_latents = rows
+    else:
+        inputs = [input_of(request) for request in requests]
+        field: Tensor = getattr(merged, _INPUT[type(merged)])
+        _concatenate(inputs, rows, field)
+    return merged
+
+
+def _concatenate(parts: Sequence[Tensor | None], rows: int, into: Tensor) -> None:
+    first = parts[0]
+    assert first is not None
+    into.dtype = first.dtype
+    into.shape.extend([rows, *first.shape[1:]])
+    into.data = b"".join(part.data for part in parts if part is not None)
+
+
+def split(response: S, sizes: Sequence[int]) -> list[S]:
+    """Hand each caller its rows back; sizes in the order they were merged."""
+    if len(sizes) == 1:
+        return [response]
+    stops = np.cumsum(sizes)
+    return [take(response, int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True)]
+
+
+def take(response: S, start: int, stop: int) -> S:
+    """Rows start to stop of a response."""
+    part = type(response)()
+    for field, value in response.ListFields():
+        if isinstance(value, Tensor):
+            getattr(part, field.name).CopyFrom(_slice(value, start, stop))
+        elif isinstance(value, bool):
+            setattr(part, field.name, value)
+        else:
+            getattr(part, field.name).extend(value[start:stop])
+    return part
+
+
+def _slice(tensor: Tensor, start: int, stop: int) -> Tensor:
+    row = tensors.byte_count(tensor.dtype, [1, *tensor.shape[1:]])
+    return Tensor(
+        dtype=tensor.dtype,
+        shape=[stop - start, *tensor.shape[1:]],
+        data=tensor.data[start * row : stop * row],
+    )

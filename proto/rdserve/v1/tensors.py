@@ -1,0 +1,91 @@
+"""Tensor message <-> numpy array: the only codec, used by both ends of the wire."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdserve.v1.vae_pb2 import (
+    DTYPE_FLOAT32,
+    DTYPE_FLOAT64,
+    DTYPE_PACKED_BITS,
+    DTYPE_UINT8,
+    DType,
+    Tensor,
+)
+
+MAX_RANK = 8
+
+_NUMPY: dict[int, np.dtype[np.generic]] = {
+    DTYPE_FLOAT32: np.dtype("<f4"),
+    DTYPE_FLOAT64: np.dtype("<f8"),
+    DTYPE_UINT8: np.dtype("u1"),
+}
+_WIRE = {dtype: code for code, dtype in _NUMPY.items()}
+
+Array = NDArray[np.generic]
+
+
+def to_message(array: Array) -> Tensor:
+    """Wrap an array. Booleans are packed 8 to a byte, row by row.
+
+    Raises:
+        ValueError: the dtype has no wire form.
+    """
+    shape = array.shape
+    if array.dtype == np.bool_:
+        packed = np.packbits(array.reshape(_rows(shape), -1), axis=1)
+        return Tensor(dtype=DTYPE_PACKED_BITS, shape=shape, data=packed.tobytes())
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in _WIRE:
+        raise ValueError(f"cannot send dtype {array.dtype}; send bool, uint8, float32 or float64")
+    return Tensor(dtype=_WIRE[dtype], shape=shape, data=array.astype(dtype, copy=False).tobytes())
+
+
+def to_array(message: Tensor) -> Array:
+    """Unwrap a message as a read-only array (bool where bits were packed).
+
+    Raises:
+        ValueError: dtype, shape and byte count disagree. Nothing is allocated before that is known.
+    """
+    needed = byte_count(message.dtype, message.shape)
+    if len(message.data) != needed:
+        name = DType.Name(message.dtype)
+        raise ValueError(
+            f"{name} of shape {tuple(message.shape)} needs {needed} bytes, got {len(message.data)}"
+        )
+    shape = tuple(message.shape)
+    if message.dtype == DTYPE_PACKED_BITS:
+        bits = row_size(shape)
+        packed = np.frombuffer(message.data, np.uint8).reshape(_rows(shape), -1)
+        return np.unpackbits(packed, axis=1, count=bits).view(np.bool_).reshape(shape)
+    return np.frombuffer(message.data, _NUMPY[message.dtype]).reshape(shape)
+
+
+def byte_count(dtype: int, shape: Sequence[int]) -> int:
+    """Bytes that a tensor of this dtype and shape takes.
+
+    Raises:
+        ValueError: unknown dtype, too many axes, or a negative size.
+    """
+    sizes = tuple(shape)
+    if len(sizes) > MAX_RANK:
+        raise ValueError(f"a tensor has at most {MAX_RANK} axes, got {len(sizes)}")
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"shape {sizes} has a negative size")
+    if dtype == DTYPE_PACKED_BITS:
+        return _rows(sizes) * ((row_size(sizes) + 7) // 8)
+    if dtype not in _NUMPY:
+        known = ", ".join(DType.Name(code) for code in (*_NUMPY, DTYPE_PACKED_BITS))
+        raise ValueError(f"unknown tensor dtype {dtype}; known: {known}")
+    return math.prod(sizes) * _NUMPY[dtype].itemsize
+
+
+def row_size(shape: Sequence[int]) -> int:
+    """Entries in one row: all axes but the first."""
+    return math.prod(shape[1:])
+
+
+def _rows(shape: Sequence[int]) -> int:
+    return shape[0] if shape else 1
