@@ -1,0 +1,139 @@
+"""One array in, one result out, whatever number of calls lies between."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import grpc
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rdserve.client import chunks, results
+from rdserve.client.errors import Cancelled, InputError, from_rpc_error
+from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
+from rdserve.v1 import tensors, vae_pb2
+from rdserve.v1.limits import MAX_SAMPLES
+
+Ids = NDArray[np.integer[Any]]
+Progress = Callable[[int], None]
+Request = vae_pb2.EncodeRequest | vae_pb2.DecodeRequest | vae_pb2.ReconstructRequest | vae_pb2.ScoreRequest
+T = TypeVar("T", Encoding, Decoding, Reconstruction, Score)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What names the noise of n rows: seed and ids (n,), and how many samples each row asks for."""
+
+    n_samples: int
+    seed: int
+    ids: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, n: int, n_samples: int, seed: int, example_ids: ArrayLike | None) -> Self:
+        """Raises InputError unless n and n_samples are >= 1, 0 <= seed < 2**64 and there is an id per row."""
+        whole(n, "the number of rows", least=1)
+        whole(n_samples, "n_samples", least=1, below=MAX_SAMPLES + 1)
+        whole(seed, "seed", below=2**64)
+        return cls(n_samples, seed, chunks.example_ids(example_ids, n))
+
+    def noise(self, rows: slice) -> vae_pb2.NoiseKeys:
+        """The keys of some of the rows."""
+        return vae_pb2.NoiseKeys(seed=self.seed, example_ids=self.ids[rows])
+
+
+def whole(value: int, name: str, *, least: int = 0, below: int = 2**63) -> None:
+    """Raises InputError unless value is a whole number in least .. below - 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < below:
+        raise InputError(f"{name} must be a whole number in {least} .. {below - 1}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """How calls are made: seconds that each may take, and how many are sent ahead of the one awaited."""
+
+    timeout: float
+    in_flight: int
+
+    def one(self, method: Any, request: object) -> Any:
+        """A single call's reply. Raises ServiceError."""
+        return _result(method.future(request, timeout=self.timeout))
+
+    def rows(
+        self,
+        method: Any,
+        request: Request,
+        rows: tensors.Array,
+        keys: Keys,
+        kind: type[T],
+        on_progress: Progress | None,
+    ) -> T:
+        """Send rows (N, ...) through `method` in chunks that otherwise equal `request`, join the replies.
+
+        Raises:
+            ServiceError: the first chunk that failed; the rest are cancelled.
+            ReplyError: a reply with too few rows.
+        """
+
+        def send(part: slice) -> Callable[[], chunks.Pending[Any]]:
+            return lambda: _Call(method.future(_chunk(request, rows[part], keys, part), timeout=self.timeout))
+
+        size = chunks.rows_per_chunk(_row_bytes(rows, kind, keys), keys.n_samples)
+        parts = list(chunks.slices(len(rows), size))
+        done: list[T] = []
+        with closing(chunks.in_order(map(send, parts), self.in_flight)) as replies:
+            for part, reply in zip(parts, replies, strict=True):
+                done.append(results.from_reply(kind, reply, part.stop - part.start))
+                if on_progress:
+                    on_progress(part.stop - part.start)
+        return results.concatenate(done)
+
+    def stream(self, method: Any, request: Any) -> Iterator[Any]:
+        """Replies of a streaming call, which is cancelled when the iteration ends. Raises ServiceError."""
+        call = method(request, timeout=self.timeout)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        finally:
+            call.cancel()
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A gRPC future whose failure is typed."""
+
+    future: Any
+
+    def result(self) -> Any:
+        return _result(self.future)
+
+    def cancel(self) -> object:
+        return self.future.cancel()
+
+
+def _result(future: Any) -> Any:
+    try:
+        return future.result()
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
+    except grpc.FutureCancelledError as error:
+        raise Cancelled("the call was cancelled here") from error
+
+
+def _chunk(request: Request, rows: tensors.Array, keys: Keys, part: slice) -> Request:
+    """A request like `request` for these rows."""
+    chunk = type(request)(model=request.model, n_samples=keys.n_samples, noise=keys.noise(part))
+    into = chunk.latents if isinstance(chunk, vae_pb2.DecodeRequest) else chunk.images
+    into.CopyFrom(tensors.to_message(rows))
+    return chunk
+
+
+def _row_bytes(rows: tensors.Array, kind: type[T], keys: Keys) -> int:
+    """Bytes of one row's request or reply, whichever is larger."""
+    sent = int(rows[:1].nbytes)
+    if kind is Score:
+        return sent
+    if kind is Reconstruction:
+        return max(sent, keys.n_samples * int(rows[0].size) + chunks.LATENT_BYTES)
+    per_sample = chunks.LATENT_BYTES if kind is Encoding else chunks.IMAGE_BYTES
+    return max(sent, keys.n_samples * per_sample)

@@ -1,0 +1,173 @@
+"""The service as Python functions: numpy in, small dataclasses out."""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+from numpy.typing import ArrayLike
+from rdserve.client import chunks, results
+from rdserve.client.calls import Caller, Ids, Keys, Progress
+from rdserve.client.channel import open_channel
+from rdserve.client.errors import ReplyError
+from rdserve.client.health import wait_until_serving
+from rdserve.client.images import as_binary, as_latents
+from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
+from rdserve.v1 import vae_pb2
+from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+
+
+class Client:
+    """A connection to one service. Thread safe. Arrays of any length: they are sent in chunks.
+
+    address: "host:port" or "unix:/path".
+    timeout: seconds that one chunk may take, retries included.
+    in_flight: chunks sent ahead of the one awaited.
+    channel: use this one in place of a new one; closing it stays with whoever made it.
+
+    Every method that meets the service raises ServiceError's subclasses; InputError is for what is
+    wrong before sending. Results depend on (seed, example id), never on chunking; `example_ids`
+    default to 0, 1, ... and `on_progress` is told the rows of each finished chunk.
+    """
+
+    def __init__(
+        self,
+        address: str = "localhost:50051",
+        *,
+        timeout: float = 300.0,
+        in_flight: int = 3,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        self._own = channel is None
+        self._channel = channel or open_channel(address)
+        self._stub = VaeServiceStub(self._channel)
+        self._caller = Caller(timeout, in_flight)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what is in flight, in whatever thread, and hang up."""
+        if self._own:
+            self._channel.close()
+
+    def wait_for_ready(self, timeout: float = 60.0) -> None:
+        """Return once the service says that its models answer. Raises Unavailable or DeadlineExceeded."""
+        wait_until_serving(self._channel, chunks.SERVICE, timeout=timeout)
+
+    def models(self) -> list[ModelInfo]:
+        """Every model in the store, by name."""
+        reply = self._caller.one(self._stub.ListModels, vae_pb2.ListModelsRequest())
+        return sorted(map(results.model_info, reply.models), key=lambda model: model.name)
+
+    def model(self, name: str) -> ModelInfo:
+        """One model. Raises NotFound."""
+        reply = self._caller.one(self._stub.GetModel, vae_pb2.GetModelRequest(model=name))
+        return results.model_info(reply.model)
+
+    def encode(
+        self,
+        model: str,
+        images: ArrayLike,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        example_ids: Ids | None = None,
+        on_progress: Progress | None = None,
+    ) -> Encoding:
+        """Posterior of each binary image (N, H, W): its mode, scale and n_samples draws."""
+        rows = as_binary(images)
+        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        request = vae_pb2.EncodeRequest(model=model)
+        return self._caller.rows(self._stub.Encode, request, rows, keys, Encoding, on_progress)
+
+    def decode(
+        self,
+        model: str,
+        latents: ArrayLike,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        example_ids: Ids | None = None,
+        on_progress: Progress | None = None,
+    ) -> Decoding:
+        """n_samples images drawn from d(x|z) for each of the latents (N, Z)."""
+        rows = as_latents(latents)
+        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        request = vae_pb2.DecodeRequest(model=model)
+        return self._caller.rows(self._stub.Decode, request, rows, keys, Decoding, on_progress)
+
+    def reconstruct(
+        self,
+        model: str,
+        images: ArrayLike,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        example_ids: Ids | None = None,
+        on_progress: Progress | None = None,
+    ) -> Reconstruction:
+        """One z ~ e(z|x) per binary image (N, H, W), then n_samples images from d(x|z) with that z."""
+        rows = as_binary(images)
+        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        request = vae_pb2.ReconstructRequest(model=model)
+        return self._caller.rows(self._stub.Reconstruct, request, rows, keys, Reconstruction, on_progress)
+
+    def score(
+        self,
+        model: str,
+        images: ArrayLike,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        example_ids: Ids | None = None,
+        on_progress: Progress | None = None,
+    ) -> Score:
+        """Rate and distortion of each binary image (N, H, W), in nats, means over n_samples of e(z|x)."""
+        rows = as_binary(images)
+        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        request = vae_pb2.ScoreRequest(model=model)
+        return self._caller.rows(self._stub.Score, request, rows, keys, Score, on_progress)
+
+    def sample(
+        self,
+        model: str,
+        n: int,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        example_ids: Ids | None = None,
+        on_progress: Progress | None = None,
+    ) -> Sample:
+        """n latents from m(z), and n_samples images from d(x|z) for each."""
+        parts: list[Sample] = []
+        for part in self.stream_samples(model, n, n_samples=n_samples, seed=seed, example_ids=example_ids):
+            parts.append(part)
+            if on_progress:
+                on_progress(len(part.latents))
+        return results.concatenate(parts)
+
+    def stream_samples(
+        self, model: str, n: int, *, n_samples: int = 1, seed: int = 0, example_ids: Ids | None = None
+    ) -> Iterator[Sample]:
+        """As `sample`, in parts as the server makes them; leaving the loop cancels the rest."""
+        keys = Keys.of(n, n_samples, seed, example_ids)
+        return self._sample_parts(model, n, keys)
+
+    def _sample_parts(self, model: str, n: int, keys: Keys) -> Iterator[Sample]:
+        for part in chunks.slices(n, chunks.rows_per_chunk(0, keys.n_samples)):
+            asked = part.stop - part.start
+            request = vae_pb2.SampleRequest(
+                model=model, n_latents=asked, n_samples=keys.n_samples, noise=keys.noise(part)
+            )
+            for reply in self._caller.stream(self._stub.Sample, request):
+                came = reply.latents.shape[0] if reply.latents.shape else 0
+                asked -= came
+                yield results.from_reply(Sample, reply, came)
+            if asked:
+                raise ReplyError(f"asked for {part.stop - part.start} samples, {asked} never came")

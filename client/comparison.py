@@ -1,0 +1,158 @@
+"""Statistics of models scored on the same examples. Pure functions over per-example arrays; numpy only.
+
+A model is a point (R, D) in the rate-distortion plane, both in nats per example; its ELBO is -(R + D).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rdserve.client.results import ModelInfo, Score
+
+Float64 = NDArray[np.float64]
+
+
+class Mean(NamedTuple):
+    """A mean over examples, and its standard error (NaN for a single example)."""
+
+    value: float
+    standard_error: float
+
+
+class Point(Protocol):
+    """A place in the rate-distortion plane, nats per example."""
+
+    @property
+    def rate_nats(self) -> float: ...
+
+    @property
+    def distortion_nats(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model's line in a comparison. Means over n examples with their standard errors, in nats.
+
+    The standard error of the ELBO is that of the per-example sums, not of R and D put together: R and D
+    of an example are correlated.
+    on_frontier: no other model of the comparison has both a lower rate and a lower distortion.
+    """
+
+    name: str
+    family: str
+    beta: float
+    likelihood: str
+    n: int
+    n_samples: int
+    rate_nats: float
+    rate_standard_error_nats: float
+    rate_is_exact: bool
+    distortion_nats: float
+    distortion_standard_error_nats: float
+    elbo_nats: float
+    elbo_standard_error_nats: float
+    importance_bound_nats: float
+    importance_bound_standard_error_nats: float
+    on_frontier: bool
+    weights_sha256: str
+
+
+def mean(values: ArrayLike) -> Mean:
+    """Mean of per-example values (N,) and its standard error.
+
+    Raises:
+        ValueError: not one axis, or no values.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"per-example values have one axis and at least one entry, got shape {array.shape}")
+    n = array.size
+    deviation = float(array.std(ddof=1)) if n > 1 else float("nan")
+    return Mean(float(array.mean()), deviation / n**0.5)
+
+
+def compare(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: int) -> list[Row]:
+    """One row per model, sorted along the frontier: by rate, then by distortion.
+
+    Raises:
+        ValueError: scores of different numbers of examples, or of other than one likelihood.
+    """
+    if len({model.likelihood for model in models}) > 1:
+        raise ValueError("distortions compare only within one likelihood")
+    if len({len(score.rate_nats) for score in scores}) > 1:
+        raise ValueError("models were scored on different numbers of examples")
+    means = [(mean(score.rate_nats), mean(score.distortion_nats)) for score in scores]
+    best = pareto(np.array([[rate.value, distortion.value] for rate, distortion in means]).reshape(-1, 2))
+    rows = [
+        _row(model, score, n_samples, bool(on_frontier))
+        for model, score, on_frontier in zip(models, scores, best, strict=True)
+    ]
+    return along_frontier(rows)
+
+
+def _row(model: ModelInfo, score: Score, n_samples: int, on_frontier: bool) -> Row:
+    rate, distortion = mean(score.rate_nats), mean(score.distortion_nats)
+    elbo, bound = mean(score.elbo_nats), mean(score.importance_bound_nats)
+    return Row(
+        name=model.name,
+        family=model.family,
+        beta=model.beta,
+        likelihood=model.likelihood,
+        n=len(score.rate_nats),
+        n_samples=n_samples,
+        rate_nats=rate.value,
+        rate_standard_error_nats=rate.standard_error,
+        rate_is_exact=score.rate_is_exact,
+        distortion_nats=distortion.value,
+        distortion_standard_error_nats=distortion.standard_error,
+        elbo_nats=elbo.value,
+        elbo_standard_error_nats=elbo.standard_error,
+        importance_bound_nats=bound.value,
+        importance_bound_standard_error_nats=bound.standard_error,
+        on_frontier=on_frontier,
+        weights_sha256=model.weights_sha256,
+    )
+
+
+def along_frontier(rows: Sequence[Row]) -> list[Row]:
+    """From low rate to high rate; models of one rate from low distortion to high."""
+    return sorted(rows, key=lambda row: (row.rate_nats, row.distortion_nats, row.name))
+
+
+def coordinates(points: Sequence[Point]) -> Float64:
+    """(M, 2): rate and distortion of each point."""
+    return np.array([[point.rate_nats, point.distortion_nats] for point in points]).reshape(-1, 2)
+
+
+def pareto(points: Float64) -> NDArray[np.bool_]:
+    """Which of points (M, 2) no other one dominates: none is at most as large in both and smaller in one."""
+    at_most = (points[:, None] <= points[None]).all(-1)
+    less = (points[:, None] < points[None]).any(-1)
+    dominated: NDArray[np.bool_] = (at_most & less).any(axis=0)
+    return np.logical_not(dominated)
+
+
+def convex_hull(points: Float64) -> Float64:
+    """Vertices (V, 2), by rate, of the lower-left convex hull: what minimises D + beta R for some beta >= 0.
+
+    Mixing two models on the hull (sending some examples to one, some to the other) reaches any point
+    between them.
+    """
+    hull: list[Float64] = []
+    for point in np.unique(points[pareto(points)], axis=0):
+        while len(hull) > 1 and _turn(hull[-2], hull[-1], point) <= 0:
+            hull.pop()
+        hull.append(point)
+    return np.array(hull).reshape(-1, 2)
+
+
+def _turn(a: Float64, b: Float64, c: Float64) -> float:
+    """Positive where a -> b -> c turns left."""
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+def entropy_bound(points: Float64) -> float:
+    """The least R + D of points (M, 2): an estimate from above of the data's entropy H, nats per example."""
+    return float(points.sum(1).min())

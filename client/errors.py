@@ -1,0 +1,175 @@
+"""What can go wrong, as types. Every gRPC status maps to one class, so callers never read codes."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import grpc
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+
+class RdserveError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class InputError(RdserveError, ValueError):
+    """Found here, before anything was sent: the input cannot be a valid request."""
+
+
+class ReplyError(RdserveError):
+    """The server's reply breaks the contract, for example with too few rows."""
+
+
+class ServiceError(RdserveError):
+    """A call that the service refused or could not finish.
+
+    reason: UPPER_SNAKE cause within domain "rdserve"; empty where the server gave none.
+    fields: request field -> what is wrong with it.
+    retry_after_s: when the server thinks that a retry may work.
+    """
+
+    status = grpc.StatusCode.UNKNOWN
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.metadata = MappingProxyType(dict(metadata or {}))
+        self.fields = MappingProxyType(dict(fields or {}))
+        self.retry_after_s = retry_after_s
+
+
+class Unknown(ServiceError):
+    status = grpc.StatusCode.UNKNOWN
+
+
+class Cancelled(ServiceError):
+    status = grpc.StatusCode.CANCELLED
+
+
+class InvalidArgument(ServiceError):
+    """The request is wrong whatever the server's state; `fields` says where."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class DeadlineExceeded(ServiceError, TimeoutError):
+    status = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class NotFound(ServiceError):
+    """The store holds no such model."""
+
+    status = grpc.StatusCode.NOT_FOUND
+
+
+class AlreadyExists(ServiceError):
+    status = grpc.StatusCode.ALREADY_EXISTS
+
+
+class PermissionDenied(ServiceError):
+    status = grpc.StatusCode.PERMISSION_DENIED
+
+
+class ResourceExhausted(ServiceError):
+    """The server's queue is full, or a message is larger than it takes."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class FailedPrecondition(ServiceError):
+    """Valid, but not for the server's present state."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class Aborted(ServiceError):
+    status = grpc.StatusCode.ABORTED
+
+
+class OutOfRange(ServiceError):
+    status = grpc.StatusCode.OUT_OF_RANGE
+
+
+class Unimplemented(ServiceError):
+    """This server has no such call: an older version, or another service on that port."""
+
+    status = grpc.StatusCode.UNIMPLEMENTED
+
+
+class Internal(ServiceError):
+    """A fault of the server or of the model; `metadata` may hold an id to find it in its log."""
+
+    status = grpc.StatusCode.INTERNAL
+
+
+class Unavailable(ServiceError, ConnectionError):
+    """Nobody answers at the address, or the model is loading, or the server is stopping."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+
+
+class DataLoss(ServiceError):
+    status = grpc.StatusCode.DATA_LOSS
+
+
+class Unauthenticated(ServiceError):
+    status = grpc.StatusCode.UNAUTHENTICATED
+
+
+_BY_STATUS: dict[grpc.StatusCode, type[ServiceError]] = {
+    error.status: error
+    for error in (
+        Unknown,
+        Cancelled,
+        InvalidArgument,
+        DeadlineExceeded,
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        ResourceExhausted,
+        FailedPrecondition,
+        Aborted,
+        OutOfRange,
+        Unimplemented,
+        Internal,
+        Unavailable,
+        DataLoss,
+        Unauthenticated,
+    )
+}
+
+
+def from_rpc_error(error: grpc.RpcError) -> ServiceError:
+    """The typed form of a failed call; raise it `from error`."""
+    kind = _BY_STATUS.get(error.code(), Unknown)
+    status = _rich_status(error)
+    if status is None:
+        return kind(error.details() or error.code().name)
+    info, bad, retry = ErrorInfo(), BadRequest(), RetryInfo()
+    for detail in status.details:
+        _ = detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
+    return kind(
+        status.message,
+        reason=info.reason,
+        metadata=info.metadata,
+        fields={violation.field: violation.description for violation in bad.field_violations},
+        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() or None,
+    )
+
+
+def _rich_status(error: Any) -> Status | None:
+    try:
+        status: Status | None = rpc_status.from_call(error)
+    except ValueError:  # a proxy rewrote the code or the message: believe those, drop the details
+        return None
+    return status

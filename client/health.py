@@ -1,0 +1,31 @@
+"""Waiting for a service with the standard health protocol, grpc.health.v1."""
+
+import time
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from rdserve.client.errors import Unavailable, from_rpc_error
+
+
+def wait_until_serving(channel: grpc.Channel, service: str, *, timeout: float) -> None:
+    """Return once `service` is SERVING, however often the server comes and goes meanwhile.
+
+    Raises:
+        DeadlineExceeded: it was not within `timeout` seconds.
+        Unimplemented: what listens there has no health service.
+    """
+    stub = HealthStub(channel)
+    deadline = time.monotonic() + timeout
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        watch = stub.Watch(HealthCheckRequest(service=service), timeout=left, wait_for_ready=True)
+        try:
+            if any(reply.status == HealthCheckResponse.SERVING for reply in watch):
+                return
+        except grpc.RpcError as error:
+            failure = from_rpc_error(error)
+            if not isinstance(failure, Unavailable):  # that is a server that went away: watch the next one
+                raise failure from error
+        finally:
+            watch.cancel()

@@ -1,0 +1,158 @@
+"""What the client returns: numpy arrays and facts in frozen dataclasses, never protobuf.
+
+N rows, K samples per row, Z latents, H x W pixels. Nats per example.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.client.errors import ReplyError
+from rdserve.v1 import tensors, vae_pb2
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+UInt8 = NDArray[np.uint8]
+T = TypeVar("T", "Encoding", "Decoding", "Reconstruction", "Sample", "Score")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """posterior_mode (N, Z): the most probable z; its scale (N, Z); latents (N, K, Z) drawn from e(z|x)."""
+
+    posterior_mode: Float32
+    posterior_scale: Float32
+    latents: Float32
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """images (N, K, H, W), 0 or 1: samples of d(x|z)."""
+
+    images: UInt8
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """latents (N, Z): the one z per image; images (N, K, H, W), 0 or 1: samples of d(x|z) given that z."""
+
+    latents: Float32
+    images: UInt8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """latents (N, Z): samples of m(z); images (N, K, H, W), 0 or 1: samples of d(x|z) for each."""
+
+    latents: Float32
+    images: UInt8
+
+
+@dataclass(frozen=True)
+class Score:
+    """One value per example, all (N,).
+
+    rate_is_exact: rates are closed forms, without Monte Carlo error.
+    importance_bound_nats: lower bound on log p(x) from K samples; the ELBO of the sample for K = 1.
+    importance_ess: effective number of the K importance samples, 1 to K.
+    """
+
+    rate_nats: Float64
+    distortion_nats: Float64
+    importance_bound_nats: Float64
+    importance_ess: Float64
+    rate_is_exact: bool
+
+    @property
+    def elbo_nats(self) -> Float64:
+        """-(rate + distortion), (N,)."""
+        return -(self.rate_nats + self.distortion_nats)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where the trainer found the model: means over a split, in nats, with standard errors over examples."""
+
+    split: str
+    n_examples: int
+    seed: int
+    n_samples: int
+    rate_nats: float
+    rate_standard_error_nats: float
+    distortion_nats: float
+    distortion_standard_error_nats: float
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model's card and its state in the server: "SERVING", "LOADING" or "FAILED", with the reason."""
+
+    name: str
+    version: str
+    state: str
+    state_reason: str
+    family: str
+    image_shape: tuple[int, int]
+    latent_dim: int
+    likelihood: str
+    binarisation: str
+    objective: str
+    beta: float
+    data_name: str
+    data_sha256: str
+    weights_sha256: str
+    dtype: str
+    code_version: str
+    reference: Reference | None
+
+
+def model_info(message: vae_pb2.Model) -> ModelInfo:
+    """Raises ReplyError where the image shape is not (H, W)."""
+    facts: dict[str, Any] = {field.name: getattr(message, field.name) for field in fields(ModelInfo)}
+    if len(message.image_shape) != 2:
+        raise ReplyError(f"model {message.name!r} has image shape {list(message.image_shape)}, not (H, W)")
+    facts["image_shape"] = tuple(message.image_shape)
+    facts["state"] = vae_pb2.ModelState.Name(message.state).removeprefix("MODEL_STATE_")
+    facts["reference"] = _reference(message.reference) if message.HasField("reference") else None
+    return ModelInfo(**facts)
+
+
+def _reference(message: vae_pb2.Reference) -> Reference:
+    return Reference(**{field.name: getattr(message, field.name) for field in fields(Reference)})
+
+
+def from_reply(kind: type[T], reply: object, n: int) -> T:
+    """The dataclass of the same field names, checked to hold n rows.
+
+    Raises:
+        ReplyError: a tensor that cannot be read, or another number of rows.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        value = getattr(reply, field.name)
+        values[field.name] = value if isinstance(value, bool) else _array(value, field.name)
+        if not isinstance(value, bool) and len(values[field.name]) != n:
+            raise ReplyError(f"asked for {n} rows, {field.name} came back with {len(values[field.name])}")
+    return kind(**values)
+
+
+def _array(value: Any, name: str) -> tensors.Array:
+    if not isinstance(value, vae_pb2.Tensor):
+        return np.array(value, np.float64)
+    try:
+        array = tensors.to_array(value)
+    except ValueError as error:
+        raise ReplyError(f"{name}: {error}") from error
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+
+
+def concatenate(parts: Sequence[T]) -> T:
+    """Rows of all parts, in order; flags hold if they hold for all."""
+    kind = type(parts[0])
+    joined: dict[str, Any] = {}
+    for field in fields(kind):
+        values = [getattr(part, field.name) for part in parts]
+        joined[field.name] = all(values) if isinstance(values[0], bool) else np.concatenate(values)
+    return kind(**joined)

@@ -1,0 +1,107 @@
+"""Scoring several models at once, over one client."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from threading import Event
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.client.client import Client
+from rdserve.client.errors import Cancelled, InputError
+from rdserve.client.results import ModelInfo, Reconstruction, Score
+
+Ids = NDArray[np.integer[Any]]
+T = TypeVar("T")
+
+
+def score_all(
+    client: Client,
+    models: Sequence[str],
+    images: NDArray[np.bool_],
+    *,
+    n_samples: int = 1,
+    seed: int = 0,
+    at_once: int = 8,
+    on_progress: Callable[[str, int], None] | None = None,
+) -> dict[str, Score]:
+    """Score images (N, H, W) on every model with the same noise; `on_progress` gets (model, rows done).
+
+    Raises:
+        ServiceError: the first that any model met; the others are dropped. `error.__notes__` names the model.
+    """
+
+    def score(model: str, stop: Event) -> Score:
+        def report(rows: int) -> None:
+            if stop.is_set():
+                raise Cancelled("another model failed")
+            if on_progress:
+                on_progress(model, rows)
+
+        return client.score(model, images, n_samples=n_samples, seed=seed, on_progress=report)
+
+    return _for_each(models, score, at_once=at_once)
+
+
+def reconstruct_all(
+    client: Client,
+    models: Sequence[str],
+    images: NDArray[np.bool_],
+    *,
+    example_ids: Ids,
+    n_samples: int = 5,
+    seed: int = 0,
+    at_once: int = 8,
+    on_progress: Callable[[str], None] | None = None,
+) -> dict[str, Reconstruction]:
+    """n_samples reconstructions of each image (N, H, W) by every model, one z per image and model."""
+
+    def reconstruct(model: str, stop: Event) -> Reconstruction:
+        if stop.is_set():
+            raise Cancelled("another model failed")
+        result = client.reconstruct(model, images, n_samples=n_samples, seed=seed, example_ids=example_ids)
+        if on_progress:
+            on_progress(model)
+        return result
+
+    return _for_each(models, reconstruct, at_once=at_once)
+
+
+def _for_each(models: Sequence[str], work: Callable[[str, Event], T], *, at_once: int) -> dict[str, T]:
+    """work(model, stop) for all, in threads. `stop` is set by the first failure, Ctrl-C included."""
+    stop = Event()
+    pool = ThreadPoolExecutor(max_workers=max(1, min(at_once, len(models))), thread_name_prefix="rdserve")
+    try:
+        futures: Mapping[str, Future[T]] = {model: pool.submit(work, model, stop) for model in models}
+        wait(futures.values(), return_when=FIRST_EXCEPTION)
+        for model, future in futures.items():
+            if future.done() and not future.cancelled() and (error := future.exception()):
+                error.add_note(f"model {model!r}")
+                raise error
+        return {model: future.result() for model, future in futures.items()}
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def check_comparable(models: Sequence[ModelInfo], shape: tuple[int, int]) -> None:
+    """Raises InputError by name: models that do not serve, take other images, have other likelihoods."""
+    for model in models:
+        if fault := misfit(model, shape):
+            raise InputError(f"model {model.name!r} {fault}")
+    by_likelihood: dict[str, list[str]] = {}
+    for model in models:
+        by_likelihood.setdefault(model.likelihood, []).append(model.name)
+    if len(by_likelihood) > 1:
+        groups = "; ".join(f"{likelihood}: {', '.join(names)}" for likelihood, names in by_likelihood.items())
+        raise InputError(f"distortions compare only within one likelihood, got {groups}. Pick one group")
+
+
+def misfit(model: ModelInfo, shape: tuple[int, int]) -> str:
+    """Why a model cannot be scored on images of this shape; empty where it can."""
+    if model.state != "SERVING":
+        return f"is {model.state}{f': {model.state_reason}' if model.state_reason else ''}"
+    if model.image_shape != shape:
+        wanted, given = ("x".join(map(str, sizes)) for sizes in (model.image_shape, shape))
+        return f"takes {wanted} images, the data has {given}"
+    return ""
