@@ -1,0 +1,1 @@
+"""The service: a typed gRPC front, and the TorchServe behind it."""

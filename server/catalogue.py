@@ -1,0 +1,91 @@
+"""Which models the service has, and how each of them is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from rdserve.models.card import Card
+from rdserve.server.errors import ModelNotReady, UnknownModel
+from rdserve.v1 import vae_pb2
+from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, Model, ModelState
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model. card: None where it could not be read; the reason then says why."""
+
+    name: str
+    card: Card | None
+    state: ModelState.ValueType = MODEL_STATE_LOADING
+    reason: str = ""
+
+
+class Catalogue:
+    """The models by name. `watch` is told of every change."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self.watch: Callable[[Entry], None] = lambda entry: None
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
+
+    def add(self, name: str, card: Card) -> None:
+        """A model that is loading."""
+        self._put(Entry(name, card))
+
+    def serving(self, name: str) -> None:
+        """The model answers."""
+        self._put(replace(self.find(name), state=MODEL_STATE_SERVING, reason=""))
+
+    def failed(self, name: str, reason: str) -> None:
+        """The model does not answer; it need not be known yet."""
+        known = self._entries.get(name, Entry(name, None))
+        self._put(replace(known, state=MODEL_STATE_FAILED, reason=reason))
+
+    def find(self, name: str) -> Entry:
+        """Raises UnknownModel."""
+        if name not in self._entries:
+            raise UnknownModel(name, self._entries)
+        return self._entries[name]
+
+    def ready(self, name: str) -> Card:
+        """The card of a model that serves.
+
+        Raises:
+            UnknownModel: there is none of that name.
+            ModelNotReady: it is loading, or has failed.
+        """
+        entry = self.find(name)
+        if entry.state == MODEL_STATE_SERVING and entry.card is not None:
+            return entry.card
+        state = ModelState.Name(entry.state).removeprefix("MODEL_STATE_").lower()
+        raise ModelNotReady(f"model {name!r} is {state}" + (f": {entry.reason}" if entry.reason else ""))
+
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.name] = entry
+        self.watch(entry)
+
+
+def to_message(entry: Entry) -> Model:
+    """An entry as the wire shows it."""
+    message = Model(name=entry.name, state=entry.state, state_reason=entry.reason)
+    if entry.card is not None:
+        _describe(entry.card, message)
+    return message
+
+
+def _describe(card: Card, message: Model) -> None:
+    message.version = card.version
+    message.family = card.architecture.family
+    message.image_shape.extend(card.input.shape)
+    message.latent_dim = card.architecture.latent_dim
+    message.likelihood = card.likelihood
+    message.binarisation = card.input.binarisation
+    message.objective = card.objective.name
+    message.beta = card.objective.beta
+    message.data_name = card.data.name
+    message.data_sha256 = card.data.sha256
+    message.weights_sha256 = card.weights.sha256
+    message.dtype = card.weights.dtype
+    message.code_version = card.code_version
+    message.reference.CopyFrom(vae_pb2.Reference(**card.reference.model_dump()))

@@ -1,0 +1,100 @@
+"""Exceptions -> status, for every RPC of every service, in one place."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.status_pb2 import Status
+from grpc import aio
+from grpc_status import rpc_status
+
+from rdserve.server.errors import Defect, ServiceError
+
+log = logging.getLogger(__name__)
+
+# Trailing metadata travels in headers, and peers refuse headers beyond 8 KiB.
+MAX_MESSAGE_CHARACTERS = 1000
+PUSHBACK = "grpc-retry-pushback-ms"
+
+Context = aio.ServicerContext[Any, Any]
+Unary = Callable[[Any, Context], Awaitable[Any]]
+Stream = Callable[[Any, Context], AsyncIterator[Any]]
+
+
+class ErrorsToStatus(aio.ServerInterceptor):
+    """Handlers raise; callers see google.rpc.Status. A bug is INTERNAL with an id, its traceback logged."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        method = handler_call_details.method
+        if handler.unary_unary:
+            return _rebuilt(grpc.unary_unary_rpc_method_handler, _unary(handler.unary_unary, method), handler)
+        if handler.unary_stream:
+            return _rebuilt(grpc.unary_stream_rpc_method_handler, _stream(handler.unary_stream, method), handler)
+        return handler
+
+
+def _rebuilt(make: Callable[..., Any], behaviour: Unary | Stream, handler: Any) -> Any:
+    return make(
+        behaviour,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+def _unary(behaviour: Unary, method: str) -> Unary:
+    async def wrapped(request: Any, context: Context) -> Any:
+        try:
+            return await behaviour(request, context)
+        except Exception as error:
+            await _abort(context, error, method)
+
+    return wrapped
+
+
+def _stream(behaviour: Stream, method: str) -> Stream:
+    async def wrapped(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in behaviour(request, context):
+                yield response
+        except Exception as error:
+            await _abort(context, error, method)
+
+    return wrapped
+
+
+async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
+    if isinstance(error, aio.AbortError):  # the handler has aborted already
+        raise error
+    if not isinstance(error, ServiceError):
+        error_id = uuid.uuid4().hex[:12]
+        log.error("internal error %s in %s", error_id, method, exc_info=error)
+        error = Defect(error_id)
+    status = to_status(error)
+    rich: Any = rpc_status.to_status(status)
+    await context.abort(error.status, status.message, (*rich.trailing_metadata, *_pushback(error)))
+
+
+def to_status(error: ServiceError) -> Status:
+    """The error as google.rpc.Status."""
+    status = Status(code=error.status.value[0], message=error.message[:MAX_MESSAGE_CHARACTERS])
+    for detail in error.details():
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _pushback(error: ServiceError) -> tuple[tuple[str, str], ...]:
+    if error.retry_seconds is None:
+        return ()
+    return ((PUSHBACK, str(round(1000 * error.retry_seconds))),)

@@ -1,0 +1,109 @@
+"""Checkpoint folder -> .mar archive, for checkpoints that load and score only."""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, read_card
+from rdserve.server.archive import SUFFIX, installed_handler
+from rdserve.server.errors import ServiceError
+from rdserve.server.probe import ProbeError, check_answer, golden_request
+from rdserve.server.work import disclose, enclose
+
+
+class PackagingError(ValueError):
+    """A checkpoint that is not packaged; the message says why."""
+
+
+def package(checkpoint: Path, store: Path) -> Path:
+    """Verify a checkpoint and write NAME.mar into the store; whoever reads there sees all of it or nothing.
+
+    Raises:
+        PackagingError: the card breaks the contract, the weights are not those that it describes,
+            or the model does not score.
+    """
+    card = verify(checkpoint)
+    store.mkdir(parents=True, exist_ok=True)
+    target = store / f"{card.name}{SUFFIX}"
+    # Beside its target: a rename within one folder is atomic.
+    with tempfile.TemporaryDirectory(dir=store, prefix=".packaging-") as scratch:
+        _archive(checkpoint, card, Path(scratch)).replace(target)
+    return target
+
+
+def verify(checkpoint: Path) -> Card:
+    """Card, hash, shapes and a forward pass.
+
+    Raises:
+        PackagingError: as `package`.
+    """
+    from rdserve.models.worker import Worker
+
+    try:
+        read_card(checkpoint)
+        worker = Worker.load(checkpoint)
+        request = golden_request(worker.card)
+        response = disclose(request, worker.work([enclose(request)])[0])
+        check_answer(worker.card, response)  # type: ignore[arg-type]
+    except (CardError, ProbeError, ServiceError) as error:
+        raise PackagingError(_located(error, checkpoint)) from None
+    return worker.card
+
+
+def _located(error: Exception, checkpoint: Path) -> str:
+    message = str(error)
+    return message if str(checkpoint) in message else f"{checkpoint}: {message}"
+
+
+def _archive(checkpoint: Path, card: Card, scratch: Path) -> Path:
+    from model_archiver.model_packaging import generate_model_archive
+    from model_archiver.model_packaging_utils import ModelArchiverConfig
+
+    out, temporary = scratch / "out", scratch / "tmp"
+    out.mkdir()
+    temporary.mkdir()
+    config = ModelArchiverConfig(
+        model_name=card.name,
+        version=card.version,
+        handler=str(installed_handler()),
+        serialized_file=str(checkpoint / WEIGHTS_FILE),
+        extra_files=str(checkpoint / CARD_FILE),
+        export_path=str(out),
+    )
+    with _temporary_folder(temporary):
+        generate_model_archive(config)
+    return out / f"{card.name}{SUFFIX}"
+
+
+@contextlib.contextmanager
+def _temporary_folder(folder: Path) -> Iterator[None]:
+    """The archiver removes $TMPDIR/<model name>, whatever lies there: give it a folder of its own."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Package into arguments[0] the checkpoints after it; report each as a line of JSON.
+
+    The service runs this in a process of its own, which keeps torch out of the front.
+    """
+    store, *checkpoints = map(Path, arguments)
+    for checkpoint in checkpoints:
+        outcome = {"checkpoint": str(checkpoint), "archive": "", "error": ""}
+        try:
+            outcome["archive"] = str(package(checkpoint, store))
+        except PackagingError as error:
+            outcome["error"] = str(error)
+        print(json.dumps(outcome), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main(sys.argv[1:])

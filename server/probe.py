@@ -1,0 +1,31 @@
+"""The question that a model must answer before it serves."""
+
+import math
+
+import numpy as np
+
+from rdserve.models.card import Card
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
+
+ROWS = 4
+
+
+class ProbeError(Exception):
+    """The model answered, and the answer is no score."""
+
+
+def golden_request(card: Card) -> ScoreRequest:
+    """Score a few random binary images; the same ones for every model of a size."""
+    images = np.random.default_rng(0).random((ROWS, *card.input.shape)) < 0.5
+    return ScoreRequest(model=card.name, images=tensors.to_message(images), noise=NoiseKeys(seed=0))
+
+
+def check_answer(card: Card, response: ScoreResponse) -> None:
+    """Raises ProbeError unless there is one finite rate and distortion per image."""
+    for name in ("rate_nats", "distortion_nats"):
+        values = list(getattr(response, name))
+        if len(values) != ROWS:
+            raise ProbeError(f"model {card.name!r} returned {len(values)} {name} for {ROWS} images")
+        if not all(map(math.isfinite, values)):
+            raise ProbeError(f"model {card.name!r} returned {name} {values} for random binary images")

@@ -1,0 +1,74 @@
+"""Everything that can be set about a running service. Read once, at the composition root."""
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rdserve.v1.limits import MIB
+
+BackendName = Literal["torchserve", "in-process"]
+
+
+class SettingsError(ValueError):
+    """A setting that the service cannot start with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How one service runs.
+
+    models: folder of .mar archives, checkpoint folders, or both; or one checkpoint folder.
+    port: 0 takes any free port, and the service says which.
+    workers: processes per model; 2 or more make the death of one invisible.
+    threads: torch threads per worker.
+    max_batch_rows: samples (rows times samples per row) that one call to a worker may hold.
+    max_queued_requests: requests a model may have waiting or running before more are refused.
+    max_queued_bytes: the same, in bytes of requests, over all models.
+    load_concurrency: models loaded at once; each load keeps one core busy.
+    """
+
+    models: Path
+    host: str = "127.0.0.1"
+    port: int = 50051
+    backend: BackendName = "torchserve"
+    workers: int = 1
+    threads: int = 1
+    max_batch_rows: int = 256
+    max_queued_requests: int = 1024
+    max_queued_bytes: int = 256 * MIB
+    load_concurrency: int = os.cpu_count() or 1
+    start_timeout_seconds: int = 60
+    load_timeout_seconds: int = 120
+    response_timeout_seconds: int = 120
+    grace_seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError: quotes the setting and says what to do."""
+        if not _is_loopback(self.host):
+            raise SettingsError(
+                f"host {self.host!r} is not a loopback address, and this version has no TLS or tokens; "
+                "bind 127.0.0.1 and put a TLS proxy in front"
+            )
+        if self.backend not in ("torchserve", "in-process"):
+            raise SettingsError(f"backend {self.backend!r} is neither 'torchserve' nor 'in-process'")
+        for name in ("workers", "threads", "max_batch_rows", "max_queued_requests", "load_concurrency"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.port < 2**16:
+            raise SettingsError(f"port must be 0 to 65535, got {self.port}")
+
+    @property
+    def slots(self) -> int:
+        """Calls in flight per model: one per worker, and one waiting so that none of them idles."""
+        return self.workers + 1
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

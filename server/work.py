@@ -1,0 +1,71 @@
+"""Public requests in the workers' envelope, and replies out of it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory, ServiceError
+from rdserve.v1 import worker_pb2
+from rdserve.v1.rows import Request, Response
+from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
+from rdserve.v1.worker_pb2 import WorkError, WorkReply, WorkRequest
+
+log = logging.getLogger(__name__)
+
+# call(model, serialized WorkRequest) -> serialized WorkReply
+Call = Callable[[str, bytes], Awaitable[bytes]]
+
+_OP: dict[type, str] = {
+    EncodeRequest: "encode",
+    DecodeRequest: "decode",
+    ReconstructRequest: "reconstruct",
+    SampleRequest: "sample",
+    ScoreRequest: "score",
+}
+
+
+def op_of(request: Request) -> str:
+    """The op's name: the field of the envelope that holds the request."""
+    return _OP[type(request)]
+
+
+def enclose(request: Request) -> bytes:
+    """A request as a serialized WorkRequest."""
+    envelope = WorkRequest()
+    getattr(envelope, op_of(request)).CopyFrom(request)
+    return envelope.SerializeToString()
+
+
+def disclose(request: Request, reply: bytes) -> Response:
+    """The response in a serialized WorkReply.
+
+    Raises:
+        ServiceError: the error that the reply carries.
+    """
+    envelope = WorkReply.FromString(reply)
+    kind = envelope.WhichOneof("result")
+    if kind == "error":
+        raise _to_exception(envelope.error)
+    if kind != op_of(request):
+        raise RuntimeError(f"asked model {request.model!r} to {op_of(request)}, got a reply to {kind}")
+    response: Response = getattr(envelope, kind)
+    return response
+
+
+async def ask(call: Call, request: Request) -> Response:
+    """Send one request to its model's workers and await the response.
+
+    Raises:
+        ServiceError: what the worker, or the way to it, reported.
+    """
+    return disclose(request, await call(request.model, enclose(request)))
+
+
+def _to_exception(error: WorkError) -> ServiceError:
+    if error.reason == worker_pb2.WORK_ERROR_REASON_INVALID_ARGUMENT:
+        return InvalidArgument(error.message, field=error.field)
+    if error.reason == worker_pb2.WORK_ERROR_REASON_NUMERIC_FAILURE:
+        return NumericFailure(error.message)
+    if error.reason == worker_pb2.WORK_ERROR_REASON_OUT_OF_MEMORY:
+        return OutOfMemory(error.message)
+    log.error("internal error %s in a worker: %s", error.error_id, error.message)
+    return Defect(error.error_id)
