@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
 from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
@@ -32,11 +31,11 @@ from rdserve.v1.vae_pb2 import (
 
 Request = EncodeRequest | DecodeRequest | ReconstructRequest | SampleRequest | ScoreRequest
 Response = EncodeResponse | DecodeResponse | ReconstructResponse | SampleResponse | ScoreResponse
-R = TypeVar("R", EncodeRequest, DecodeRequest, ReconstructRequest, SampleRequest, ScoreRequest)
-S = TypeVar("S", EncodeResponse, DecodeResponse, ReconstructResponse, SampleResponse, ScoreResponse)
+R = TypeVar("R", bound=Request)
+S = TypeVar("S", bound=Response)
 
 # The field that holds the rows; a SampleRequest has none, only a count.
-_INPUT = {
+_INPUT: dict[type[Request], str] = {
     EncodeRequest: "images",
     DecodeRequest: "latents",
     ReconstructRequest: "images",
@@ -74,9 +73,7 @@ def row_keys(noise: NoiseKeys, n: int) -> tuple[NDArray[np.uint64], NDArray[np.u
     )
 
 
-def _per_row(
-    given: Sequence[int], n: int, default: NDArray[np.uint64], name: str
-) -> NDArray[np.uint64]:
+def _per_row(given: Sequence[int], n: int, default: NDArray[np.uint64], name: str) -> NDArray[np.uint64]:
     if not given:
         return default
     if len(given) != n:
@@ -92,7 +89,12 @@ def merge_key(request: Request) -> tuple[object, ...]:
 
 
 def merge(requests: Sequence[R]) -> R:
-    """One request holding the rows of all, each row keeping its own noise key."""
+    """One request holding the rows of all, each row keeping its own noise key.
+
+    Raises:
+        ValueError: a request whose shape, byte count and noise keys disagree; merged unseen, its
+            rows could end up in another caller's reply.
+    """
     first = requests[0]
     if len(requests) == 1:
         return first
@@ -109,18 +111,19 @@ def merge(requests: Sequence[R]) -> R:
     if isinstance(merged, SampleRequest):
         merged.n_latents = rows
     else:
-        inputs = [input_of(request) for request in requests]
-        field: Tensor = getattr(merged, _INPUT[type(merged)])
-        _concatenate(inputs, rows, field)
+        parts = [part for part in map(input_of, requests) if part is not None]
+        into = input_of(merged)
+        assert into is not None
+        _concatenate(parts, rows, into)
     return merged
 
 
-def _concatenate(parts: Sequence[Tensor | None], rows: int, into: Tensor) -> None:
-    first = parts[0]
-    assert first is not None
-    into.dtype = first.dtype
-    into.shape.extend([rows, *first.shape[1:]])
-    into.data = b"".join(part.data for part in parts if part is not None)
+def _concatenate(parts: Sequence[Tensor], rows: int, into: Tensor) -> None:
+    for part in parts:
+        tensors.check_size(part)
+    into.dtype = parts[0].dtype
+    into.shape.extend([rows, *parts[0].shape[1:]])
+    into.data = b"".join(part.data for part in parts)
 
 
 def split(response: S, sizes: Sequence[int]) -> list[S]:

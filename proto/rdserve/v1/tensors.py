@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_FLOAT64,
@@ -17,7 +16,7 @@ from rdserve.v1.vae_pb2 import (
 
 MAX_RANK = 8
 
-_NUMPY: dict[int, np.dtype[np.generic]] = {
+_NUMPY: dict[DType.ValueType, np.dtype[np.generic]] = {
     DTYPE_FLOAT32: np.dtype("<f4"),
     DTYPE_FLOAT64: np.dtype("<f8"),
     DTYPE_UINT8: np.dtype("u1"),
@@ -35,7 +34,7 @@ def to_message(array: Array) -> Tensor:
     """
     shape = array.shape
     if array.dtype == np.bool_:
-        packed = np.packbits(array.reshape(_rows(shape), -1), axis=1)
+        packed = np.packbits(array.astype(np.bool_, copy=False).reshape(_rows(shape), -1), axis=1)
         return Tensor(dtype=DTYPE_PACKED_BITS, shape=shape, data=packed.tobytes())
     dtype = array.dtype.newbyteorder("<")
     if dtype not in _WIRE:
@@ -49,12 +48,7 @@ def to_array(message: Tensor) -> Array:
     Raises:
         ValueError: dtype, shape and byte count disagree. Nothing is allocated before that is known.
     """
-    needed = byte_count(message.dtype, message.shape)
-    if len(message.data) != needed:
-        name = DType.Name(message.dtype)
-        raise ValueError(
-            f"{name} of shape {tuple(message.shape)} needs {needed} bytes, got {len(message.data)}"
-        )
+    check_size(message)
     shape = tuple(message.shape)
     if message.dtype == DTYPE_PACKED_BITS:
         bits = row_size(shape)
@@ -63,7 +57,16 @@ def to_array(message: Tensor) -> Array:
     return np.frombuffer(message.data, _NUMPY[message.dtype]).reshape(shape)
 
 
-def byte_count(dtype: int, shape: Sequence[int]) -> int:
+def check_size(message: Tensor) -> None:
+    """Raises ValueError where dtype, shape and byte count disagree."""
+    needed = byte_count(message.dtype, message.shape)
+    if len(message.data) != needed:
+        name = DType.Name(message.dtype)
+        shape = tuple(message.shape)
+        raise ValueError(f"{name} of shape {shape} needs {needed} bytes, got {len(message.data)}")
+
+
+def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:
     """Bytes that a tensor of this dtype and shape takes.
 
     Raises:

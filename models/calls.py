@@ -1,0 +1,179 @@
+"""One request against one model: messages to tensors, the op, tensors to messages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from rdserve.models import ops
+from rdserve.models.card import Card
+from rdserve.models.noise import Keys
+from rdserve.models.vae import VAE
+from rdserve.v1 import rows, tensors
+from rdserve.v1.vae_pb2 import (
+    DecodeRequest,
+    DecodeResponse,
+    EncodeRequest,
+    EncodeResponse,
+    ReconstructRequest,
+    ReconstructResponse,
+    SampleRequest,
+    SampleResponse,
+    ScoreRequest,
+    ScoreResponse,
+)
+from rdserve.v1.vae_pb2 import Tensor as TensorMessage
+from rdserve.v1.worker_pb2 import WorkReply
+from torch import Tensor
+
+# Bounds the activations of one forward pass; see `chunks`.
+MAX_IMAGES_AT_ONCE = 512
+
+
+class BadRow(ValueError):
+    """A request that does not fit the model."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NumericFailure(ArithmeticError):
+    """The model produced NaN or an infinity."""
+
+
+def run(vae: VAE, card: Card, request: rows.Request, device: torch.device) -> WorkReply:
+    """The reply to one request.
+
+    Raises:
+        BadRow: shape, byte count, pixels or latents do not fit the model.
+        NumericFailure: the result is not finite.
+    """
+    name, op = CALLS[type(request)]
+    return WorkReply(**{name: op(vae, card, request, device)})
+
+
+def _encode(vae: VAE, card: Card, request: EncodeRequest, device: torch.device) -> EncodeResponse:
+    x, keys, k = _images(request, card, device)
+    parts = [ops.encode(vae, x[rows_], _at(keys, rows_), k) for rows_ in chunks(len(x), k)]
+    mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    return EncodeResponse(
+        posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
+    )
+
+
+def _decode(vae: VAE, card: Card, request: DecodeRequest, device: torch.device) -> DecodeResponse:
+    z, keys = _latents(request, card, device)
+    _, images = _pictures(
+        len(z), rows.n_samples(request), lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
+    )
+    return DecodeResponse(images=images)
+
+
+def _reconstruct(
+    vae: VAE, card: Card, request: ReconstructRequest, device: torch.device
+) -> ReconstructResponse:
+    x, keys, n = _images(request, card, device)
+    z, images = _pictures(len(x), n, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
+    return ReconstructResponse(latents=z, images=images)
+
+
+def _sample(vae: VAE, card: Card, request: SampleRequest, device: torch.device) -> SampleResponse:
+    keys = _keys(request, device)
+    z, images = _pictures(
+        request.n_latents, rows.n_samples(request), lambda at, k: ops.sample(vae, _at(keys, at), k)
+    )
+    return SampleResponse(latents=z, images=images)
+
+
+def _score(vae: VAE, card: Card, request: ScoreRequest, device: torch.device) -> ScoreResponse:
+    x, keys, k = _images(request, card, device)
+    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k)]
+    columns = list(zip(*parts, strict=True))
+    rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
+    return ScoreResponse(
+        rate_nats=rate,
+        distortion_nats=distortion,
+        importance_bound_nats=bound,
+        importance_ess=ess,
+        rate_is_exact=parts[0].rate_is_exact,
+    )
+
+
+CALLS: dict[type, tuple[str, Callable[..., Any]]] = {
+    EncodeRequest: ("encode", _encode),
+    DecodeRequest: ("decode", _decode),
+    ReconstructRequest: ("reconstruct", _reconstruct),
+    SampleRequest: ("sample", _sample),
+    ScoreRequest: ("score", _score),
+}
+
+
+def chunks(n: int, n_samples: int) -> list[slice]:
+    """Rows 0 to n in runs of at most MAX_IMAGES_AT_ONCE images, counting each row n_samples times."""
+    step = max(1, MAX_IMAGES_AT_ONCE // n_samples)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _pictures(
+    n: int, n_samples: int, draw: Callable[[slice, int], ops.Decoding]
+) -> tuple[TensorMessage, TensorMessage]:
+    parts = [draw(at, n_samples) for at in chunks(n, n_samples)]
+    z, images = (torch.cat(column) for column in zip(*parts, strict=True))
+    return _floats(z), tensors.to_message(images.to(torch.uint8).cpu().numpy())
+
+
+def _images(
+    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, device: torch.device
+) -> tuple[Tensor, Keys, int]:
+    array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
+    if not ((array == 0) | (array == 1)).all():
+        raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
+    x = torch.from_numpy(array.astype(np.float32)).to(device)
+    return x, _keys(request, device), rows.n_samples(request)
+
+
+def _latents(request: DecodeRequest, card: Card, device: torch.device) -> tuple[Tensor, Keys]:
+    shape = (card.architecture.latent_dim,)
+    array = _array(request.latents, "latents", shape, f"latents of model {card.name}")
+    z = torch.from_numpy(array.astype(np.float32)).to(device)
+    if not z.isfinite().all():
+        raise BadRow("latents", "latents must be finite, got NaN or an infinity")
+    return z, _keys(request, device)
+
+
+def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) -> tensors.Array:
+    try:
+        array = tensors.to_array(message)
+    except ValueError as error:
+        raise BadRow(field, str(error)) from None
+    if array.shape[1:] != row or not len(array):
+        wanted = ", ".join(("N", *map(str, row)))
+        raise BadRow(field, f"{what} have shape ({wanted}) with N >= 1, got {array.shape}")
+    return array
+
+
+def _keys(request: rows.Request, device: torch.device) -> Keys:
+    n = rows.n_rows(request)
+    if not n:
+        raise BadRow("n_latents", "asked for 0 rows; ask for at least 1")
+    try:
+        seeds, ids = rows.row_keys(request.noise, n)
+    except ValueError as error:
+        raise BadRow("noise", str(error)) from None
+    return Keys(*(torch.from_numpy(words.view(np.int64)).to(device) for words in (seeds, ids)))
+
+
+def _at(keys: Keys, at: slice) -> Keys:
+    return Keys(keys.seed[at], keys.example[at])
+
+
+def _floats(values: Tensor) -> TensorMessage:
+    return tensors.to_message(_finite(values).float().cpu().numpy())
+
+
+def _finite(values: Tensor) -> Tensor:
+    if not values.isfinite().all():
+        bad = int((~values.isfinite()).sum())
+        raise NumericFailure(f"{bad} of {values.numel()} results are NaN or infinite")
+    return values

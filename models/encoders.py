@@ -1,0 +1,73 @@
+"""Encoders: x (..., H, W) of 0s and 1s -> e(z|x), batch (...,), event (Z,) (paper, appendix F.1)."""
+
+import torch
+from rdserve.models.flows import MeanOnlyFlow
+from rdserve.models.layers import GatedConv2d, channels, halved
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
+from torch.nn import functional as F
+
+# (channels, kernel, stride); a last layer reduces what is left to one pixel.
+LAYERS = ((32, 5, 1), (32, 5, 2), (64, 5, 1), (64, 5, 2))
+LAST_CHANNELS = 256
+VARIANCE_FLOOR = 1e-8  # keeps log_prob finite when softplus underflows
+
+
+class GaussianEncoder(nn.Module):
+    """Encoder "-": gated convolutions to a diagonal Gaussian.
+
+    x -> 2x - 1 -> 28, 14, 7, 1 -> Linear -> mean
+                                -> softplus(Linear) -> variance
+    """
+
+    def __init__(self, image_size: int, n_latents: int, width: float = 1.0) -> None:
+        super().__init__()
+        widths = [1, *(channels(c, width) for c, _, _ in LAYERS)]
+        last = channels(LAST_CHANNELS, width)
+        self.body = nn.Sequential(
+            *(
+                GatedConv2d(below, above, kernel, stride=stride, padding=kernel // 2)
+                for below, above, (_, kernel, stride) in zip(widths[:-1], widths[1:], LAYERS, strict=True)
+            ),
+            GatedConv2d(widths[-1], last, halved(halved(image_size))),
+        )
+        self.mean = nn.Linear(last, n_latents)
+        self.variance = nn.Linear(last, n_latents)
+
+    def forward(self, x: Tensor) -> Independent[Normal]:
+        batch, image = x.shape[:-2], x.shape[-2:]
+        h = self.body((2 * x - 1).reshape(-1, 1, *image)).flatten(1)
+        variance = F.softplus(self.variance(h)).float() + VARIANCE_FLOOR
+        mean = self.mean(h).float()
+        return Independent(Normal(mean.view(*batch, -1), variance.sqrt().view(*batch, -1)), 1)
+
+
+class FlowEncoder(nn.Module):
+    """Encoder "+": the same network, its Gaussian pushed through a mean-only flow.
+
+    The flow takes no context from x, so it is one map for all x, and a VampPrior over this encoder
+    is a Gaussian mixture pushed through that map.
+    """
+
+    def __init__(self, image_size: int, n_latents: int, width: float, flow: MeanOnlyFlow) -> None:
+        super().__init__()
+        self.base = GaussianEncoder(image_size, n_latents, width)
+        self.flow = flow
+
+    def forward(self, x: Tensor) -> TransformedDistribution:
+        return TransformedDistribution(self.base(x), [self.flow.transform])
+
+
+def mode(e: Distribution) -> Tensor:
+    """(B, Z): the most probable z. A mean-only flow keeps volume, so it carries modes to modes."""
+    if isinstance(e, TransformedDistribution):
+        z = mode(e.base_dist)
+        for transform in e.transforms:
+            z = transform(z)
+        return z
+    return e.mean
+
+
+def scale(e: Distribution) -> Tensor:
+    """(B, Z): standard deviation of each latent given the latents before it."""
+    return scale(e.base_dist) if isinstance(e, TransformedDistribution) else torch.sqrt(e.variance)

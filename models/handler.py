@@ -1,0 +1,26 @@
+"""What TorchServe loads: one class, no science. Packaging copies this file into every archive."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from rdserve.models.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+class RDHandler:
+    """Serves one checkpoint: rows of serialized WorkRequest in, serialized WorkReply out."""
+
+    def initialize(self, context: Any) -> None:
+        torch.set_num_threads(int(os.environ.get("RDSERVE_TORCH_THREADS", "1")))
+        properties = context.system_properties
+        gpu = properties.get("gpu_id")
+        device = f"cuda:{gpu}" if torch.cuda.is_available() and gpu is not None else "cpu"
+        self.worker = Worker.load(Path(properties["model_dir"]), device)
+        log.info("loaded %s on %s", self.worker.card.name, device)
+
+    def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
+        return self.worker.work([row.get("body") or row.get("data") or b"" for row in data])

@@ -1,0 +1,69 @@
+"""Rate and distortion per example, in nats: equations (4), (5) and (6) of the paper."""
+
+from math import log
+from typing import NamedTuple
+
+import torch
+from rdserve.models.sampling import Draw, reparameterised
+from rdserve.models.vae import VAE
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+
+
+def rate(e: Distribution, m: Distribution, z: Tensor) -> Tensor:
+    """log e(z|x) - log m(z), (K, B) nats; its mean over z ~ e(z|x) is KL(e||m) (eq. 5)."""
+    return e.log_prob(z) - m.log_prob(z)
+
+
+def distortion(d: Distribution, x: Tensor) -> Tensor:
+    """-log d(x|z), (K, B) nats (eq. 4)."""
+    return -d.log_prob(x)
+
+
+def analytic_rate(e: Distribution, m: Distribution) -> Tensor | None:
+    """KL(e||m), (B,) nats, where torch knows a closed form; None elsewhere."""
+    try:
+        return kl_divergence(e, m)
+    except NotImplementedError:
+        return None
+
+
+class RateDistortion(NamedTuple):
+    """What K posterior samples of B examples cost."""
+
+    rate: Tensor  # (K, B) nats
+    distortion: Tensor  # (K, B) nats
+    exact_rate: Tensor | None = None  # (B,) nats, in closed form
+
+    @property
+    def expected_rate(self) -> Tensor:
+        """(B,) nats: the closed form, or the mean over samples."""
+        return self.rate.mean(0) if self.exact_rate is None else self.exact_rate
+
+    @property
+    def expected_distortion(self) -> Tensor:
+        """(B,) nats: the mean over samples."""
+        return self.distortion.mean(0)
+
+    def objective(self, beta: float = 1.0) -> Tensor:
+        """D + beta R, (B,) nats (eq. 6). The ELBO is its negative at beta = 1."""
+        return self.expected_distortion + beta * self.expected_rate
+
+
+def evaluate(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> RateDistortion:
+    """Rate and distortion of images x (B, H, W), with n_samples draws of z for each."""
+    e, m = vae.encoder(x), vae.marginal()
+    z = draw(e, n_samples)
+    return RateDistortion(rate(e, m, z), distortion(vae.decoder(z), x), analytic_rate(e, m))
+
+
+def importance_bound(rd: RateDistortion) -> Tensor:
+    """log (1/K) sum_k m(z_k) d(x|z_k) / e(z_k|x), (B,) nats: at most log p(x) on average, and
+    never looser for more samples (Burda et al., 2016)."""
+    return torch.logsumexp(-(rd.rate + rd.distortion), 0) - log(len(rd.rate))
+
+
+def effective_sample_size(rd: RateDistortion) -> Tensor:
+    """(sum w)^2 / sum w^2 of the K importance weights, (B,), from 1 to K."""
+    log_w = -(rd.rate + rd.distortion)
+    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))

@@ -1,0 +1,125 @@
+"""A model behind the wire: serialized WorkRequests in, serialized WorkReplies out.
+
+Bodies that arrive together are merged into one batch per kind. Nothing raises past `work`: errors
+travel inside the reply of the body they belong to.
+"""
+
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from google.protobuf.message import DecodeError
+from rdserve.models.calls import BadRow, NumericFailure, run
+from rdserve.models.card import Card
+from rdserve.models.checkpoint import load
+from rdserve.models.vae import VAE, frozen
+from rdserve.v1 import rows
+from rdserve.v1.worker_pb2 import (
+    WORK_ERROR_REASON_INTERNAL,
+    WORK_ERROR_REASON_INVALID_ARGUMENT,
+    WORK_ERROR_REASON_NUMERIC_FAILURE,
+    WORK_ERROR_REASON_OUT_OF_MEMORY,
+    WorkError,
+    WorkReply,
+    WorkRequest,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One loaded model."""
+
+    def __init__(self, card: Card, vae: VAE, device: str | torch.device = "cpu") -> None:
+        self.card = card
+        self.device = torch.device(device)
+        with torch.inference_mode():
+            self.vae = frozen(vae.to(device))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Worker":
+        """The model of a checkpoint folder.
+
+        Raises:
+            CardError: the checkpoint disagrees with its card.
+        """
+        card, vae = load(folder, device)
+        return cls(card, vae, device)
+
+    def work(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """One serialized WorkReply per serialized WorkRequest, in order."""
+        replies: list[WorkReply] = [WorkReply()] * len(bodies)
+        groups: dict[tuple[object, ...], list[tuple[int, rows.Request]]] = defaultdict(list)
+        for i, body in enumerate(bodies):
+            try:
+                request = open_envelope(body)
+            except BadRow as error:
+                replies[i] = WorkReply(error=_invalid(error))
+            else:
+                groups[rows.merge_key(request)].append((i, request))
+        for group in groups.values():
+            answers = self._answer_all([request for _, request in group])
+            for (i, _), answer in zip(group, answers, strict=True):
+                replies[i] = answer
+        return [reply.SerializeToString() for reply in replies]
+
+    def _answer_all(self, requests: list[rows.Request]) -> list[WorkReply]:
+        """Requests of one kind as one batch; one by one where the batch fails, so that one bad
+        request spoils only its own reply."""
+        if len(requests) > 1:
+            merged = self._answer_merged(requests)
+            if not merged.HasField("error"):
+                return _share(merged, [rows.n_rows(request) for request in requests])
+        return [self._answer(request) for request in requests]
+
+    def _answer_merged(self, requests: list[rows.Request]) -> WorkReply:
+        try:
+            return self._answer(rows.merge(requests))
+        except ValueError as error:
+            return WorkReply(error=_invalid(BadRow("", str(error))))
+
+    def _answer(self, request: rows.Request) -> WorkReply:
+        try:
+            with torch.inference_mode():
+                return run(self.vae, self.card, request, self.device)
+        except BadRow as error:
+            return WorkReply(error=_invalid(error))
+        except NumericFailure as error:
+            return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message=str(error)))
+        except (torch.OutOfMemoryError, MemoryError):
+            message = f"{rows.n_rows(request)} rows of {rows.n_samples(request)} samples do not fit in memory"
+            return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_OUT_OF_MEMORY, message=message))
+        except Exception:
+            error_id = uuid.uuid4().hex
+            log.exception("error %s in %s", error_id, type(request).__name__)
+            return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_INTERNAL, error_id=error_id))
+
+
+def open_envelope(body: bytes) -> rows.Request:
+    """The request inside a serialized WorkRequest.
+
+    Raises:
+        BadRow: not a WorkRequest, or an empty one.
+    """
+    try:
+        envelope = WorkRequest.FromString(bytes(body))
+    except DecodeError:
+        raise BadRow("", f"{len(body)} bytes that are no WorkRequest") from None
+    op = envelope.WhichOneof("op")
+    if op is None:
+        raise BadRow("op", "the WorkRequest names no op")
+    request: rows.Request = getattr(envelope, op)
+    return request
+
+
+def _share(reply: WorkReply, sizes: list[int]) -> list[WorkReply]:
+    op = reply.WhichOneof("result")
+    assert op is not None
+    return [WorkReply(**{op: part}) for part in rows.split(getattr(reply, op), sizes)]
+
+
+def _invalid(error: BadRow) -> WorkError:
+    return WorkError(reason=WORK_ERROR_REASON_INVALID_ARGUMENT, message=str(error), field=error.field)

@@ -1,0 +1,65 @@
+"""The paper's 12 families: a card's architecture -> a VAE."""
+
+from itertools import product
+
+from rdserve.models.card import Architecture
+from rdserve.models.decoders import DeconvDecoder, PixelCNNDecoder
+from rdserve.models.encoders import FlowEncoder, GaussianEncoder
+from rdserve.models.flows import HIDDEN_UNITS, MeanOnlyFlow
+from rdserve.models.layers import channels
+from rdserve.models.marginals import FlowMarginal, StandardNormal, VampPrior
+from rdserve.models.vae import VAE
+from torch import nn
+
+FAMILIES = tuple("".join(tuple_) for tuple_ in product("-+", "-+", "-+v"))
+
+_LETTERS = {"-": "m", "+": "p", "v": "v"}
+
+
+def slug(family: str) -> str:
+    """The tuple in letters, for names of models and files: "-+v" -> "mpv" (minus, plus, vamp)."""
+    return "".join(_LETTERS[sign] for sign in family)
+
+
+def build(architecture: Architecture) -> VAE:
+    """A new model with random weights."""
+    e, d, m = tuple(architecture.family)
+    encoder = ENCODERS[e](architecture)
+    return VAE(encoder, MARGINALS[m](architecture, encoder), DECODERS[d](architecture))
+
+
+def _flow(a: Architecture) -> MeanOnlyFlow:
+    return MeanOnlyFlow(a.latent_dim, channels(HIDDEN_UNITS, a.width))
+
+
+def _gaussian_encoder(a: Architecture) -> nn.Module:
+    return GaussianEncoder(a.image_size, a.latent_dim, a.width)
+
+
+def _flow_encoder(a: Architecture) -> nn.Module:
+    return FlowEncoder(a.image_size, a.latent_dim, a.width, _flow(a))
+
+
+def _deconv_decoder(a: Architecture) -> nn.Module:
+    return DeconvDecoder(a.image_size, a.latent_dim, a.width)
+
+
+def _pixelcnn_decoder(a: Architecture) -> nn.Module:
+    return PixelCNNDecoder(a.image_size, a.latent_dim, a.width)
+
+
+def _standard_normal(a: Architecture, encoder: nn.Module) -> nn.Module:
+    return StandardNormal(a.latent_dim)
+
+
+def _flow_marginal(a: Architecture, encoder: nn.Module) -> nn.Module:
+    return FlowMarginal(a.latent_dim, _flow(a))
+
+
+def _vamp_prior(a: Architecture, encoder: nn.Module) -> nn.Module:
+    return VampPrior(encoder, a.image_size, a.n_pseudo_inputs)
+
+
+ENCODERS = {"-": _gaussian_encoder, "+": _flow_encoder}
+DECODERS = {"-": _deconv_decoder, "+": _pixelcnn_decoder}
+MARGINALS = {"-": _standard_normal, "+": _flow_marginal, "v": _vamp_prior}
