@@ -1,0 +1,114 @@
+"""What a training run is. Two runs with equal configs end in the same weights, bit for bit, on one machine."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from rdserve.models.card import Architecture
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(ValueError):
+    """A config that cannot be, or not the one that is already under way."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Config:
+    """Everything that decides the weights.
+
+    annealing_epochs: beta rises linearly from 0 over so many epochs; 0: none.
+    learning_rate: constant for the first half of training, then linear to 0 (paper, appendix F.4).
+    keep: the weights of the last epoch, or of the epoch with the lowest D + beta R on the validation split.
+    reference_samples: posterior samples per image for the numbers in the card.
+    """
+
+    data: str
+    image_size: Positive
+    family: Annotated[str, Field(pattern=r"^[-+][-+][-+v]$")]
+    latent_dim: Positive
+    width: Annotated[float, Field(gt=0)]
+    n_pseudo_inputs: Positive
+    epochs: Positive
+    batch_size: Positive
+    keep: Literal["last", "best"]
+    reference_samples: Positive
+    objective: Literal["beta-vae"] = "beta-vae"
+    beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    annealing_epochs: Annotated[int, Field(ge=0)] = 0
+    optimiser: Literal["normalised-adam", "adam"] = "normalised-adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @property
+    def architecture(self) -> Architecture:
+        return Architecture(
+            family=self.family,
+            image_size=self.image_size,
+            latent_dim=self.latent_dim,
+            width=self.width,
+            n_pseudo_inputs=self.n_pseudo_inputs,
+        )
+
+    def as_dict(self) -> dict[str, str | int | float]:
+        return asdict(self)
+
+
+# static-mnist as in the paper (section 4, appendix F); digits small enough for a laptop.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "static-mnist": {
+        "image_size": 28,
+        "latent_dim": 64,
+        "width": 1.0,
+        "n_pseudo_inputs": 500,
+        "epochs": 200,
+        "batch_size": 100,
+        "keep": "last",
+        "reference_samples": 1,
+    },
+    "digits": {
+        "image_size": 8,
+        "latent_dim": 16,
+        "width": 0.25,
+        "n_pseudo_inputs": 64,
+        "epochs": 200,
+        "batch_size": 50,
+        "keep": "best",
+        "reference_samples": 16,
+    },
+}
+
+
+def configure(family: str, data: str, **given: Any) -> Config:
+    """A config with the data set's defaults wherever nothing, or None, is given.
+
+    Raises:
+        ConfigError: an unknown data set or setting, or a value out of range.
+    """
+    if data not in DEFAULTS:
+        raise ConfigError(f"no defaults for data set {data!r}; there are {', '.join(DEFAULTS)}")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return parse({**DEFAULTS[data], **chosen, "family": family, "data": data})
+
+
+def parse(fields: dict[str, Any]) -> Config:
+    """A config from its fields.
+
+    Raises:
+        ConfigError: a field is missing, unknown or out of range; the message names each.
+    """
+    try:
+        return TypeAdapter(Config).validate_python(fields)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+        raise ConfigError("; ".join(faults)) from None
+
+
+def differences(there: Config, asked: Config) -> list[str]:
+    """Each field that differs, in words."""
+    old, new = there.as_dict(), asked.as_dict()
+    return [
+        f"{name} is {old[name]} there, {new[name]} was asked for" for name in old if old[name] != new[name]
+    ]

@@ -1,0 +1,71 @@
+"""From a trained run to a checkpoint: measure every split, write weights and card."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from rdserve.data import Dataset
+from rdserve.models import checkpoint
+from rdserve.models.card import CARD_FILE, Card, Data, InputSpec, Objective, Weights, read_card
+from rdserve.trainer.config import Config, ConfigError
+from rdserve.trainer.measure import Measured, measure, reference
+from rdserve.trainer.run import Run
+from torch import Tensor
+
+
+def finished(config: Config, name: str, folder: Path) -> Card | None:
+    """The card in the folder, or None where there is none yet.
+
+    Raises:
+        ConfigError: the checkpoint there is another one.
+    """
+    if not (folder / CARD_FILE).is_file():
+        return None
+    card = read_card(folder)
+    asked = {"name": name, **config.as_dict()}
+    there = {"name": card.name, **card.training}
+    different = [
+        f"{key} is {there.get(key)} there, {asked[key]} was asked for"
+        for key in asked
+        if there.get(key) != asked[key]
+    ]
+    if different:
+        raise ConfigError(f"{folder} holds another checkpoint: {'; '.join(different)}. Train elsewhere")
+    return card
+
+
+def finish(
+    run: Run, name: str, folder: Path, data: Mapping[str, Dataset], images: Mapping[str, Tensor]
+) -> Card:
+    """Write the checkpoint. The card's reference numbers are those of the stored weights."""
+    epoch = run.config.epochs
+    if run.config.keep == "best" and run.best:
+        run.vae.load_state_dict(run.best.weights)
+        epoch = run.best.epoch
+    seed, n_samples = run.config.seed, run.config.reference_samples
+    measured = {
+        split: measure(run.vae.eval(), images[split], seed=seed, n_samples=n_samples) for split in images
+    }
+    card = Card(
+        name=name,
+        architecture=run.config.architecture,
+        input=InputSpec(shape=data["test"].images.shape[1:], binarisation=data["test"].binarisation),
+        objective=Objective(
+            name=run.config.objective, beta=run.config.beta, annealing_epochs=run.config.annealing_epochs
+        ),
+        data=Data(name=data["test"].name, sha256=data["test"].sha256),
+        weights=Weights(sha256="0" * 64),  # `save` states the real one
+        code_version=version("rdserve"),
+        training={**run.config.as_dict(), "kept_epoch": epoch, **_others(measured)},
+        reference=reference(measured["test"], "test", seed=seed, n_samples=n_samples),
+    )
+    return checkpoint.save(run.vae, card, folder)
+
+
+def _others(measured: Mapping[str, Measured]) -> dict[str, float]:
+    """Rate and distortion of the splits beside the test split."""
+    return {
+        f"{split}_{quantity}_nats": value
+        for split in ("train", "valid")
+        for quantity, value in measured[split].means._asdict().items()
+    }

@@ -1,0 +1,67 @@
+"""A training run under way: what a step needs, and all that a resumed run must get back."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from rdserve.models import zoo
+from rdserve.models.marginals import VampPrior
+from rdserve.models.vae import VAE
+from rdserve.trainer import objectives, optim
+from rdserve.trainer.config import Config
+from torch import Tensor
+from torch.optim import Adam
+
+
+class Means(NamedTuple):
+    """Over the images of a split, or of an epoch so far."""
+
+    rate: float  # nats
+    distortion: float  # nats
+
+    @property
+    def elbo(self) -> float:
+        """Nats."""
+        return -(self.rate + self.distortion)
+
+
+@dataclass
+class Best:
+    """The weights with the lowest D + beta R on the validation split so far."""
+
+    objective: float  # nats
+    epoch: int
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class Run:
+    """step: how many steps are done; totals: sums of rate, distortion and loss over the epoch so far.
+
+    No state of a random generator: all noise is a function of (seed, epoch, example).
+    """
+
+    config: Config
+    vae: VAE
+    objective: objectives.Objective
+    optimiser: Adam
+    totals: Tensor  # (3,) float64
+    step: int = 0
+    best: Best | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.totals.device
+
+
+def begin(config: Config, images: Tensor) -> Run:
+    """A run at step 0, on the device of the training images (N, H, W)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        vae = zoo.build(config.architecture)
+    if isinstance(vae.marginal, VampPrior):
+        vae.marginal.initialise(images)
+    vae.to(images.device)
+    objective = objectives.build(config).to(images.device)
+    optimiser = optim.build(config, vae, objective)
+    return Run(config, vae, objective, optimiser, torch.zeros(3, dtype=torch.float64, device=images.device))

@@ -1,0 +1,104 @@
+"""Where a run stands, in one file: safetensors, with the rest as JSON in its header. Replaced atomically."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from rdserve.trainer.config import ConfigError, differences, parse
+from rdserve.trainer.run import Best, Run
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+FILE = "training.safetensors"
+FORMAT = "rdserve-training/1"
+
+
+class StateError(ValueError):
+    """A state file that cannot be read."""
+
+
+def save(run: Run, folder: Path) -> None:
+    """Write the state: a reader, or a resumed run, sees the old one or the new one."""
+    draft = folder / f".{FILE}.draft"
+    head = {
+        "format": FORMAT,
+        "config": run.config.as_dict(),
+        "step": run.step,
+        "best": run.best and {"objective": run.best.objective, "epoch": run.best.epoch},
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(run).items()}
+    save_file(tensors, draft, metadata={"rdserve": json.dumps(head)})
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(folder / FILE)
+
+
+def restore(run: Run, folder: Path) -> bool:
+    """Bring a run just begun to where the state in the folder stands; False where there is none.
+
+    Raises:
+        ConfigError: the state is of a run with another config.
+        StateError: the file is not a state.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return False
+    head, tensors = _read(path, run.device)
+    if different := differences(parse(head["config"]), run.config):
+        raise ConfigError(
+            f"{folder} holds another run: {'; '.join(different)}. "
+            f"Ask for the same, train elsewhere, or delete {path}"
+        )
+    _fill(run, head, tensors)
+    return True
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            head = json.loads((file.metadata() or {}).get("rdserve", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise StateError(f"{path} is damaged ({error}); delete it to start again") from error
+    if head.get("format") != FORMAT:
+        raise StateError(f"{path} has format {head.get('format')!r}, not {FORMAT!r}")
+    return head, tensors
+
+
+def _tensors(run: Run) -> dict[str, Tensor]:
+    """Every tensor of a run, its names prefixed by what it belongs to."""
+    slots = run.optimiser.state_dict()["state"]
+    return {
+        "totals": run.totals,
+        **_prefixed("model", run.vae.state_dict()),
+        **_prefixed("objective", run.objective.state_dict()),
+        **_prefixed("best", run.best.weights if run.best else {}),
+        **_prefixed("optimiser", {f"{i}.{name}": slots[i][name] for i in slots for name in slots[i]}),
+    }
+
+
+def _fill(run: Run, head: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    run.step = head["step"]
+    run.totals.copy_(tensors["totals"])
+    run.vae.load_state_dict(_of("model", tensors))
+    run.objective.load_state_dict(_of("objective", tensors))
+    if head["best"]:
+        run.best = Best(**head["best"], weights=_of("best", tensors))
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _of("optimiser", tensors).items():
+        index, slot = name.split(".")
+        slots.setdefault(int(index), {})[slot] = tensor
+    groups = run.optimiser.state_dict()["param_groups"]
+    run.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def _of(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -1,0 +1,175 @@
+"""The training loop, to be read top to bottom.
+
+load -> begin or resume -> [ epoch: steps -> validate -> save ] ... -> finish: measure, write the checkpoint
+"""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from rdserve.data import SPLITS, load
+from rdserve.models.card import Card
+from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.rate_distortion import evaluate
+from rdserve.models.sampling import draw
+from rdserve.trainer import optim, state
+from rdserve.trainer.config import Config
+from rdserve.trainer.finish import finish, finished
+from rdserve.trainer.measure import measure
+from rdserve.trainer.progress import Watch
+from rdserve.trainer.run import Best, Means, Run, begin
+from rdserve.trainer.stop import stop_asked
+from torch import Tensor
+
+TELL_EVERY_STEPS = 10
+SAVE_EVERY_SECONDS = 300.0
+
+
+class TrainingError(Exception):
+    """Training ended without a checkpoint; what it has is saved."""
+
+
+class Stopped(TrainingError):
+    """Somebody asked it to stop."""
+
+
+class Diverged(TrainingError):
+    """Rate, distortion, loss or weights are no longer finite."""
+
+
+def train(
+    config: Config,
+    folder: Path,
+    *,
+    name: str,
+    device: str = "auto",
+    data_root: Path | None = None,
+    watch: Watch | None = None,
+) -> Card:
+    """Train to the end, from the start or from the state in the folder, and write the checkpoint there.
+
+    Where the folder holds this very checkpoint already, its card is all that happens.
+
+    Raises:
+        ConfigError: the folder holds a run or a checkpoint with another config.
+        Stopped, Diverged: see there; the folder holds the last good state.
+    """
+    if card := finished(config, name, folder):
+        return card
+    data = {split: load(config.data, split=split, root=data_root) for split in SPLITS}
+    images = {split: torch.from_numpy(data[split].images).to(choose(device)) for split in SPLITS}
+    run = begin(config, images["train"])
+    folder.mkdir(parents=True, exist_ok=True)
+    state.restore(run, folder)
+    run_epochs(run, images["train"], images["valid"], folder, watch or Watch())
+    card = finish(run, name, folder, data, images)
+    (folder / state.FILE).unlink()
+    return card
+
+
+def choose(device: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+
+def run_epochs(run: Run, train: Tensor, valid: Tensor, folder: Path, watch: Watch) -> None:
+    """From wherever the run stands to its last epoch, saving as it goes."""
+    per_epoch = -(-len(train) // run.config.batch_size)
+    saved = time.monotonic()
+    with stop_asked() as asked:
+        while run.step < per_epoch * run.config.epochs:
+            epoch, batch = divmod(run.step, per_epoch)
+            one_step(run, train, epoch, batch)
+            ended = run.step % per_epoch == 0
+            if ended or run.step % TELL_EVERY_STEPS == 0:
+                watch.stepped(run.step, means(run, min(len(train), (batch + 1) * run.config.batch_size)))
+            if ended:
+                end_epoch(run, epoch + 1, len(train), valid, watch)
+            if ended or asked() or time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                save(run, folder)
+                saved = time.monotonic()
+            if asked():
+                raise Stopped(
+                    f"stopped in epoch {epoch + 1} of {run.config.epochs}; the state is in {folder}"
+                )
+
+
+def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
+    """One batch through equations (4) to (6), and one step of the optimiser."""
+    config = run.config
+    chosen = order(config, epoch, len(images))[batch * config.batch_size :][: config.batch_size]
+    x = images[chosen].float()
+    noise = Noise(training_keys(config, epoch, chosen.to(images.device)), Purpose.POSTERIOR)
+    for group in run.optimiser.param_groups:
+        group["lr"] = optim.learning_rate(
+            config, run.step * config.batch_size / (len(images) * config.epochs)
+        )
+    run.vae.train()
+    with mixed(config, run.device):
+        rd = evaluate(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
+    loss = run.objective.loss(rd, epoch + batch * config.batch_size / len(images))
+    run.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    run.optimiser.step()
+    sums = (rd.expected_rate.sum(), rd.expected_distortion.sum(), loss * len(x))
+    run.totals += torch.stack(sums).detach().double()
+    run.step += 1
+
+
+def order(config: Config, epoch: int, n: int) -> Tensor:
+    """(n,) int64: the order of the training images in an epoch."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed((config.seed << 32) + epoch))
+
+
+def training_keys(config: Config, epoch: int, chosen: Tensor) -> Keys:
+    """Noise keys of images in an epoch. Negative seeds: apart from those that requests and cards use."""
+    return Keys(torch.full_like(chosen, ~((config.seed << 32) + epoch)), chosen)
+
+
+def mixed(config: Config, device: torch.device) -> AbstractContextManager[object]:
+    """Where matrix products and convolutions run in bfloat16, if the config says so."""
+    if config.precision == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def means(run: Run, n: int) -> Means:
+    """Over the n images of the epoch so far.
+
+    Raises:
+        Diverged: they are not finite.
+    """
+    rate, distortion, loss = (run.totals / n).tolist()
+    if not torch.isfinite(run.totals).all():
+        raise Diverged(
+            f"not finite any more at step {run.step}: rate {rate}, distortion {distortion}, loss {loss}. "
+            "The last good state is kept; try a lower learning rate"
+        )
+    return Means(rate, distortion)
+
+
+def end_epoch(run: Run, epoch: int, n: int, valid: Tensor, watch: Watch) -> None:
+    """Measure the validation split, keep the best weights, tell."""
+    here = measure(run.vae.eval(), valid, seed=run.config.seed).means
+    objective = here.distortion + run.config.beta * here.rate
+    if run.config.keep == "best" and (run.best is None or objective < run.best.objective):
+        weights = {name: tensor.detach().clone() for name, tensor in run.vae.state_dict().items()}
+        run.best = Best(objective, epoch, weights)
+    watch.epoch_ended(epoch, means(run, n), here)
+    run.totals.zero_()
+
+
+def save(run: Run, folder: Path) -> None:
+    """Save the state, unless it is a bad one.
+
+    Raises:
+        Diverged: a weight is not finite.
+    """
+    broken = [name for name, tensor in run.vae.state_dict().items() if not tensor.isfinite().all()]
+    if broken:
+        raise Diverged(
+            f"not finite any more at step {run.step}: {', '.join(broken[:3])}. "
+            f"The last good state is in {folder}; try a lower learning rate"
+        )
+    state.save(run, folder)
