@@ -1,7 +1,7 @@
 """Training: D + beta R down, a checkpoint out. Needs torch, numpy, safetensors, pydantic, rich.
 
-`train(configure("-+v", "digits", beta=0.4), Path("runs/mine"), name="mine")` trains, or goes on where it stopped.
-See docs/training.md.
+`train(configure("-+v", "digits", beta=0.4), Path("runs/mine"), name="mine")` trains, or goes on
+where it stopped. See docs/training.md.
 """
 
 from rdserve.trainer.config import Config, ConfigError, configure

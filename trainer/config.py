@@ -1,4 +1,4 @@
-"""What a training run is. Two runs with equal configs end in the same weights, bit for bit, on one machine."""
+"""What a training run is. Equal configs end in the same weights, bit for bit, on one machine's CPU."""
 
 from dataclasses import asdict
 from typing import Annotated, Any, Literal

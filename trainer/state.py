@@ -60,7 +60,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, T
     try:
         with safe_open(path, "pt", device=str(device)) as file:
             head = json.loads((file.metadata() or {}).get("rdserve", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as error:
         raise StateError(f"{path} is damaged ({error}); delete it to start again") from error
     if head.get("format") != FORMAT:

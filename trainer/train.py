@@ -101,16 +101,15 @@ def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
     chosen = order(config, epoch, len(images))[batch * config.batch_size :][: config.batch_size]
     x = images[chosen].float()
     noise = Noise(training_keys(config, epoch, chosen.to(images.device)), Purpose.POSTERIOR)
+    so_far = epoch + batch * config.batch_size / len(images)
     for group in run.optimiser.param_groups:
-        group["lr"] = optim.learning_rate(
-            config, run.step * config.batch_size / (len(images) * config.epochs)
-        )
+        group["lr"] = optim.learning_rate(config, so_far / config.epochs)
     run.vae.train()
     with mixed(config, run.device):
         rd = evaluate(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
-    loss = run.objective.loss(rd, epoch + batch * config.batch_size / len(images))
+    loss = run.objective.loss(rd, so_far)
     run.optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     run.optimiser.step()
     sums = (rd.expected_rate.sum(), rd.expected_distortion.sum(), loss * len(x))
     run.totals += torch.stack(sums).detach().double()
