@@ -130,8 +130,8 @@ def pareto(points: Float64) -> NDArray[np.bool_]:
     """Which of points (M, 2) no other one dominates: none is at most as large in both and smaller in one."""
     at_most = (points[:, None] <= points[None]).all(-1)
     less = (points[:, None] < points[None]).any(-1)
-    dominated: NDArray[np.bool_] = (at_most & less).any(axis=0)
-    return np.logical_not(dominated)
+    dominated = (at_most & less).any(axis=0)
+    return np.asarray(~dominated, np.bool_)
 
 
 def convex_hull(points: Float64) -> Float64:

@@ -1,0 +1,76 @@
+"""How models and lines are drawn in the rate-distortion plane, and the key that says so.
+
+As in the paper: shape tells the marginal, lightness the decoder, fill the encoder.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+INK, MUTED, FAINT, PAPER = "#16213a", "#5d6678", "#d5d9e0", "#ffffff"
+SIMPLE, COMPLEX, ACCENT = "#7aa5d8", "#1d3f73", "#c0562b"
+
+Style = Mapping[str, Any]
+FRONTIER: Style = {"color": ACCENT, "linewidth": 1.3}
+HULL: Style = {"color": ACCENT, "linewidth": 0.9, "linestyle": (0, (1, 1.6))}
+BEST: Style = {"color": INK, "linewidth": 1.1, "linestyle": (0, (6, 4))}
+
+_MARKER = {"-": ("o", 8.0), "+": ("s", 7.5), "v": ("D", 7.0)}
+
+
+def marker(family: str) -> Style:
+    """Marker of an (encoder, decoder, marginal) tuple."""
+    encoder, decoder, marginal = tuple(family)
+    ink = COMPLEX if decoder == "+" else SIMPLE
+    shape, size = _MARKER[marginal]
+    return {
+        "marker": shape,
+        "markersize": size,
+        "markeredgecolor": ink,
+        "markerfacecolor": ink if encoder == "+" else PAPER,
+        "markeredgewidth": 1.6,
+        "linestyle": "none",
+    }
+
+
+def draw_key(figure: Figure, entropy: float) -> None:
+    """What marks and lines mean, in a column at the right of the figure; entropy is the best R + D, nats."""
+    groups: dict[str, dict[str, Style]] = {
+        "marginal m(z): shape": {
+            "-  standard normal": marker("++-"),
+            "+  autoregressive flow": marker("+++"),
+            "v  VampPrior": marker("++v"),
+        },
+        "decoder d(x|z): lightness": {"-  deconvolution": marker("+--"), "+  autoregressive": marker("++-")},
+        "encoder e(z|x): fill": {"-  Gaussian": marker("-+-"), "+  inverse autoregressive": marker("++-")},
+        "lines": {
+            "Pareto frontier": FRONTIER,
+            "convex hull": HULL,
+            f"best R + D = {entropy:.2f} nats": BEST,
+            "equal ELBO": {"color": "#b9c0cb", "linewidth": 0.9},
+            "95% interval": {"color": COMPLEX, "linewidth": 0.9, "alpha": 0.6},
+        },
+    }
+    top = 0.905
+    for title, entries in groups.items():
+        _legend(figure, title, entries, top)
+        top -= 0.0525 + 0.0285 * len(entries)
+
+
+def _legend(figure: Figure, title: str, entries: Mapping[str, Style], top: float) -> None:
+    legend = figure.legend(
+        [Line2D([], [], **style) for style in entries.values()],
+        list(entries),
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(0.752, top),
+        frameon=False,
+        fontsize=8.5,
+        alignment="left",
+        labelcolor=INK,
+        borderaxespad=0,
+        borderpad=0,
+    )
+    legend.get_title().set(fontsize=8.5, color=MUTED)
