@@ -22,7 +22,9 @@ from rdserve.v1.rows import Request, Response, merge, merge_key, n_rows, split
 class _Waiting:
     request: Request
     max_rows: int
-    answer: asyncio.Future[Response] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: asyncio.Future[Response] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Lane:
@@ -172,7 +174,8 @@ class Batcher:
             raise Overloaded(f"model {request.model!r} has {held} requests waiting, at most {most} may")
         if self._bytes and self._bytes + size > most_bytes:
             raise Overloaded(
-                f"{self._bytes} bytes of requests are waiting and this one has {size}; at most {most_bytes} may"
+                f"{self._bytes} bytes of requests are waiting and this one has {size}; "
+                f"at most {most_bytes} may"
             )
         self._requests[request.model] = held + 1
         self._bytes += size

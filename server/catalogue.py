@@ -1,6 +1,6 @@
 """Which models the service has, and how each of them is."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rdserve.models.card import Card
@@ -20,13 +20,12 @@ class Entry:
 
 
 class Catalogue:
-    """The models by name. `watch` is told of every change."""
+    """The models by name."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self.watch: Callable[[Entry], None] = lambda entry: None
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
 
     def add(self, name: str, card: Card) -> None:
@@ -63,7 +62,6 @@ class Catalogue:
 
     def _put(self, entry: Entry) -> None:
         self._entries[entry.name] = entry
-        self.watch(entry)
 
 
 def to_message(entry: Entry) -> Model:

@@ -1,6 +1,6 @@
 """Large requests as a row of small ones, and their responses as one again.
 
-    join(op(part) for part in cut(request, n)) == op(request)
+join(op(part) for part in cut(request, n)) == op(request)
 """
 
 from collections.abc import Iterator, Sequence

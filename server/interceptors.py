@@ -10,7 +10,6 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
-
 from rdserve.server.errors import Defect, ServiceError
 
 log = logging.getLogger(__name__)
@@ -22,28 +21,34 @@ PUSHBACK = "grpc-retry-pushback-ms"
 Context = aio.ServicerContext[Any, Any]
 Unary = Callable[[Any, Context], Awaitable[Any]]
 Stream = Callable[[Any, Context], AsyncIterator[Any]]
+Handler = Any  # grpc.RpcMethodHandler, which is generic in the stubs only
 
 
-class ErrorsToStatus(aio.ServerInterceptor):
+class ErrorsToStatus(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Handlers raise; callers see google.rpc.Status. A bug is INTERNAL with an id, its traceback logged."""
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        handler: Any = await continuation(handler_call_details)
-        if handler is None:
-            return handler
-        method = handler_call_details.method
-        if handler.unary_unary:
-            return _rebuilt(grpc.unary_unary_rpc_method_handler, _unary(handler.unary_unary, method), handler)
-        if handler.unary_stream:
-            return _rebuilt(grpc.unary_stream_rpc_method_handler, _stream(handler.unary_stream, method), handler)
-        return handler
+    ) -> Handler:
+        return _guarded(await continuation(handler_call_details), handler_call_details.method)
 
 
-def _rebuilt(make: Callable[..., Any], behaviour: Unary | Stream, handler: Any) -> Any:
+def _guarded(handler: Handler, method: str) -> Handler:
+    """The handler with its errors translated; None, for an unknown method, stays None."""
+    if handler is None:
+        return None
+    if handler.unary_unary:
+        behaviour = _unary(handler.unary_unary, method)
+        return _rebuilt(grpc.unary_unary_rpc_method_handler, behaviour, handler)
+    if handler.unary_stream:
+        stream = _stream(handler.unary_stream, method)
+        return _rebuilt(grpc.unary_stream_rpc_method_handler, stream, handler)
+    return handler
+
+
+def _rebuilt(make: Callable[..., Any], behaviour: Unary | Stream, handler: Handler) -> Handler:
     return make(
         behaviour,
         request_deserializer=handler.request_deserializer,

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-
 from rdserve.models.card import Card
 from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse

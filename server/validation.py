@@ -1,7 +1,6 @@
 """Does a request fit the limits and its model? Every refusal quotes the two facts that disagree."""
 
 import numpy as np
-
 from rdserve.models.card import Card
 from rdserve.server.chunks import output_row_bytes
 from rdserve.server.errors import InvalidArgument
@@ -27,7 +26,8 @@ def _check_images(images: Tensor, card: Card) -> None:
     shape = tuple(images.shape)
     if len(shape) != 3 or shape[1:] != card.input.shape:
         raise InvalidArgument(
-            f"model {card.name!r} takes images of shape (N, {height}, {width}), got {_shown(shape)}", field="images"
+            f"model {card.name!r} takes images of shape (N, {height}, {width}), got {_shown(shape)}",
+            field="images",
         )
     pixels = _array(images, "images")
     if pixels.dtype == np.bool_:

@@ -1,0 +1,41 @@
+"""`rdserve serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    models: Annotated[Path, typer.Option(help="Folder of .mar archives or checkpoint folders.")],
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 50051,
+    backend: Annotated[str, typer.Option(help="torchserve, or in-process (no Java).")] = "torchserve",
+    workers: Annotated[int, typer.Option(help="Worker processes per model.")] = 1,
+    threads: Annotated[int, typer.Option(help="Torch threads per worker.")] = 1,
+    max_batch_rows: Annotated[int, typer.Option(help="Samples that one call to a worker may hold.")] = 256,
+    ready_file: Annotated[Path | None, typer.Option(help="Write the address here once serving.")] = None,
+) -> None:
+    """Serve models over gRPC until Ctrl-C or SIGTERM."""
+    import asyncio
+    import logging
+
+    from rdserve.server.app import StartError
+    from rdserve.server.app import serve as run
+    from rdserve.server.settings import Settings, SettingsError
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    try:
+        settings = Settings(
+            models=models,
+            host=host,
+            port=port,
+            backend=backend,  # type: ignore[arg-type]  # Settings refuses what is no backend
+            workers=workers,
+            threads=threads,
+            max_batch_rows=max_batch_rows,
+        )
+        asyncio.run(run(settings, typer.echo, ready_file))
+    except (SettingsError, StartError) as error:
+        typer.echo(f"rdserve serve: {error}", err=True)
+        raise typer.Exit(1) from None

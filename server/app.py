@@ -1,0 +1,198 @@
+"""The composition root: settings -> store, backend, batcher, servicer -> one running service."""
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
+from grpc_reflection.v1alpha import reflection
+from rdserve.server.backends import Backend, InProcess, LoadError
+from rdserve.server.batcher import Batcher
+from rdserve.server.catalogue import Catalogue
+from rdserve.server.errors import ServiceError
+from rdserve.server.interceptors import ErrorsToStatus
+from rdserve.server.probe import ProbeError, check_answer, golden_request
+from rdserve.server.servicer import VaeServicer
+from rdserve.server.settings import Settings
+from rdserve.server.store import Found, Offer, collect, look
+from rdserve.server.work import ask
+from rdserve.v1 import vae_pb2, vae_pb2_grpc
+from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.v1.vae_pb2 import MODEL_STATE_SERVING, ScoreResponse
+
+SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+Announce = Callable[[str], None]
+
+
+class StartError(RuntimeError):
+    """A service that cannot start; the message says why."""
+
+
+class Service:
+    """One service. `announce` gets a line per phase."""
+
+    def __init__(self, settings: Settings, announce: Announce) -> None:
+        self.settings = settings
+        self._announce = announce
+        self._catalogue = Catalogue()
+        self._backend = make_backend(settings)
+        self._batcher = Batcher(self._backend.call, settings)
+        self._health = health_aio.HealthServicer()
+        self._server = _make_server()
+        self._settled = 0
+        self.address = ""
+
+    async def start(self) -> None:
+        """Listen, load every model, and return when those that can serve do.
+
+        Raises:
+            StartError: the port is taken, the backend did not start, or no model serves.
+            SettingsError: the models folder has nothing to serve.
+        """
+        found = look(self.settings.models)
+        await self._listen()
+        count = len(found.archives) + len(found.checkpoints)
+        self._announce(f"loading {count} models on {self.settings.backend}, answering on {self.address}")
+        with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
+            await self._load_all(await self._prepare(found, Path(scratch)))
+        serving = [entry for entry in self._catalogue if entry.state == MODEL_STATE_SERVING]
+        if not serving:
+            raise StartError(f"none of {count} models serves")
+        await self._health.set(SERVICE, SERVING)
+        of = "" if len(serving) == count else f" of {count}"
+        self._announce(f"serving {len(serving)}{of} models on {self.address}")
+
+    async def stop(self) -> None:
+        """Refuse new work, finish what is in flight within the grace period, end what was started."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self.settings.grace_seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._batcher.drain(), timeout=self.settings.grace_seconds)
+        await self._backend.stop()
+
+    async def _listen(self) -> None:
+        vae_pb2_grpc.add_VaeServiceServicer_to_server(
+            VaeServicer(self._catalogue, self._batcher), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        await self._health.set(SERVICE, NOT_SERVING)
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        try:
+            port = self._server.add_insecure_port(f"{host}:{self.settings.port}")
+        except RuntimeError as error:
+            raise StartError(f"cannot listen on {host}:{self.settings.port}: {error}") from None
+        await self._server.start()
+        self.address = f"{host}:{port}"
+
+    async def _prepare(self, found: Found, scratch: Path) -> list[Offer]:
+        """Verify the models while the backend starts. The offers' archives lie in `scratch`."""
+        starting = asyncio.create_task(self._backend.start())
+        try:
+            offers = await collect(found, scratch)
+            await starting
+        except RuntimeError as error:
+            raise StartError(str(error)) from error
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        return offers
+
+    async def _load_all(self, offers: list[Offer]) -> None:
+        for offer in offers:
+            if offer.archive is not None:
+                self._catalogue.add(offer.name, offer.archive.card)
+                await self._health.set(offer.name, NOT_SERVING)
+        turns = asyncio.Semaphore(self.settings.load_concurrency)
+        await asyncio.gather(*(self._load(offer, turns, len(offers)) for offer in offers))
+
+    async def _load(self, offer: Offer, turns: asyncio.Semaphore, total: int) -> None:
+        async with turns:
+            reason = await self._try(offer)
+        self._settled += 1
+        if reason:
+            self._catalogue.failed(offer.name, reason)
+            await self._health.set(offer.name, NOT_SERVING)
+        else:
+            self._catalogue.serving(offer.name)
+            await self._health.set(offer.name, SERVING)
+        self._announce(
+            f"[{self._settled}/{total}] {offer.name} " + (f"FAILED: {reason}" if reason else "ready")
+        )
+
+    async def _try(self, offer: Offer) -> str:
+        """Load and question a model: why it does not serve, or nothing."""
+        if offer.archive is None:
+            return offer.reason
+        try:
+            await self._backend.load(offer.archive)
+            response = await ask(self._backend.call, golden_request(offer.archive.card))
+            assert isinstance(response, ScoreResponse)
+            check_answer(offer.archive.card, response)
+        except (LoadError, ServiceError, ProbeError) as error:
+            return str(error)
+        return ""
+
+
+def make_backend(settings: Settings) -> Backend:
+    """The backend that the settings name."""
+    if settings.backend == "in-process":
+        return InProcess(settings)
+    from rdserve.server.torchserve import TorchServe
+
+    return TorchServe(settings)
+
+
+def _make_server() -> aio.Server:
+    return aio.server(
+        interceptors=[ErrorsToStatus()],
+        options=[
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            # Two services must not share a port without noticing.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+
+
+async def serve(settings: Settings, announce: Announce, ready_file: Path | None = None) -> None:
+    """Run a service until SIGTERM or SIGINT. `ready_file` gets its address once it serves.
+
+    Raises:
+        StartError, SettingsError: as `Service.start`.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    service = Service(settings, announce)
+    try:
+        if await _unless(stopping, service.start()):
+            if ready_file is not None:
+                ready_file.write_text(service.address)
+            await stopping.wait()
+        announce("stopping")
+    finally:
+        await service.stop()
+    announce("stopped")
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Whether the work was done before `stopping` was set; it is cancelled if not."""
+    task, stop = asyncio.create_task(work), asyncio.create_task(stopping.wait())
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return False

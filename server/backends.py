@@ -1,0 +1,80 @@
+"""What runs the models: a seam with two sides, TorchServe and this process."""
+
+import asyncio
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rdserve.server.archive import Archive
+from rdserve.server.settings import Settings
+
+if TYPE_CHECKING:
+    from rdserve.models.worker import Worker
+
+
+class LoadError(RuntimeError):
+    """A model that the backend could not load; the message says why."""
+
+
+class Backend(Protocol):
+    """Loads archives, and carries serialized WorkRequests to them."""
+
+    async def start(self) -> None:
+        """Get ready to load. Raises RuntimeError where that fails."""
+
+    async def load(self, archive: Archive) -> None:
+        """Load one model under its card's name. Raises LoadError."""
+
+    async def call(self, model: str, work: bytes) -> bytes:
+        """The serialized WorkReply to a serialized WorkRequest.
+
+        Raises:
+            BackendUnavailable: nobody answered; the same call may work later.
+        """
+
+    async def stop(self) -> None:
+        """End everything that was started; return when it is gone."""
+
+
+class InProcess:
+    """Models in this process, each with its own threads: no Java, one failure domain."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._workers: dict[str, tuple[Worker, ThreadPoolExecutor]] = {}
+
+    async def start(self) -> None:
+        await asyncio.to_thread(_import_torch, self._settings.threads)
+
+    async def load(self, archive: Archive) -> None:
+        try:
+            worker = await asyncio.to_thread(_load, archive)
+        except Exception as error:
+            raise LoadError(f"{type(error).__name__}: {error}") from error
+        threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix=archive.card.name)
+        self._workers[archive.card.name] = (worker, threads)
+
+    async def call(self, model: str, work: bytes) -> bytes:
+        worker, threads = self._workers[model]
+        replies = await asyncio.get_running_loop().run_in_executor(threads, worker.work, [work])
+        return replies[0]
+
+    async def stop(self) -> None:
+        for _, threads in self._workers.values():
+            await asyncio.to_thread(threads.shutdown)
+
+
+def _import_torch(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _load(archive: Archive) -> "Worker":
+    from rdserve.models.worker import Worker
+
+    with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
+        folder = Path(scratch) / archive.card.name
+        archive.extract(folder)
+        return Worker.load(folder)

@@ -1,0 +1,66 @@
+"""rdserve.v1.VaeService: validate, delegate, translate."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from grpc import aio
+from rdserve.server.batcher import Batcher
+from rdserve.server.catalogue import Catalogue, to_message
+from rdserve.server.validation import check
+from rdserve.v1 import vae_pb2_grpc
+from rdserve.v1.rows import Request
+from rdserve.v1.vae_pb2 import (
+    DecodeRequest,
+    DecodeResponse,
+    EncodeRequest,
+    EncodeResponse,
+    GetModelRequest,
+    GetModelResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    ReconstructRequest,
+    ReconstructResponse,
+    SampleRequest,
+    SampleResponse,
+    ScoreRequest,
+    ScoreResponse,
+)
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
+    """The edge: it knows the messages, the catalogue and the batcher, and nothing of what runs the models."""
+
+    def __init__(self, catalogue: Catalogue, batcher: Batcher) -> None:
+        self._catalogue = catalogue
+        self._batcher = batcher
+
+    async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
+        return ListModelsResponse(models=map(to_message, self._catalogue))
+
+    async def GetModel(self, request: GetModelRequest, context: Context) -> GetModelResponse:
+        return GetModelResponse(model=to_message(self._catalogue.find(request.model)))
+
+    async def Encode(self, request: EncodeRequest, context: Context) -> EncodeResponse:
+        return cast(EncodeResponse, await self._run(request))
+
+    async def Decode(self, request: DecodeRequest, context: Context) -> DecodeResponse:
+        return cast(DecodeResponse, await self._run(request))
+
+    async def Reconstruct(self, request: ReconstructRequest, context: Context) -> ReconstructResponse:
+        return cast(ReconstructResponse, await self._run(request))
+
+    async def Score(self, request: ScoreRequest, context: Context) -> ScoreResponse:
+        return cast(ScoreResponse, await self._run(request))
+
+    async def Sample(self, request: SampleRequest, context: Context) -> AsyncIterator[SampleResponse]:
+        card = self._catalogue.ready(request.model)
+        check(request, card)
+        async for part in self._batcher.stream(request, card):
+            yield cast(SampleResponse, part)
+
+    async def _run(self, request: Request) -> Any:
+        card = self._catalogue.ready(request.model)
+        check(request, card)
+        return await self._batcher.run(request, card)

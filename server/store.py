@@ -1,0 +1,100 @@
+"""What lies in a models folder: archives, checkpoint folders, both; good ones and bad ones."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rdserve.models.card import CARD_FILE
+from rdserve.server.archive import SUFFIX, Archive, ArchiveError, open_archive
+from rdserve.server.settings import SettingsError
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One model found. archive: None where it cannot be served; `reason` then says why."""
+
+    name: str
+    archive: Archive | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The paths of a models folder, sorted."""
+
+    archives: list[Path]
+    checkpoints: list[Path]
+
+
+def look(models: Path) -> Found:
+    """What a models folder holds.
+
+    Raises:
+        SettingsError: no such folder, or nothing in it to serve.
+    """
+    if not models.is_dir():
+        raise SettingsError(f"no folder {models}")
+    if (models / CARD_FILE).is_file():
+        return Found([], [models])
+    archives = sorted(models.glob(f"*{SUFFIX}"))
+    checkpoints = sorted(card.parent for card in models.glob(f"*/{CARD_FILE}"))
+    if not archives and not checkpoints:
+        raise SettingsError(
+            f"{models} holds no {SUFFIX} archive and no checkpoint folder (one with a {CARD_FILE})"
+        )
+    return Found(archives, checkpoints)
+
+
+async def collect(found: Found, scratch: Path) -> list[Offer]:
+    """Verify every archive; package every checkpoint into `scratch`, and verify that too."""
+    offers = [await asyncio.to_thread(_open, path, path.stem) for path in found.archives]
+    offers += await _package(found.checkpoints, scratch)
+    return list(_first_of_each_name(offers))
+
+
+def _open(path: Path, name: str) -> Offer:
+    try:
+        archive = open_archive(path)
+    except ArchiveError as error:
+        return Offer(name, None, str(error))
+    return Offer(archive.card.name, archive)
+
+
+async def _package(checkpoints: Sequence[Path], store: Path) -> list[Offer]:
+    """In a process of its own: packaging runs the models, and the front holds no torch."""
+    if not checkpoints:
+        return []
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rdserve.server.packaging", str(store), *map(str, checkpoints)),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    outcomes = {line["checkpoint"]: line for line in map(json.loads, output.splitlines())}
+    return [_offer(path, outcomes.get(str(path))) for path in checkpoints]
+
+
+def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> Offer:
+    if outcome is None:
+        return Offer(checkpoint.name, None, f"{checkpoint}: packaging it crashed; see the log")
+    if outcome["error"]:
+        return Offer(checkpoint.name, None, outcome["error"])
+    return _open(Path(outcome["archive"]), checkpoint.name)
+
+
+def _first_of_each_name(offers: Iterable[Offer]) -> Iterable[Offer]:
+    seen: set[str] = set()
+    for offer in offers:
+        if offer.name not in seen:
+            seen.add(offer.name)
+            yield offer
