@@ -1,6 +1,6 @@
 """Decoders: z (..., Z) -> d(x|z), batch (...,), event (H, W) (paper, appendix F.2)."""
 
-from rdserve.models.layers import GatedDeconv2d, channels, halved
+from rdserve.models.layers import GatedDeconv2d, channels, full_precision, halved
 from rdserve.models.pixelcnn import PixelAutoregressive, PixelCNN
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent
@@ -30,7 +30,7 @@ class DeconvDecoder(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Independent[Bernoulli]:
-        logits = self.body(z.reshape(-1, z.shape[-1], 1, 1)).float()
+        logits = full_precision(self.body(z.reshape(-1, z.shape[-1], 1, 1)))
         return Independent(Bernoulli(logits=logits.view(*z.shape[:-1], *logits.shape[-2:])), 2)
 
 

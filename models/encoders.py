@@ -2,7 +2,7 @@
 
 import torch
 from rdserve.models.flows import MeanOnlyFlow
-from rdserve.models.layers import GatedConv2d, channels, halved
+from rdserve.models.layers import GatedConv2d, channels, full_precision, halved
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F
@@ -37,8 +37,8 @@ class GaussianEncoder(nn.Module):
     def forward(self, x: Tensor) -> Independent[Normal]:
         batch, image = x.shape[:-2], x.shape[-2:]
         h = self.body((2 * x - 1).reshape(-1, 1, *image)).flatten(1)
-        variance = F.softplus(self.variance(h)).float() + VARIANCE_FLOOR
-        mean = self.mean(h).float()
+        variance = F.softplus(full_precision(self.variance(h))) + VARIANCE_FLOOR
+        mean = full_precision(self.mean(h))
         return Independent(Normal(mean.view(*batch, -1), variance.sqrt().view(*batch, -1)), 1)
 
 

@@ -1,5 +1,6 @@
 """The layers that encoders and decoders share: linearly gated ones (GLU, Dauphin et al., 2017)."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,6 +13,11 @@ def channels(n: int, width: float) -> int:
 def halved(size: int) -> int:
     """Side of an image after a stride-2 layer with 'same' padding."""
     return -(-size // 2)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Parameters of a law in float32 at least, whatever precision the network ran in."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class GatedConv2d(nn.Module):

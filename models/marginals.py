@@ -65,7 +65,7 @@ class VampPrior(nn.Module):
 
     def forward(self) -> Distribution:
         components = self.encode(self.pseudo_inputs.clamp(0, 1))
-        return mixture(Categorical(logits=self.logits.float()), components)
+        return mixture(Categorical(logits=self.logits), components)
 
 
 class Fixed(nn.Module):

@@ -12,6 +12,7 @@ Two streams see the pixels before (r, c) in raster order:
 """
 
 import torch
+from rdserve.models.layers import full_precision
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, constraints
 from torch.nn import functional as F
@@ -217,4 +218,4 @@ class PixelAutoregressive(Distribution):
         shape = torch.broadcast_shapes(x.shape, self.plane.shape)
         flat = (-1, *self.event_shape)
         logits = self.network(x.expand(shape).reshape(flat), self.plane.expand(shape).reshape(flat))
-        return logits.float().view(shape)
+        return full_precision(logits).reshape(shape)

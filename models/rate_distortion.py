@@ -65,5 +65,5 @@ def importance_bound(rd: RateDistortion) -> Tensor:
 
 def effective_sample_size(rd: RateDistortion) -> Tensor:
     """(sum w)^2 / sum w^2 of the K importance weights, (B,), from 1 to K."""
-    log_w = -(rd.rate + rd.distortion)
-    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))
+    w = torch.softmax(-(rd.rate + rd.distortion), 0)
+    return 1 / w.square().sum(0)
