@@ -18,7 +18,7 @@ from rdserve.client.key import BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, d
 from rdserve.client.labels import Surroundings, nearest, place
 
 Z95 = 1.96
-LABEL = {"fontsize": 8, "color": INK, "family": "DejaVu Sans Mono"}
+LABEL = {"fontsize": 9, "color": INK, "family": "DejaVu Sans Mono"}
 HALO = withStroke(linewidth=2.5, foreground=PAPER)
 
 # The Axes and Artist classes of matplotlib carry no types.
@@ -141,10 +141,10 @@ def _name(
     lines = np.concatenate([_dotted(axes.transData.transform(path)) for path in paths])
     around = Surroundings(_box(axes)[None], np.concatenate(marks), lines)
     for text, box, anchor in zip(texts, place(anchors, sizes, around), anchors, strict=True):
-        x, y = (box[:2] + box[2:]) / 2
+        x, y = np.round((box[:2] + box[2:]) / 2)
         text.set(x=x, y=y, ha="center", va="center", transform=None)
         end = nearest(box, anchor)
-        if np.hypot(*(end - anchor)) > 20:
+        if np.hypot(*(end - anchor)) > 26:
             leader = np.stack([anchor, end])
             axes.add_line(Line2D(*leader.T, transform=None, color=MUTED, linewidth=0.6, zorder=1.5))
 

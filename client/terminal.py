@@ -1,0 +1,116 @@
+"""What a person sees in a terminal: tables that fit 100 columns, progress with the time left."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rdserve.client.comparison import Row, coordinates, entropy_bound
+from rdserve.client.results import ModelInfo
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+# rich takes a pipe for 80 columns wide: too few for the table, and a pipe has no edge.
+WIDTH = 100
+NAME_WIDTH = 30
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console of the terminal's width, or WIDTH where the output is no terminal."""
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(stderr=stderr, width=WIDTH)
+
+
+def comparison_table(rows: Sequence[Row]) -> Table:
+    """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold."""
+    best = entropy_bound(coordinates(rows))
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=NAME_WIDTH)
+    table.add_column("tuple", no_wrap=True)
+    table.add_column("beta", justify="right")
+    for name in ("R", "D", "-ELBO"):
+        table.add_column(f"{name} (nats)", justify="right", no_wrap=True)
+    table.add_column("frontier", justify="center")
+    for row in rows:
+        table.add_row(*_cells(row), style="bold" if -row.elbo_nats <= best else "")
+    table.caption = (
+        f"mean ± standard error over {rows[0].n} images; -ELBO = R + D; best R + D in bold\n"
+        "frontier: ● no model has both R and D lower"
+    )
+    return table
+
+
+def _cells(row: Row) -> list[Text]:
+    values = (
+        row.name,
+        row.family,
+        f"{row.beta:g}",
+        with_error(row.rate_nats, row.rate_standard_error_nats),
+        with_error(row.distortion_nats, row.distortion_standard_error_nats),
+        with_error(-row.elbo_nats, row.elbo_standard_error_nats),
+        "●" if row.on_frontier else "",
+    )
+    return [Text(value) for value in values]
+
+
+def with_error(value: float, error: float) -> str:
+    """A mean and its standard error: "20.14 ± 0.31"."""
+    return f"{value:.2f}" + ("" if math.isnan(error) else f" ± {error:.2f}")
+
+
+def models_table(models: Sequence[ModelInfo]) -> Table:
+    """What a server holds: cards, states, and where the trainer found each model."""
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=NAME_WIDTH)
+    table.add_column("tuple", no_wrap=True)
+    for name in ("beta", "images", "latent"):
+        table.add_column(name, justify="right")
+    table.add_column("data", no_wrap=True)
+    table.add_column("R", justify="right")
+    table.add_column("D", justify="right")
+    table.add_column("state")
+    for model in models:
+        found = model.reference
+        values = (
+            model.name,
+            model.family,
+            f"{model.beta:g}",
+            "x".join(map(str, model.image_shape)),
+            str(model.latent_dim),
+            model.data_name,
+            f"{found.rate_nats:.2f}" if found else "",
+            f"{found.distortion_nats:.2f}" if found else "",
+            f"{model.state}{f': {model.state_reason}' if model.state_reason else ''}".lower(),
+        )
+        table.add_row(*map(Text, values))
+    table.caption = "R, D: the trainer's own figures, nats per image on its test split"
+    return table
+
+
+@contextmanager
+def progress(title: str, total: int, on: Console) -> Iterator[Callable[[int], None]]:
+    """A bar for `total` units of work; yields the function that reports finished ones, from any thread."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=on,
+        transient=True,
+        disable=not on.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(task, done)
