@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 from rdserve.models import zoo
-from rdserve.models.marginals import VampPrior
 from rdserve.models.vae import VAE
 from rdserve.trainer import objectives, optim
 from rdserve.trainer.config import Config
+from rdserve.trainer.initialise import initialise
 from torch import Tensor
 from torch.optim import Adam
 
@@ -59,8 +59,7 @@ def begin(config: Config, images: Tensor) -> Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         vae = zoo.build(config.architecture)
-    if isinstance(vae.marginal, VampPrior):
-        vae.marginal.initialise(images)
+        initialise(vae, images)
     vae.to(images.device)
     objective = objectives.build(config).to(images.device)
     optimiser = optim.build(config, vae, objective)

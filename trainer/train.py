@@ -83,7 +83,8 @@ def run_epochs(run: Run, train: Tensor, valid: Tensor, folder: Path, watch: Watc
             one_step(run, train, epoch, batch)
             ended = run.step % per_epoch == 0
             if ended or run.step % TELL_EVERY_STEPS == 0:
-                watch.stepped(run.step, means(run, min(len(train), (batch + 1) * run.config.batch_size)))
+                n = min(len(train), (batch + 1) * run.config.batch_size)
+                watch.stepped(epoch + n / len(train), means(run, n))
             if ended:
                 end_epoch(run, epoch + 1, len(train), valid, watch)
             if ended or asked() or time.monotonic() - saved > SAVE_EVERY_SECONDS:

@@ -1,0 +1,113 @@
+"""`rdserve train` and `rdserve zoo`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+if TYPE_CHECKING:
+    from rdserve.models.card import Card
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Folder with the data set's files, where it is not embedded.")
+]
+
+
+def train(
+    family: Annotated[str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
+    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    beta: Annotated[float | None, typer.Option(help="Weight of the rate.")] = None,
+    annealing_epochs: Annotated[int | None, typer.Option(help="Beta rises from 0 over so many.")] = None,
+    epochs: Annotated[int | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None,
+    keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None,
+    width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None,
+    latent_dim: Annotated[int | None, typer.Option()] = None,
+    pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+) -> None:
+    """Train a model, or go on with the run in the folder. What is not given is the data set's default."""
+    given = {
+        "beta": beta,
+        "annealing_epochs": annealing_epochs,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": lr,
+        "optimiser": optimiser,
+        "keep": keep,
+        "width": width,
+        "latent_dim": latent_dim,
+        "n_pseudo_inputs": pseudo_inputs,
+        "precision": precision,
+        "seed": seed,
+    }
+    with _failures_in_words():
+        from rdserve import trainer
+        from rdserve.trainer.progress import bar
+
+        config = trainer.configure(family, data, **given)
+        name = name or out.resolve().name
+        with bar(name, config, console=_console()) as watch:
+            card = trainer.train(config, out, name=name, device=device, data_root=data_root, watch=watch)
+    _console().print(_summary(card))
+
+
+def zoo(
+    recipe: Annotated[Path, typer.Argument(help="As zoo/digits.toml.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the zoo; else beside the recipe.")] = None,
+    jobs: Annotated[int, typer.Option(help="Models at once, each on one core.")] = 2,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+) -> None:
+    """Train every model of a recipe that is not there yet."""
+    with _failures_in_words(), Progress(console=_console()) as progress:
+        from rdserve.trainer.zoo import read_recipe, train_all
+
+        entries = read_recipe(recipe)
+        cards = train_all(
+            entries, out or recipe.with_suffix(""), jobs=jobs, device=device, data_root=data_root
+        )
+        for card in progress.track(cards, total=len(entries), description="models"):
+            progress.console.print(_summary(card))
+
+
+def _console() -> Console:
+    return Console(stderr=True)
+
+
+def _summary(card: "Card") -> str:
+    r = card.reference
+    return (
+        f"{card.name}  {r.split} R {r.rate_nats:.2f} ± {r.rate_standard_error_nats:.2f}  "
+        f"D {r.distortion_nats:.2f} ± {r.distortion_standard_error_nats:.2f} nats"
+    )
+
+
+@contextmanager
+def _failures_in_words() -> Iterator[None]:
+    """Exit 1 with the message of an error that a user can do something about; 130 after Ctrl-C."""
+    from rdserve.data import DataError
+    from rdserve.models.card import CardError
+    from rdserve.trainer import ConfigError, Stopped, TrainingError
+    from rdserve.trainer.state import StateError
+
+    try:
+        yield
+    except Stopped as stopped:
+        _console().print(f"{stopped}. The same command goes on from there.", soft_wrap=True, highlight=False)
+        raise typer.Exit(130) from None
+    except (TrainingError, ConfigError, StateError, DataError, CardError) as error:
+        _console().print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
+        raise typer.Exit(1) from None
