@@ -10,6 +10,7 @@ from rdserve.models.card import Card
 from rdserve.models.noise import Keys
 from rdserve.models.vae import VAE
 from rdserve.v1 import rows, tensors
+from rdserve.v1.limits import MAX_ROWS
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
     DecodeResponse,
@@ -157,6 +158,8 @@ def _keys(request: rows.Request, device: torch.device) -> Keys:
     n = rows.n_rows(request)
     if not n:
         raise BadRow("n_latents", "asked for 0 rows; ask for at least 1")
+    if n > MAX_ROWS:
+        raise BadRow("n_latents", f"asked for {n} rows; at most {MAX_ROWS} a request")
     try:
         seeds, ids = rows.row_keys(request.noise, n)
     except ValueError as error:

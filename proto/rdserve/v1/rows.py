@@ -92,12 +92,14 @@ def merge(requests: Sequence[R]) -> R:
     """One request holding the rows of all, each row keeping its own noise key.
 
     Raises:
-        ValueError: a request whose shape, byte count and noise keys disagree; merged unseen, its
-            rows could end up in another caller's reply.
+        ValueError: a request without rows, or whose shape, byte count and noise keys disagree;
+            merged unseen, its rows could end up in another caller's reply.
     """
     first = requests[0]
     if len(requests) == 1:
         return first
+    if not all(map(n_rows, requests)):
+        raise ValueError("a request without rows")
     keys = [row_keys(request.noise, n_rows(request)) for request in requests]
     merged = type(first)(
         model=first.model,

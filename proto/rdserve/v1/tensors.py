@@ -34,7 +34,9 @@ def to_message(array: Array) -> Tensor:
     """
     shape = array.shape
     if array.dtype == np.bool_:
-        packed = np.packbits(array.astype(np.bool_, copy=False).reshape(_rows(shape), -1), axis=1)
+        packed = np.packbits(
+            array.astype(np.bool_, copy=False).reshape(_rows(shape), row_size(shape)), axis=1
+        )
         return Tensor(dtype=DTYPE_PACKED_BITS, shape=shape, data=packed.tobytes())
     dtype = array.dtype.newbyteorder("<")
     if dtype not in _WIRE:
@@ -52,7 +54,7 @@ def to_array(message: Tensor) -> Array:
     shape = tuple(message.shape)
     if message.dtype == DTYPE_PACKED_BITS:
         bits = row_size(shape)
-        packed = np.frombuffer(message.data, np.uint8).reshape(_rows(shape), -1)
+        packed = np.frombuffer(message.data, np.uint8).reshape(_rows(shape), (bits + 7) // 8)
         return np.unpackbits(packed, axis=1, count=bits).view(np.bool_).reshape(shape)
     return np.frombuffer(message.data, _NUMPY[message.dtype]).reshape(shape)
 

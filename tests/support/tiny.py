@@ -1,0 +1,30 @@
+"""Tiny models with random weights, and cards that say so."""
+
+from rdserve.models.card import Architecture, Card, Data, InputSpec, Objective, Reference, Weights
+
+NO_HASH = "0" * 64
+
+
+def tiny_card(name: str, architecture: Architecture, **changes: object) -> Card:
+    """A card for a model that nobody trained; `changes` replace whole fields."""
+    size = architecture.image_size
+    card = Card(
+        name=name,
+        architecture=architecture,
+        input=InputSpec(shape=(size, size), binarisation="none"),
+        objective=Objective(beta=1.0),
+        data=Data(name="digits", sha256=NO_HASH),
+        weights=Weights(sha256=NO_HASH),
+        code_version="0",
+        reference=Reference(
+            split="test",
+            n_examples=1,
+            seed=0,
+            n_samples=1,
+            rate_nats=1.0,
+            rate_standard_error_nats=0.1,
+            distortion_nats=2.0,
+            distortion_standard_error_nats=0.1,
+        ),
+    )
+    return card.model_copy(update=changes)
