@@ -14,6 +14,8 @@ from rdserve.client import figures, sheet
 from rdserve.client.comparison import Row, coordinates, entropy_bound
 from rdserve.client.results import Reconstruction
 
+Images = NDArray[np.bool_]
+
 SCHEMA = "rdserve-comparison/1"
 JSON, CSV, PLANE, SHEET = "comparison.json", "comparison.csv", "rd-plane.png", "reconstructions.png"
 
@@ -42,7 +44,7 @@ class Provenance:
 class Pictures:
     """images (M, H, W) of the data and, per model, their reconstructions."""
 
-    images: NDArray[np.bool_]
+    images: Images
     reconstructions: Mapping[str, Reconstruction]
 
 
@@ -56,7 +58,8 @@ def write_report(folder: Path, rows: Sequence[Row], about: Provenance, pictures:
     count = f"{len(rows)} model{'s' if len(rows) > 1 else ''}"
     figures.save_png(figures.rd_plane(rows, title=f"{count} on {what}"), paths[2])
     title = f"Reconstructions of {about.data_name} ({about.data_split})"
-    drawn = sheet.reconstruction_sheet(pictures.images, pictures.reconstructions, rows, title=title)
+    headers = sheet.headers(rows)
+    drawn = sheet.reconstruction_sheet(pictures.images, pictures.reconstructions, headers, title=title)
     figures.save_png(drawn, paths[3])
     return paths
 

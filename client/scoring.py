@@ -84,7 +84,7 @@ def _for_each(models: Sequence[str], work: Callable[[str, Event], T], *, at_once
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def check_comparable(models: Sequence[ModelInfo], shape: tuple[int, int]) -> None:
+def check_comparable(models: Sequence[ModelInfo], shape: tuple[int, ...]) -> None:
     """Raises InputError by name: models that do not serve, take other images, have other likelihoods."""
     for model in models:
         if fault := misfit(model, shape):
@@ -97,7 +97,7 @@ def check_comparable(models: Sequence[ModelInfo], shape: tuple[int, int]) -> Non
         raise InputError(f"distortions compare only within one likelihood, got {groups}. Pick one group")
 
 
-def misfit(model: ModelInfo, shape: tuple[int, int]) -> str:
+def misfit(model: ModelInfo, shape: tuple[int, ...]) -> str:
     """Why a model cannot be scored on images of this shape; empty where it can."""
     if model.state != "SERVING":
         return f"is {model.state}{f': {model.state_reason}' if model.state_reason else ''}"

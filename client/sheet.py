@@ -25,17 +25,17 @@ UInt8 = NDArray[np.uint8]
 def reconstruction_sheet(
     images: NDArray[np.bool_] | UInt8,
     reconstructions: Mapping[str, Reconstruction],
-    rows: Sequence[Row],
+    headers: Mapping[str, str],
     *,
     title: str = "",
 ) -> Figure:
-    """images (N, H, W) in the first column; then, per row's model, one sample and the mean of its K samples.
+    """images (N, H, W) in the first column; then, per model of `headers`, one sample and the mean of its K.
 
     Each model's samples of an image share one z, so what differs between them is the decoder's doing.
     """
-    pictures = {row.name: reconstructions[row.name].images for row in rows}
-    note = "Per model (R, D) and ELBO in nats. All samples of an image come from one z ~ e(z|x)."
-    return _sheet(images, pictures, _headers(rows), title, note)
+    pictures = {name: reconstructions[name].images for name in headers}
+    note = "All samples of an image come from one z ~ e(z|x). (R, D) and ELBO are in nats per image."
+    return _sheet(images, pictures, headers, title, note)
 
 
 def sample_sheet(samples: Mapping[str, Sample], headers: Mapping[str, str], *, title: str = "") -> Figure:
@@ -44,7 +44,7 @@ def sample_sheet(samples: Mapping[str, Sample], headers: Mapping[str, str], *, t
     return _sheet(None, pictures, headers, title, "All images of a row come from one z ~ m(z).")
 
 
-def _headers(rows: Sequence[Row]) -> dict[str, str]:
+def headers(rows: Sequence[Row]) -> dict[str, str]:
     """Per model the lines of the paper's header: tuple and beta, (R, D), ELBO."""
     return {
         row.name: f"{label(row, rows)}\n"

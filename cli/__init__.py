@@ -1,0 +1,66 @@
+"""The command `rdserve`. Only the command that runs is imported, and only its extra is needed."""
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import typer
+
+
+class Lazy(NamedTuple):
+    """A command by where it lives: function `name` of rdserve.cli.<module>, from an extra."""
+
+    module: str
+    extra: str
+    help: str
+
+
+COMMANDS = {
+    "train": Lazy("train", "train", "Train a VAE, or go on with the run in the folder."),
+    "zoo": Lazy("train", "train", "Train every model of a recipe that is not there yet."),
+    "package": Lazy("package", "server", "Verify checkpoints and make an archive of each."),
+    "serve": Lazy("serve", "server", "Serve models over gRPC."),
+    "models": Lazy("query", "compare", "List the models of a service."),
+    "encode": Lazy("query", "compare", "Images to latents."),
+    "reconstruct": Lazy("query", "compare", "Images to latents and back."),
+    "sample": Lazy("query", "compare", "Draw images from a model."),
+    "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
+    "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
+}
+
+# What tells that an extra is not installed.
+SENTINELS = {
+    "compare": ("matplotlib", "rich"),
+    "train": ("torch", "safetensors"),
+    "server": ("torch", "aiohttp", "grpc_reflection"),
+}
+
+
+def main() -> None:
+    """Run the command line."""
+    if find_spec("typer") is None:
+        sys.exit("rdserve: the command line is an extra; pip install 'rdserve[compare]'")
+    from rdserve.cli.group import app
+
+    app()
+
+
+def load(name: str) -> "typer.Typer":
+    """The app of one command, imported now.
+
+    Raises:
+        ImportError: its extra is not installed; the message says which.
+    """
+    import typer
+
+    command = COMMANDS[name]
+    missing = [package for package in SENTINELS[command.extra] if find_spec(package) is None]
+    if missing:
+        raise ImportError(
+            f"`rdserve {name}` needs {', '.join(missing)}; pip install 'rdserve[{command.extra}]'"
+        )
+    app = typer.Typer(add_completion=False)
+    app.command(name)(getattr(import_module(f"rdserve.cli.{command.module}"), name))
+    return app

@@ -1,0 +1,71 @@
+"""Arrays in and out of files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.client import InputError
+from rdserve.data import load
+
+Array = NDArray[Any]
+IMAGES_SHOWN = 16
+
+
+def read_images(
+    file: Path | None, data: str | None, *, split: str, limit: int | None, root: Path | None = None
+) -> Array:
+    """Images (N, H, W) from a .npy or .npz file, or from a data set; the first `limit` of them.
+
+    Raises:
+        InputError: not exactly one source, or a file that holds no such array.
+        DataError: as `rdserve.data.load`.
+    """
+    if (file is None) == (data is None):
+        raise InputError("give --images FILE, or --data NAME")
+    images = load(data, split=split, root=root).images if data else _read(file or Path())
+    return images[:limit]
+
+
+def _read(file: Path) -> Array:
+    try:
+        loaded = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not a readable .npy or .npz file ({error})") from error
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        names = list(loaded)
+        name = "images" if "images" in names else names[0] if len(names) == 1 else None
+        if name is None:
+            raise InputError(f"{file} holds {', '.join(names) or 'nothing'}; name one of them images")
+        return np.asarray(loaded[name])
+
+
+def check_suffix(out: Path | None, allowed: tuple[str, ...]) -> None:
+    """Before the work is done: raises InputError for a file name that says no format of `allowed`."""
+    if out is not None and out.suffix not in allowed:
+        raise InputError(f"{out}: write to a file that ends in {', '.join(allowed)}")
+
+
+def write_arrays(out: Path, arrays: Mapping[str, Array], *, main: str) -> None:
+    """All arrays to an .npz; `main` alone to an .npy; columns of a .csv."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npz":
+        np.savez_compressed(out, allow_pickle=False, **arrays)
+    elif out.suffix == ".npy":
+        np.save(out, arrays[main], allow_pickle=False)
+    else:
+        table = np.stack(list(arrays.values()), axis=1)
+        np.savetxt(out, table, delimiter=",", header=",".join(arrays), comments="", fmt="%.17g")
+
+
+def as_text(images: Array, *, width: int = 100) -> str:
+    """Binary images (N, H, W) side by side in block characters, as many as fit; two pixels to a character."""
+    fit = max(1, min(len(images), width // (images.shape[2] + 2)))
+    strip = np.concatenate([np.pad(image, ((0, 0), (0, 2))) for image in images[:fit]], axis=1)
+    if len(strip) % 2:
+        strip = np.pad(strip, ((0, 1), (0, 0)))
+    blocks = np.array(list(" ▀▄█"))[strip[0::2].astype(int) + 2 * strip[1::2].astype(int)]
+    return "\n".join("".join(line).rstrip() for line in blocks)

@@ -1,0 +1,53 @@
+"""What every command that calls a service shares: options, and failures as one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rdserve.client import Client, RdserveError, ServiceError
+from rdserve.client.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable, Unimplemented
+from rdserve.data import DataError
+
+Server = Annotated[str, typer.Option(help="Address of the service, host:port.")]
+Seed = Annotated[int, typer.Option(min=0, help="Names the noise; the same seed, the same numbers.")]
+NSamples = Annotated[int, typer.Option(min=1, help="Samples per image.")]
+Timeout = Annotated[float, typer.Option(help="Seconds that one call may take.")]
+Data = Annotated[str | None, typer.Option(help="A data set in place of a file: digits or static-mnist.")]
+Split = Annotated[str, typer.Option(help="train, valid or test.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder with the data set's files, if not embedded.")]
+
+ADDRESS = "localhost:50051"
+
+_ADVICE: dict[type[ServiceError], str] = {
+    Unavailable: "Is it running? `rdserve serve --models DIR` starts one",
+    Unimplemented: "Is that an rdserve service of this version?",
+    NotFound: "`rdserve models` lists them",
+    DeadlineExceeded: "Give it longer with --timeout",
+    ResourceExhausted: "Try again when it has less to do",
+}
+
+
+@contextmanager
+def connection(server: str, *, timeout: float) -> Iterator[Client]:
+    """A client whose failures, and Ctrl-C, end the command: one line on stderr, exit code 1 or 130."""
+    try:
+        with Client(server, timeout=timeout) as client:
+            yield client
+    except KeyboardInterrupt:
+        typer.echo("rdserve: interrupted; calls in flight were cancelled", err=True)
+        raise typer.Exit(130) from None
+    except (RdserveError, DataError, OSError, ValueError) as error:
+        typer.echo(f"rdserve: {_in_words(error, server)}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _in_words(error: Exception, server: str) -> str:
+    about = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
+    line = " ".join(f"{about}{error}".split()).rstrip(".")
+    if not isinstance(error, ServiceError):
+        return line
+    advice = _ADVICE.get(type(error))
+    return f"{server}: {line}" + (f". {advice}" if advice else "")

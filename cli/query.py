@@ -1,0 +1,156 @@
+"""`rdserve models`, `encode`, `reconstruct`, `sample` and `score`: one call each."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rdserve.cli.arrays import IMAGES_SHOWN, as_text, check_suffix, read_images, write_arrays
+from rdserve.cli.common import (
+    ADDRESS,
+    Data,
+    DataRoot,
+    Limit,
+    NSamples,
+    Seed,
+    Server,
+    Split,
+    Timeout,
+    connection,
+)
+
+Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
+Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
+
+
+def models(server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
+    """List the models of a service."""
+    with connection(server, timeout=timeout) as client:
+        from rdserve.client import terminal
+
+        found = client.models()
+        terminal.console().print(terminal.models_table(found) if found else "the service holds no models")
+
+
+def encode(
+    model: Model,
+    images: Images = None,
+    data: Data = None,
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
+    n_samples: NSamples = 1,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help=".npz, or .npy for the posterior modes.")] = None,
+    server: Server = ADDRESS,
+    timeout: Timeout = 300.0,
+) -> None:
+    """Images to latents: mode, scale and samples of e(z|x)."""
+    with connection(server, timeout=timeout) as client:
+        check_suffix(out, (".npz", ".npy"))
+        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        encoding = client.encode(model, x, n_samples=n_samples, seed=seed)
+        n, k, z = encoding.latents.shape
+        typer.echo(f"{n} images to {z} latents, {k} sample{'s' if k > 1 else ''} each")
+        typer.echo(f"posterior scale from {encoding.posterior_scale.min():.3g} ", nl=False)
+        typer.echo(f"to {encoding.posterior_scale.max():.3g}")
+        if out:
+            write_arrays(out, vars(encoding), main="posterior_mode")
+            typer.echo(f"wrote {out}")
+
+
+def reconstruct(
+    model: Model,
+    images: Images = None,
+    data: Data = None,
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
+    n_samples: NSamples = 5,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
+    server: Server = ADDRESS,
+    timeout: Timeout = 300.0,
+) -> None:
+    """Images to one z each, and n-samples images back from it."""
+    with connection(server, timeout=timeout) as client:
+        check_suffix(out, (".npz", ".npy", ".png"))
+        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        result = client.reconstruct(model, x, n_samples=n_samples, seed=seed)
+        typer.echo(f"{model}: above the images, below one reconstruction of each")
+        typer.echo(as_text(x))
+        typer.echo(as_text(result.images[:, 0]))
+        if out and out.suffix == ".png":
+            from rdserve.client import Reconstruction, figures, sheet
+
+            shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
+            drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, {model: model}, title=model)
+            figures.save_png(drawn, out)
+        elif out:
+            write_arrays(out, vars(result), main="images")
+        if out:
+            typer.echo(f"wrote {out}")
+
+
+def sample(
+    model: Model,
+    n: Annotated[int, typer.Option(min=1, help="How many z to draw.")] = 8,
+    n_samples: NSamples = 5,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
+    server: Server = ADDRESS,
+    timeout: Timeout = 300.0,
+) -> None:
+    """n latents from m(z), and n-samples images from each."""
+    with connection(server, timeout=timeout) as client:
+        check_suffix(out, (".npz", ".npy", ".png"))
+        result = client.sample(model, n, n_samples=n_samples, seed=seed)
+        typer.echo(as_text(result.images[:, 0]))
+        if out and out.suffix == ".png":
+            from rdserve.client import Sample, figures, sheet
+
+            shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
+            figures.save_png(sheet.sample_sheet({model: shown}, {model: model}, title=model), out)
+        elif out:
+            write_arrays(out, vars(result), main="images")
+        if out:
+            typer.echo(f"wrote {out}")
+
+
+def score(
+    model: Model,
+    images: Images = None,
+    data: Data = None,
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
+    n_samples: NSamples = 1,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help=".npz or .csv with a row per image.")] = None,
+    server: Server = ADDRESS,
+    timeout: Timeout = 300.0,
+) -> None:
+    """Rate and distortion of images under a model, in nats per image."""
+    with connection(server, timeout=timeout) as client:
+        from rdserve.client import terminal
+        from rdserve.client.comparison import mean
+
+        check_suffix(out, (".npz", ".csv"))
+        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        result = client.score(model, x, n_samples=n_samples, seed=seed)
+        columns = {
+            "rate_nats": result.rate_nats,
+            "distortion_nats": result.distortion_nats,
+            "elbo_nats": result.elbo_nats,
+            "importance_bound_nats": result.importance_bound_nats,
+            "importance_ess": result.importance_ess,
+        }
+        typer.echo(f"{model}, {len(x)} images, mean ± standard error in nats")
+        for name, values in (
+            ("R", result.rate_nats),
+            ("D", result.distortion_nats),
+            ("-ELBO", -result.elbo_nats),
+        ):
+            typer.echo(f"{name:>6}  {terminal.with_error(*mean(values))}")
+        if out:
+            write_arrays(out, columns, main="rate_nats")
+            typer.echo(f"wrote {out}")
