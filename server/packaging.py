@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -60,8 +61,9 @@ def _located(error: Exception, checkpoint: Path) -> str:
 
 
 def _archive(checkpoint: Path, card: Card, scratch: Path) -> Path:
-    from model_archiver.model_packaging import generate_model_archive
-    from model_archiver.model_packaging_utils import ModelArchiverConfig
+    with warnings.catch_warnings(category=ResourceWarning, action="ignore"):  # it leaves a file open
+        from model_archiver.model_packaging import generate_model_archive
+        from model_archiver.model_packaging_utils import ModelArchiverConfig
 
     out, temporary = scratch / "out", scratch / "tmp"
     out.mkdir()

@@ -1,0 +1,104 @@
+"""Fixtures that more than one folder of tests uses: tiny checkpoints, and real services over them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+import torch
+from rdserve.models.card import Architecture
+from rdserve.models.checkpoint import save
+from rdserve.models.zoo import build, slug
+from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from running import Running, start_service, until_serving
+from tiny import tiny_card
+
+# The simplest, the paper's favourite, and every part complex.
+SERVED_FAMILIES = ("---", "-+v", "+++")
+
+MakeCheckpoint = Callable[..., Path]
+Launch = Callable[..., Running]
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint() -> MakeCheckpoint:
+    """make_checkpoint(folder, family, **changes to the card) -> folder / name, 8x8 with random weights."""
+
+    def make(folder: Path, family: str = "---", **changes: object) -> Path:
+        architecture = Architecture(family=family, image_size=8, latent_dim=4, width=0.125, n_pseudo_inputs=8)
+        name = str(changes.pop("name", f"tiny-{slug(family)}"))
+        card = tiny_card(name, architecture, **changes)
+        torch.manual_seed(0)
+        save(build(architecture), card, folder / card.name)
+        return folder / card.name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: MakeCheckpoint) -> Path:
+    """A folder of tiny checkpoints: tiny-mmm, tiny-mpv, tiny-ppp."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for family in SERVED_FAMILIES:
+        make_checkpoint(folder, family)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, checkpoints: Path) -> Path:
+    """The same models as archives."""
+    from rdserve.server.packaging import package
+
+    folder = tmp_path_factory.mktemp("store")
+    for checkpoint in sorted(checkpoints.iterdir()):
+        package(checkpoint, folder)
+    return folder
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """launch(models, *arguments) -> a starting service of the test's own, stopped after it."""
+    started: list[Running] = []
+
+    def start(models: Path, *arguments: str) -> Running:
+        started.append(start_service(models, *arguments))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def torchserve_service(checkpoints: Path) -> Iterator[Running]:
+    """A running service on TorchServe over `checkpoints`."""
+    running = until_serving(start_service(checkpoints))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def service(torchserve_service: Running) -> str:
+    """The address of a running service on TorchServe."""
+    return torchserve_service.address
+
+
+@pytest.fixture(scope="session")
+def in_process_service(store: Path) -> Iterator[str]:
+    """The address of a running service without TorchServe."""
+    running = until_serving(start_service(store, "--backend", "in-process"))
+    yield running.address
+    running.stop()
+
+
+@pytest.fixture
+def channel(service: str) -> Iterator[grpc.Channel]:
+    """A channel to the service on TorchServe."""
+    with grpc.insecure_channel(service) as channel:
+        yield channel
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> VaeServiceStub:
+    """Raw RPCs of the service on TorchServe."""
+    return VaeServiceStub(channel)

@@ -1,0 +1,140 @@
+import asyncio
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdserve.models.card import Card
+from rdserve.server.batcher import Batcher, Lane
+from rdserve.server.errors import NumericFailure, Overloaded
+from rdserve.server.settings import Settings
+from rdserve.v1 import rows, tensors
+from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
+from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
+
+
+def score(n: int, *, seed: int = 0, samples: int = 1) -> ScoreRequest:
+    images = tensors.to_message(np.ones((n, 2, 2), bool))
+    return ScoreRequest(model="m", images=images, noise=NoiseKeys(seed=seed), n_samples=samples)
+
+
+class Model:
+    """Answers a row with its seed; holds calls until released; -1 seeds fail the call they ride in."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.gate = asyncio.Event()
+
+    async def __call__(self, request: rows.Request) -> ScoreResponse:
+        seeds, _ = rows.row_keys(request.noise, rows.n_rows(request))
+        self.calls.append(len(seeds))
+        await self.gate.wait()
+        if 666 in seeds:
+            raise NumericFailure("row of seed 666")
+        return ScoreResponse(rate_nats=seeds.astype(float))
+
+
+async def started(model: Model, calls: int) -> None:
+    while len(model.calls) < calls:
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None:
+    model = Model()
+    lane = Lane(model, slots=1)
+    answers = [asyncio.create_task(lane.submit(score(n, seed=n), max_rows=100)) for n in (1, 2, 3)]
+    await started(model, 1)
+    assert model.calls == [1]
+    model.gate.set()
+    assert [list((await answer).rate_nats) for answer in answers] == [[1], [2, 2], [3, 3, 3]]
+    assert model.calls == [1, 5]
+
+
+async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for_long() -> None:
+    model = Model()
+    lane = Lane(model, slots=1)
+    requests = [score(1), score(3, seed=1), score(2, seed=2, samples=5), score(2, seed=3), score(1, seed=4)]
+    answers = [asyncio.create_task(lane.submit(request, max_rows=4)) for request in requests]
+    await started(model, 1)
+    model.gate.set()
+    got = [list((await answer).rate_nats) for answer in answers]
+    assert got == [[0], [1, 1, 1], [2, 2], [3, 3], [4]]
+    assert model.calls == [1, 4, 2, 2]
+
+
+async def test_a_bad_row_fails_its_own_caller_only() -> None:
+    model = Model()
+    lane = Lane(model, slots=1)
+    answers = [asyncio.create_task(lane.submit(score(1, seed=seed), max_rows=9)) for seed in (0, 1, 666, 2)]
+    model.gate.set()
+    results = await asyncio.gather(*answers, return_exceptions=True)
+    assert isinstance(results[2], NumericFailure)
+    assert [list(r.rate_nats) for r in results if isinstance(r, ScoreResponse)] == [[0], [1], [2]]
+
+
+async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finishes() -> None:
+    model = Model()
+    lane = Lane(model, slots=1)
+    sent, waiting, other = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
+    await started(model, 1)
+    sent.cancel()
+    waiting.cancel()
+    await asyncio.wait([sent, waiting])
+    model.gate.set()
+    assert list((await other).rate_nats) == [3, 3, 3]
+    await lane.drain()
+    assert model.calls == [1, 3]
+
+
+def make_batcher(tmp_path: Path, calls: list[int], gate: asyncio.Event, **settings: int) -> Batcher:
+    async def call(model: str, work: bytes) -> bytes:
+        request = WorkRequest.FromString(work).score
+        calls.append(rows.n_rows(request))
+        await gate.wait()
+        _, ids = rows.row_keys(request.noise, rows.n_rows(request))
+        return WorkReply(score=ScoreResponse(rate_nats=ids.astype(float))).SerializeToString()
+
+    return Batcher(call, Settings(models=tmp_path, **settings))  # type: ignore[arg-type]
+
+
+async def test_a_large_request_is_cut_and_joined(tmp_path: Path, card: Card) -> None:
+    calls: list[int] = []
+    gate = asyncio.Event()
+    gate.set()
+    batcher = make_batcher(tmp_path, calls, gate, max_batch_rows=16)
+    response = await batcher.run(score(50, samples=2), card)
+    assert list(response.rate_nats) == list(range(50))  # type: ignore[union-attr]
+    assert max(calls) == 8
+    assert sum(calls) == 50
+
+
+async def test_a_cancelled_large_request_stops_costing(tmp_path: Path, card: Card) -> None:
+    calls: list[int] = []
+    gate = asyncio.Event()
+    batcher = make_batcher(tmp_path, calls, gate, max_batch_rows=1)
+    task = asyncio.create_task(batcher.run(score(100), card))
+    while not calls:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    gate.set()
+    await batcher.drain()
+    assert len(calls) <= Settings(models=tmp_path).slots
+
+
+@pytest.mark.parametrize("bound", [{"max_queued_requests": 2}, {"max_queued_bytes": 100}])
+async def test_beyond_its_bounds_the_queue_refuses(
+    tmp_path: Path,
+    card: Card,
+    bound: dict[str, int],
+) -> None:
+    gate = asyncio.Event()
+    batcher = make_batcher(tmp_path, [], gate, **bound)
+    admitted = [asyncio.create_task(batcher.run(score(4), card)) for _ in range(20)]
+    gate.set()
+    results = await asyncio.gather(*admitted, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, Overloaded)]
+    assert 0 < len(refused) < 20
+    assert str(next(iter(bound.values()))) in refused[0].message
+    again = await batcher.run(score(4), card)
+    assert math.isfinite(sum(again.rate_nats))  # type: ignore[union-attr]

@@ -1,0 +1,102 @@
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, read_card, write_card
+from rdserve.server.archive import open_archive
+from rdserve.server.packaging import PackagingError, package
+from safetensors.torch import load_file, save_file
+
+MakeCheckpoint = Callable[..., Path]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> Path:
+    return make_checkpoint(tmp_path / "checkpoints")
+
+
+def reweigh(checkpoint: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Change the weights, and the card's hash with them."""
+    from rdserve.models.card import weights_sha256
+
+    weights = load_file(checkpoint / WEIGHTS_FILE)
+    change(weights)
+    save_file(weights, checkpoint / WEIGHTS_FILE)
+    card = read_card(checkpoint)
+    found = card.weights.model_copy(update={"sha256": weights_sha256(checkpoint)})
+    write_card(card.model_copy(update={"weights": found}), checkpoint)
+
+
+def edit_card(checkpoint: Path, **changes: object) -> None:
+    card = json.loads((checkpoint / CARD_FILE).read_text()) | changes
+    (checkpoint / CARD_FILE).write_text(json.dumps(card))
+
+
+def grow(weights: dict[str, torch.Tensor]) -> None:
+    name = next(iter(weights))
+    weights[name] = torch.zeros(3, 3)
+
+
+def blow_up(weights: dict[str, torch.Tensor]) -> None:
+    for tensor in weights.values():
+        tensor.fill_(3e38)
+
+
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no card": (lambda c: (c / CARD_FILE).unlink(), "no model.json here"),
+    "no weights": (lambda c: (c / WEIGHTS_FILE).unlink(), "no model.safetensors here"),
+    "no json": (lambda c: (c / CARD_FILE).write_text("{"), "Invalid JSON"),
+    "a field of no card": (lambda c: edit_card(c, colour="red"), "colour: Extra inputs"),
+    "another hash": (lambda c: reweigh_only(c), "the card says weights .*, the file is"),
+    "another shape": (lambda c: reweigh(c, grow), "should be .*, is"),
+    "nan weights": (lambda c: reweigh(c, lambda w: next(iter(w.values())).fill_(float("nan"))), "not finite"),
+    "no finite score": (lambda c: reweigh(c, blow_up), "NaN|internal error"),
+}
+
+
+def reweigh_only(checkpoint: Path) -> None:
+    data = bytearray((checkpoint / WEIGHTS_FILE).read_bytes())
+    data[-1] ^= 1
+    (checkpoint / WEIGHTS_FILE).write_bytes(data)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_checkpoint_is_refused_and_leaves_nothing(checkpoint: Path, tmp_path: Path, case: str) -> None:
+    spoil, says = REFUSED[case]
+    spoil(checkpoint)
+    with pytest.raises(PackagingError, match=says) as caught:
+        package(checkpoint, tmp_path / "store")
+    assert str(checkpoint) in str(caught.value)
+    assert not list((tmp_path / "store").glob("*"))
+
+
+def test_packaging_again_replaces(checkpoint: Path, tmp_path: Path) -> None:
+    first = package(checkpoint, tmp_path / "store").stat().st_ino
+    path = package(checkpoint, tmp_path / "store")
+    assert path.stat().st_ino != first
+    assert list((tmp_path / "store").iterdir()) == [path]
+
+
+def test_the_archiver_removes_no_folder_of_the_models_name(
+    tmp_path: Path, make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = make_checkpoint(tmp_path / "checkpoints", name="data")
+    precious = tmp_path / "tmp" / "data" / "precious"
+    precious.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    package(checkpoint, tmp_path / "store")
+    assert precious.is_dir()
+
+
+def test_several_are_reported_one_by_one(checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rdserve.server.packaging", str(tmp_path / "store")]
+    missing = tmp_path / "missing"
+    done = subprocess.run([*command, str(missing), str(checkpoint)], capture_output=True, check=True)
+    refused, made = map(json.loads, done.stdout.splitlines())
+    assert "no model.json here" in refused["error"]
+    assert open_archive(Path(made["archive"])).card == read_card(checkpoint)
