@@ -1,0 +1,210 @@
+"""Start and end: nothing stays behind, neighbours do not matter, bad archives stay their own problem."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from rdserve.server.java import find_java
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, GetModelRequest, NoiseKeys, ScoreRequest
+from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from running import Running, until_line, until_serving
+
+Launch = Callable[..., Running]
+
+ONE = np.zeros((1, 8, 8), bool)
+
+
+def score(address: str, model: str = "tiny-mmm", *, samples: int = 1) -> float:
+    with grpc.insecure_channel(address) as channel:
+        request = ScoreRequest(
+            model=model, images=tensors.to_message(ONE), noise=NoiseKeys(seed=1), n_samples=samples
+        )
+        return VaeServiceStub(channel).Score(request).rate_nats[0]
+
+
+@pytest.fixture(scope="module")
+def one(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of one archive."""
+    folder = tmp_path_factory.mktemp("one")
+    shutil.copy(store / "tiny-mmm.mar", folder)
+    return folder
+
+
+def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
+    _, alive = psutil.wait_procs(processes, timeout=40)
+    return alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything(launch: Launch, one: Path, number: signal.Signals, tmp_path: Path) -> None:
+    service = until_serving(launch(one))
+    processes = service.processes()
+    assert len(processes) >= 3  # front, Java, worker
+    folder = java_folder(processes)
+    assert service.stop(number) == 0
+    assert not survivors(processes)
+    assert service.lines[-1] == "stopped"
+    assert not folder.exists()
+
+
+def java_folder(processes: list[psutil.Process]) -> Path:
+    (folder,) = {Path(p.cwd()) for p in processes if "org.pytorch.serve.ModelServer" in p.cmdline()}
+    return folder
+
+
+def test_a_killed_front_takes_everything_with_it(launch: Launch, one: Path) -> None:
+    service = until_serving(launch(one))
+    processes = service.processes()
+    folder = java_folder(processes)
+    service.stop(signal.SIGKILL)
+    assert not survivors(processes)
+    shutil.rmtree(folder)
+
+
+def test_a_signal_while_loading_ends_everything(launch: Launch, checkpoints: Path) -> None:
+    service = launch(checkpoints)
+    until_line(service, "loading ")
+    processes = service.processes()
+    assert service.stop(signal.SIGINT) == 0
+    assert not survivors(processes)
+
+
+def test_work_in_flight_is_finished(launch: Launch, one: Path) -> None:
+    service = until_serving(launch(one, "--backend", "in-process"))
+    request = ScoreRequest(
+        model="tiny-mmm", images=tensors.to_message(ONE), noise=NoiseKeys(seed=1), n_samples=5000
+    )
+    with grpc.insecure_channel(service.address) as channel:
+        futures = [VaeServiceStub(channel).Score.future(request) for _ in range(8)]
+        futures[0].result()
+        service.process.send_signal(signal.SIGTERM)
+        assert len({future.result().rate_nats[0] for future in futures}) == 1
+    assert service.stop() == 0
+
+
+def test_bad_models_beside_a_good_one(
+    launch: Launch, one: Path, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(one, models)
+    data = (one / "tiny-mmm.mar").read_bytes()
+    (models / "truncated.mar").write_bytes(data[: len(data) // 2])
+    (models / "random.mar").write_bytes(np.random.default_rng(0).bytes(5000))
+    spoilt = make_checkpoint(models, name="spoilt")
+    (spoilt / "model.safetensors").write_bytes(b"")
+    service = until_serving(launch(models))
+    assert f"serving 1 of 4 models on {service.address}" in service.lines
+    assert np.isfinite(score(service.address))
+    with grpc.insecure_channel(service.address) as channel:
+        for name in ("truncated", "random", "spoilt"):
+            model = VaeServiceStub(channel).GetModel(GetModelRequest(model=name)).model
+            assert model.state == MODEL_STATE_FAILED
+            assert name in model.state_reason
+            health = HealthStub(channel).Check(HealthCheckRequest(service=name))
+            assert health.status == HealthCheckResponse.NOT_SERVING
+        with pytest.raises(grpc.RpcError) as caught:
+            score(service.address, "random")
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--models", "/nowhere"], "no folder /nowhere"),
+        (["--models", "{empty}"], "holds no .mar archive"),
+        (["--models", "{one}", "--host", "0.0.0.0"], "not a loopback address"),
+        (["--models", "{one}", "--backend", "onnx"], "'onnx' is neither"),
+        (["--models", "{one}", "--port", "{taken}"], "cannot listen on"),
+    ],
+)
+def test_a_service_that_cannot_start_says_why(
+    one: Path, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        values = {"empty": tmp_path, "one": one, "taken": other.getsockname()[1]}
+        command = [sys.executable, "-c", "from rdserve.cli import main; main()", "serve"]
+        done = subprocess.run(
+            [*command, *(argument.format(**values) for argument in arguments)], capture_output=True, text=True
+        )
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def another_torchserve(one: Path, tmp_path: Path) -> Iterator[int]:
+    """The port of a TorchServe that somebody else started, its temporary folder the machine's."""
+    with socket.socket() as a, socket.socket() as b:
+        a.bind(("127.0.0.1", 0))
+        b.bind(("127.0.0.1", 0))
+        inference, management = a.getsockname()[1], b.getsockname()[1]
+    import ts
+
+    package = Path(ts.__file__).parent
+    config = tmp_path / "config.properties"
+    config.write_text(
+        f"inference_address=http://127.0.0.1:{inference}\nmanagement_address=http://127.0.0.1:{management}\n"
+        "metrics_address=http://127.0.0.1:0\ngrpc_inference_port=0\ngrpc_management_port=0\n"
+        "disable_token_authorization=true\n"
+    )
+    process = subprocess.Popen(
+        [
+            *(
+                str(find_java()),
+                f"-Dmodel_server_home={package.parent}",
+                "-cp",
+                str(package / "frontend" / "*"),
+            ),
+            *("org.pytorch.serve.ModelServer", "--python", sys.executable, "-f", str(config), "-ncs"),
+            *("-s", str(one), "-m", "tiny-mmm.mar"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "State change WORKER_STARTED -> WORKER_MODEL_LOADED" in line:
+            break
+    yield inference
+    process.terminate()
+    process.stdout.close()
+    process.wait()
+
+
+def test_another_torchserve_and_another_service_do_not_matter(
+    launch: Launch, another_torchserve: int, one: Path, service: str
+) -> None:
+    ours = until_serving(launch(one))
+    assert score(ours.address) == score(service)
+    assert ours.stop() == 0
+    assert score(service) == score(service)
+    with socket.create_connection(("127.0.0.1", another_torchserve)) as connection:
+        connection.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
+        assert b"Healthy" in connection.makefile("rb").read()
+
+
+def test_no_tcp_port_but_the_front_s_answers_strangers(torchserve_service: Running) -> None:
+    """TorchServe's HTTP is on Unix sockets in a private folder; what TCP it has is gRPC on loopback."""
+    addresses = {
+        connection.laddr.ip
+        for process in torchserve_service.processes()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {address.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
+    folder = java_folder(torchserve_service.processes())
+    assert folder.stat().st_mode & 0o077 == 0
