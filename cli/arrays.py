@@ -10,7 +10,7 @@ from rdserve.client import InputError
 from rdserve.data import load
 
 Array = NDArray[Any]
-IMAGES_SHOWN = 16
+IMAGES_SHOWN = 8
 
 
 def read_images(

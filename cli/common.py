@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rdserve.client import Client, RdserveError, ServiceError
-from rdserve.client.errors import DeadlineExceeded, NotFound, ResourceExhausted, Unavailable, Unimplemented
+from rdserve.client.errors import DeadlineExceeded, ResourceExhausted, Unavailable, Unimplemented
 from rdserve.data import DataError
 
 Server = Annotated[str, typer.Option(help="Address of the service, host:port.")]
@@ -24,7 +24,6 @@ ADDRESS = "localhost:50051"
 _ADVICE: dict[type[ServiceError], str] = {
     Unavailable: "Is it running? `rdserve serve --models DIR` starts one",
     Unimplemented: "Is that an rdserve service of this version?",
-    NotFound: "`rdserve models` lists them",
     DeadlineExceeded: "Give it longer with --timeout",
     ResourceExhausted: "Try again when it has less to do",
 }
@@ -49,5 +48,7 @@ def _in_words(error: Exception, server: str) -> str:
     line = " ".join(f"{about}{error}".split()).rstrip(".")
     if not isinstance(error, ServiceError):
         return line
+    if isinstance(error, Unavailable) and not error.reason:  # grpc's own words, about sockets
+        line = "nothing answers there"
     advice = _ADVICE.get(type(error))
     return f"{server}: {line}" + (f". {advice}" if advice else "")

@@ -17,6 +17,7 @@ from rdserve.cli.common import (
     Timeout,
     connection,
 )
+from rdserve.client import ModelInfo
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
 Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
@@ -29,6 +30,10 @@ def models(server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
 
         found = client.models()
         terminal.console().print(terminal.models_table(found) if found else "the service holds no models")
+
+
+def _header(model: ModelInfo) -> str:
+    return f"{model.family} β{model.beta:g}\ntrained on\n{model.data_name}"
 
 
 def encode(
@@ -83,7 +88,8 @@ def reconstruct(
             from rdserve.client import Reconstruction, figures, sheet
 
             shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
-            drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, {model: model}, title=model)
+            header = {model: _header(client.model(model))}
+            drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, header, title=model)
             figures.save_png(drawn, out)
         elif out:
             write_arrays(out, vars(result), main="images")
@@ -109,7 +115,8 @@ def sample(
             from rdserve.client import Sample, figures, sheet
 
             shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
-            figures.save_png(sheet.sample_sheet({model: shown}, {model: model}, title=model), out)
+            header = {model: _header(client.model(model))}
+            figures.save_png(sheet.sample_sheet({model: shown}, header, title=model), out)
         elif out:
             write_arrays(out, vars(result), main="images")
         if out:

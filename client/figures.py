@@ -38,8 +38,7 @@ def rd_plane(rows: Sequence[Row], *, title: str = "") -> Figure:
     _frame(axes, rows)
     written = _iso_elbo(axes, entropy)
     paths = _bounds(axes, points)
-    for row in rows:
-        _point(axes, row)
+    paths += [bar for row in rows for bar in _point(axes, row)]
     canvas.draw()
     _name(axes, rows, written, paths)
     draw_key(figure, entropy)
@@ -116,18 +115,23 @@ def _bounds(axes: Axes, points: NDArray[np.float64]) -> list[NDArray[np.float64]
     return [frontier, hull, diagonal]
 
 
-def _point(axes: Axes, row: Row) -> None:
+def _point(axes: Axes, row: Row) -> list[NDArray[np.float64]]:
+    """The marker and its 95% intervals; returns the intervals' paths, (2, 2) each."""
+    middle = np.array([row.rate_nats, row.distortion_nats])
+    reach = Z95 * np.nan_to_num([row.rate_standard_error_nats, row.distortion_standard_error_nats])
     axes.errorbar(
         row.rate_nats,
         row.distortion_nats,
-        xerr=Z95 * np.nan_to_num(row.rate_standard_error_nats),
-        yerr=Z95 * np.nan_to_num(row.distortion_standard_error_nats),
+        xerr=reach[0],
+        yerr=reach[1],
         color=marker(row.family)["markeredgecolor"],
         elinewidth=0.8,
         alpha=0.55,
         zorder=2,
     )
     axes.plot(row.rate_nats, row.distortion_nats, zorder=3, **marker(row.family))
+    arms = np.diag(reach)
+    return [np.stack([middle - arm, middle + arm]) for arm in arms]
 
 
 def _name(
@@ -144,7 +148,7 @@ def _name(
         x, y = np.round((box[:2] + box[2:]) / 2)
         text.set(x=x, y=y, ha="center", va="center", transform=None)
         end = nearest(box, anchor)
-        if np.hypot(*(end - anchor)) > 26:
+        if np.hypot(*(end - anchor)) > 34:
             leader = np.stack([anchor, end])
             axes.add_line(Line2D(*leader.T, transform=None, color=MUTED, linewidth=0.6, zorder=1.5))
 

@@ -34,7 +34,7 @@ def reconstruction_sheet(
     Each model's samples of an image share one z, so what differs between them is the decoder's doing.
     """
     pictures = {name: reconstructions[name].images for name in headers}
-    note = "All samples of an image come from one z ~ e(z|x). (R, D) and ELBO are in nats per image."
+    note = "All samples of an image come from one z ~ e(z|x)."
     return _sheet(images, pictures, headers, title, note)
 
 
@@ -48,7 +48,7 @@ def headers(rows: Sequence[Row]) -> dict[str, str]:
     """Per model the lines of the paper's header: tuple and beta, (R, D), ELBO."""
     return {
         row.name: f"{label(row, rows)}\n"
-        + f"({row.rate_nats:.1f}, {row.distortion_nats:.1f})\nELBO {row.elbo_nats:.1f}".replace("-", "−")
+        + f"({row.rate_nats:.1f}, {row.distortion_nats:.1f})\nELBO {row.elbo_nats:.1f} nats".replace("-", "−")
         for row in rows
     }
 
