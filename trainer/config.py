@@ -32,13 +32,13 @@ class Config:
     n_pseudo_inputs: Positive
     epochs: Positive
     batch_size: Positive
+    optimiser: Literal["normalised-adam", "adam"]
+    learning_rate: Annotated[float, Field(gt=0)]
     keep: Literal["last", "best"]
     reference_samples: Positive
     objective: Literal["beta-vae"] = "beta-vae"
     beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     annealing_epochs: Annotated[int, Field(ge=0)] = 0
-    optimiser: Literal["normalised-adam", "adam"] = "normalised-adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -66,6 +66,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "epochs": 200,
         "batch_size": 100,
         "keep": "last",
+        "optimiser": "normalised-adam",
+        "learning_rate": 3e-4,
         "reference_samples": 1,
     },
     "digits": {
@@ -73,9 +75,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "latent_dim": 16,
         "width": 0.25,
         "n_pseudo_inputs": 64,
-        "epochs": 200,
+        "epochs": 120,
         "batch_size": 50,
         "keep": "best",
+        "optimiser": "adam",
+        "learning_rate": 3e-3,
         "reference_samples": 16,
     },
 }

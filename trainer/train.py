@@ -24,6 +24,7 @@ from torch import Tensor
 
 TELL_EVERY_STEPS = 10
 SAVE_EVERY_SECONDS = 300.0
+ADVICE = "The last good state is kept; start elsewhere with a lower learning rate"
 
 
 class TrainingError(Exception):
@@ -80,7 +81,7 @@ def run_epochs(run: Run, train: Tensor, valid: Tensor, folder: Path, watch: Watc
     with stop_asked() as asked:
         while run.step < per_epoch * run.config.epochs:
             epoch, batch = divmod(run.step, per_epoch)
-            one_step(run, train, epoch, batch)
+            step_or_diverge(run, train, epoch, batch)
             ended = run.step % per_epoch == 0
             if ended or run.step % TELL_EVERY_STEPS == 0:
                 n = min(len(train), (batch + 1) * run.config.batch_size)
@@ -94,6 +95,17 @@ def run_epochs(run: Run, train: Tensor, valid: Tensor, folder: Path, watch: Watc
                 raise Stopped(
                     f"stopped in epoch {epoch + 1} of {run.config.epochs}; the state is in {folder}"
                 )
+
+
+def step_or_diverge(run: Run, images: Tensor, epoch: int, batch: int) -> None:
+    """`one_step`, where torch's refusal of NaN as a parameter of a distribution is named for what it is."""
+    try:
+        one_step(run, images, epoch, batch)
+    except ValueError as error:
+        what, _, reason = str(error).partition(" of distribution ")
+        if "to satisfy the constraint" not in reason:
+            raise
+        raise Diverged(f"out of range at step {run.step}: {what}. {ADVICE}") from error
 
 
 def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
@@ -142,10 +154,8 @@ def means(run: Run, n: int) -> Means:
     """
     rate, distortion, loss = (run.totals / n).tolist()
     if not torch.isfinite(run.totals).all():
-        raise Diverged(
-            f"not finite any more at step {run.step}: rate {rate}, distortion {distortion}, loss {loss}. "
-            "The last good state is kept; try a lower learning rate"
-        )
+        facts = f"rate {rate}, distortion {distortion}, loss {loss}"
+        raise Diverged(f"not finite any more at step {run.step}: {facts}. {ADVICE}")
     return Means(rate, distortion)
 
 
@@ -166,10 +176,12 @@ def save(run: Run, folder: Path) -> None:
     Raises:
         Diverged: a weight is not finite.
     """
+    require_finite(run)
+    state.save(run, folder)
+
+
+def require_finite(run: Run) -> None:
+    """Raises Diverged where a weight is not finite."""
     broken = [name for name, tensor in run.vae.state_dict().items() if not tensor.isfinite().all()]
     if broken:
-        raise Diverged(
-            f"not finite any more at step {run.step}: {', '.join(broken[:3])}. "
-            f"The last good state is in {folder}; try a lower learning rate"
-        )
-    state.save(run, folder)
+        raise Diverged(f"not finite any more at step {run.step}: {', '.join(broken[:3])}. {ADVICE}")

@@ -7,7 +7,8 @@ A recipe is TOML:
     [settings]                  # fields of Config, for every model
     epochs = 100
 
-    [[models]]                  # each family at each beta; further keys override the settings
+    [[models]]                  # each family at each beta; further keys override the settings,
+                                # and `suffix` is added to the names
     families = ["---", "-+v"]
     betas = [0.1, 1.0]
 """
@@ -60,7 +61,7 @@ def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[Entry]:
             config = configure(
                 family, recipe["data"], **{**recipe.get("settings", {}), **group, "beta": beta}
             )
-            yield Entry(f"{recipe['data']}-{slug(family)}-b{beta:.9g}{suffix}", config)
+            yield Entry(f"{recipe['data']}-{slug(family)}-b{float(beta)}{suffix}", config)
 
 
 def train_all(

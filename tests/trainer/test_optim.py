@@ -8,7 +8,7 @@ def _weights_after(optimiser: str, scale: float) -> torch.Tensor:
     """Three steps on a fixed loss, multiplied by scale."""
     torch.manual_seed(0)
     layer = nn.Linear(3, 2)
-    opt = optim.build(configure("---", "digits", optimiser=optimiser), layer)
+    opt = optim.build(configure("---", "digits", optimiser=optimiser, learning_rate=3e-4), layer)
     for _ in range(3):
         opt.zero_grad()
         (scale * layer(torch.ones(4, 3)).square().sum()).backward()

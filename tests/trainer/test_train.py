@@ -1,0 +1,171 @@
+"""Whole runs on digits, tiny ones, and what interrupts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rdserve.data import load
+from rdserve.models import checkpoint
+from rdserve.models.card import read_card, weights_sha256
+from rdserve.trainer import Config, ConfigError, Diverged, configure, state, train
+from rdserve.trainer.measure import measure
+from rdserve.trainer.progress import Watch
+from rdserve.trainer.run import Means
+from safetensors.torch import load_file
+
+# Three steps an epoch; a VampPrior and a flow, so that every kind of weight is there.
+TINY = {"epochs": 4, "batch_size": 400, "width": 0.05, "latent_dim": 4, "n_pseudo_inputs": 8}
+CONFIG = configure("+-v", "digits", **TINY, keep="best", reference_samples=2)
+
+
+class Remember(Watch):
+    def __init__(self) -> None:
+        self.epochs: list[tuple[int, Means, Means]] = []
+
+    def epoch_ended(self, epoch: int, train: Means, valid: Means) -> None:
+        self.epochs.append((epoch, train, valid))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of CONFIG, trained without interruption in another process."""
+    folder = tmp_path_factory.mktemp("whole")
+    with talking(folder) as process:
+        assert process.wait() == 0
+    return folder
+
+
+def talking(folder: Path, config: Config = CONFIG) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("talking.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), str(folder), json.dumps(config.as_dict())],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def interrupt(folder: Path, after: str, number: signal.Signals) -> tuple[int, str]:
+    """Send a signal once the run has said `after`; its return code and what else it said."""
+    with talking(folder) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(after):
+                break
+        process.send_signal(number)
+        said = process.stdout.read()
+        return process.wait(), said
+
+
+def test_the_card_says_what_the_stored_weights_measure(whole: Path) -> None:
+    card, vae = checkpoint.load(whole)
+    test = load("digits", split="test")
+    again = measure(vae, torch.from_numpy(test.images), seed=CONFIG.seed, n_samples=2)
+    assert card.reference.rate_nats == pytest.approx(again.rate.mean().item(), rel=1e-6)
+    assert card.reference.distortion_nats == pytest.approx(again.distortion.mean().item(), rel=1e-6)
+    assert card.reference.n_examples == 400
+    assert card.data.sha256 == test.sha256
+    assert card.input.shape == (8, 8)
+    assert card.architecture == CONFIG.architecture
+    assert card.training["train_rate_nats"] is not None
+    assert sorted(path.name for path in whole.iterdir()) == ["model.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("after", ["epoch 2", "step 1.67"])
+def test_a_killed_run_goes_on_to_the_same_bits(whole: Path, tmp_path: Path, after: str) -> None:
+    code, _ = interrupt(tmp_path, after, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert (tmp_path / state.FILE).is_file()
+    with talking(tmp_path) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        process.stdout.read()
+        assert process.wait() == 0
+    assert not first.startswith("step 0."), "no more than the epoch under way was lost"
+    assert weights_sha256(tmp_path) == weights_sha256(whole)
+    assert read_card(tmp_path) == read_card(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_saves_where_it_is(whole: Path, tmp_path: Path, number: signal.Signals) -> None:
+    code, said = interrupt(tmp_path, "step 1.33", number)
+    assert code == 130
+    assert f"stopped in epoch 2 of 4; the state is in {tmp_path}" in said
+    with talking(tmp_path) as process:
+        assert process.wait() == 0
+    assert weights_sha256(tmp_path) == weights_sha256(whole)
+
+
+class Abandon(Watch):
+    def epoch_ended(self, epoch: int, train: Means, valid: Means) -> None:
+        if epoch == 2:
+            raise InterruptedError
+
+
+def test_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError):
+        train(CONFIG, tmp_path, name="model", watch=Abandon())
+    other = configure("+-v", "digits", **TINY, keep="best", reference_samples=2, beta=0.5)
+    with pytest.raises(ConfigError, match=r"holds another run: beta is 1.0 there, 0.5 was asked for"):
+        train(other, tmp_path, name="model")
+
+
+def test_a_finished_run_is_left_alone(whole: Path) -> None:
+    before = (whole / "model.safetensors").stat().st_mtime_ns
+    watch = Remember()
+    assert train(CONFIG, whole, name="model", watch=watch) == read_card(whole)
+    assert watch.epochs == []
+    assert (whole / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(ConfigError, match=r"another checkpoint: name is model there, other was asked for"):
+        train(CONFIG, whole, name="other")
+
+
+def test_a_run_that_diverges_keeps_its_last_good_state(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"at step .* a lower learning rate"):
+        train(configure("---", "digits", **TINY, learning_rate=1e30), tmp_path, name="model")
+    if (tmp_path / state.FILE).is_file():
+        assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / state.FILE).values())
+    assert not (tmp_path / "model.json").exists()
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    (tmp_path / state.FILE).write_bytes(b"not tensors")
+    with pytest.raises(state.StateError, match=r"training\.safetensors is damaged .* delete it"):
+        train(CONFIG, tmp_path, name="model")
+
+
+def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
+    watch = Remember()
+    settings = {**TINY, "epochs": 12, "batch_size": 100, "learning_rate": 1e-2}
+    card = train(configure("---", "digits", **settings), tmp_path, name="model", watch=watch)
+    losses = [-valid.elbo for _, _, valid in watch.epochs]
+    assert [epoch for epoch, _, _ in watch.epochs] == list(range(1, 13))
+    assert card.training["kept_epoch"] == losses.index(min(losses)) + 1
+    assert min(losses) < losses[0] - 1
+    # 64 fair coins cost 44.4 nats.
+    assert card.reference.distortion_nats + card.reference.rate_nats < 28
+
+
+def test_annealing_ends_with_a_higher_rate(tmp_path: Path) -> None:
+    settings = {**TINY, "epochs": 6, "batch_size": 50, "learning_rate": 1e-2, "keep": "last"}
+    rates = [
+        train(
+            configure("---", "digits", **settings, annealing_epochs=n), tmp_path / str(n), name="model"
+        ).reference.rate_nats
+        for n in (0, 6)
+    ]
+    assert rates[1] > rates[0]
+
+
+def test_the_trainer_stands_alone() -> None:
+    code = (
+        "import sys, rdserve.trainer, rdserve.trainer.zoo\n"
+        "print(sorted({'grpc', 'ts', 'typer', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+from rdserve.models.card import read_card
+from rdserve.trainer import ConfigError
+from rdserve.trainer.zoo import read_recipe, train_all
+
+RECIPE = """
+data = "digits"
+[settings]
+epochs = 1
+batch_size = 400
+width = 0.05
+latent_dim = 4
+reference_samples = 1
+[[models]]
+families = ["---", "+--"]
+betas = [1.0]
+[[models]]
+families = ["---"]
+betas = [0.15]
+epochs = 2
+suffix = "-long"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_recipe_is_families_times_betas(recipe: Path) -> None:
+    entries = {entry.name: entry.config for entry in read_recipe(recipe)}
+    assert list(entries) == ["digits-mmm-b1.0", "digits-pmm-b1.0", "digits-mmm-b0.15-long"]
+    assert entries["digits-mmm-b1.0"].epochs == 1
+    assert entries["digits-mmm-b0.15-long"].epochs == 2
+    assert entries["digits-mmm-b0.15-long"].beta == 0.15
+
+
+def test_a_zoo_is_trained_once(recipe: Path, tmp_path: Path) -> None:
+    entries = read_recipe(recipe)
+    cards = {card.name: card for card in train_all(entries, tmp_path / "zoo", jobs=2)}
+    assert cards.keys() == {entry.name for entry in entries}
+    before = {name: (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns for name in cards}
+    assert {card.name: card for card in train_all(entries, tmp_path / "zoo", jobs=1)} == cards
+    for name, mtime in before.items():
+        assert (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns == mtime
+        assert read_card(tmp_path / "zoo" / name) == cards[name]
+
+
+def test_two_models_of_one_name_are_refused(recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace('suffix = "-long"', "").replace("0.15", "1.0"))
+    with pytest.raises(ConfigError, match=r"two models digits-mmm-b1\.0; give one group a suffix"):
+        read_recipe(recipe)
+
+
+@pytest.mark.parametrize("text", ["data = ", "data = 'digits'", "data = 'digits'\n[[models]]\nbetas = [1.0]"])
+def test_what_is_not_a_recipe_is_named(recipe: Path, text: str) -> None:
+    recipe.write_text(text)
+    with pytest.raises(ConfigError, match=r"tiny\.toml is not a recipe"):
+        read_recipe(recipe)
