@@ -46,10 +46,10 @@ def example_ids(given: ArrayLike | None, n: int) -> NDArray[np.uint64]:
     ids = np.asarray(given)
     if ids.shape != (n,):
         raise InputError(f"example_ids has shape {ids.shape} for {n} rows; give one id per row")
-    if ids.dtype.kind not in "iu" or (n and ids.min() < 0):
-        raise InputError(
-            f"example_ids must be whole numbers >= 0, got dtype {ids.dtype}, smallest {ids.min()}"
-        )
+    if ids.dtype.kind not in "iu":
+        raise InputError(f"example_ids must be whole numbers, got dtype {ids.dtype}")
+    if (ids < 0).any():
+        raise InputError(f"example_ids must be >= 0, got {ids.min()}")
     return ids.astype(np.uint64)
 
 

@@ -1,0 +1,44 @@
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from points import CROWDED, MODEL, rows_at
+from rdserve.client import terminal
+from rich.console import Console
+from rich.table import Table
+
+
+def lines(table: Table) -> list[str]:
+    console = Console(file=StringIO(), width=terminal.WIDTH)
+    console.print(table)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("prefix", ["m", "a-model-with-a-name-that-goes-on-and-on-and-on-"])
+def test_eighteen_models_fit_a_hundred_columns(prefix: str) -> None:
+    far = [(rate + 300, distortion + 1000) for rate, distortion in CROWDED]
+    rows = rows_at(far, prefix=prefix)
+    printed = lines(terminal.comparison_table(rows))
+    assert max(map(len, printed)) <= 100
+    body = printed[1 : 1 + len(rows)]
+    for row, line in zip(rows, body, strict=True):
+        assert row.family in line
+        assert f"{row.rate_nats:.2f} ± {row.rate_standard_error_nats:.2f}" in line
+        assert f"{row.distortion_nats:.2f} ± {row.distortion_standard_error_nats:.2f}" in line
+        assert f"{-row.elbo_nats:.2f} ± {row.elbo_standard_error_nats:.2f}" in line
+        assert ("●" in line) == row.on_frontier
+
+
+def test_names_in_brackets_are_not_markup() -> None:
+    assert "[bold]" in lines(terminal.models_table([replace(MODEL, name="[bold]")]))[1]
+
+
+def test_a_model_that_does_not_serve_says_why() -> None:
+    broken = replace(MODEL, state="FAILED", state_reason="the weights do not match")
+    assert "failed: the weights" in " ".join(lines(terminal.models_table([broken])))
+
+
+def test_one_example_has_no_error() -> None:
+    assert terminal.with_error(1.234, float("nan")) == "1.23"
+    assert terminal.with_error(1.234, 0.005) == "1.23 ± 0.01"

@@ -1,0 +1,54 @@
+"""Models at chosen places of the rate-distortion plane, and rows of a comparison."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from rdserve.client.comparison import Row, compare
+from rdserve.client.results import ModelInfo, Score
+
+MODEL = ModelInfo(
+    name="model",
+    version="1.0",
+    state="SERVING",
+    state_reason="",
+    family="-+v",
+    image_shape=(8, 8),
+    latent_dim=4,
+    likelihood="bernoulli",
+    binarisation="threshold at 8 of 16",
+    objective="beta-vae",
+    beta=1.0,
+    data_name="digits",
+    data_sha256="0" * 64,
+    weights_sha256="1" * 64,
+    dtype="float32",
+    code_version="0",
+    reference=None,
+)
+FAMILIES = [e + d + m for e in "-+" for d in "-+" for m in "-+v"]
+
+
+def score(rate: np.ndarray, distortion: np.ndarray) -> Score:  # type: ignore[type-arg]
+    ones = np.ones(len(rate))
+    return Score(rate, distortion, -(rate + distortion), ones, True)
+
+
+def rows_at(points: Sequence[tuple[float, float]], *, n: int = 50, prefix: str = "m") -> list[Row]:
+    """Rows of models near these (R, D), of all families in turn, with betas that tell them apart."""
+    rng = np.random.default_rng(0)
+    models, scores = [], []
+    for index, (rate, distortion) in enumerate(points):
+        family = FAMILIES[index % len(FAMILIES)]
+        beta = 1.0 - 0.1 * (index // len(FAMILIES))
+        models.append(replace(MODEL, name=f"{prefix}{index}", family=family, beta=beta))
+        scores.append(score(rate + rng.normal(size=n), distortion + rng.normal(size=n)))
+    return compare(models, scores, n_samples=1)
+
+
+# Twelve families in two clusters and a sweep of beta, as trained models lie.
+CROWDED = (
+    [(0.02 + 0.1 * k, 20.5 - 0.1 * k) for k in range(6)]
+    + [(9.0 + 0.1 * k, 13.0 - 0.15 * k) for k in range(6)]
+    + [(17.8, 4.6), (11.5, 9.0), (7.0, 13.6), (4.1, 16.5), (2.0, 18.8), (0.1, 20.5)]
+)
