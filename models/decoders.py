@@ -1,7 +1,8 @@
 """Decoders: z (..., Z) -> d(x|z), batch (...,), event (H, W) (paper, appendix F.2)."""
 
+from rdserve.models.autoregressive import PixelAutoregressive
 from rdserve.models.layers import GatedDeconv2d, channels, full_precision, halved
-from rdserve.models.pixelcnn import PixelAutoregressive, PixelCNN
+from rdserve.models.pixelcnn import PixelCNN
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent
 from torch.nn import functional as F

@@ -28,7 +28,11 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("mask", allowed.float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.mask, self.bias)
+        return F.linear(x, self.masked_weight, self.bias)
+
+    @property
+    def masked_weight(self) -> Tensor:
+        return self.weight * self.mask
 
 
 class MADE(nn.Module):
@@ -57,6 +61,23 @@ class MADE(nn.Module):
         shift: Tensor = self.out(z)
         return shift
 
+    def solve(self, y: Tensor) -> Tensor:
+        """The x with x + shift(x) = y, (..., Z), one latent after another.
+
+        A hidden unit of degree d is final once d latents are known, so all of it costs one pass.
+        """
+        flat = y.reshape(-1, y.shape[-1])
+        layers = [(layer.masked_weight, layer.bias) for layer in (*self.hidden, self.out)]
+        x = torch.zeros_like(flat)
+        maps = [x, *(flat.new_zeros(len(flat), len(bias)) for _, bias in layers[:-1])]
+        for known, i in enumerate(self.order):
+            out, bias = layers[-1]
+            x[:, i] = flat[:, i] - (maps[-1] @ out[i] + bias[i])
+            units = slice(known, None, max(len(self.order) - 1, 1))  # those of degree known + 1
+            for (weight, bias), (below, above) in zip(layers[:-1], pairwise(maps), strict=True):
+                above[:, units] = F.relu(F.linear(below, weight[units], bias[units]))
+        return x.view(y.shape)
+
 
 class MeanOnlyFlow(nn.Module):
     """Four mean-only steps, the order of the latents reversed from each to the next.
@@ -77,14 +98,10 @@ class MeanOnlyFlow(nn.Module):
         return x
 
     def pull(self, y: Tensor) -> Tensor:
-        """The inverse of `push`: Z passes per step."""
+        """The inverse of `push`, one latent at a time; not differentiable."""
         for step in reversed(self.steps):
             assert isinstance(step, MADE)
-            x = torch.zeros_like(y)
-            for i in step.order:
-                x = x.clone()
-                x[..., i] = y[..., i] - step(x)[..., i]
-            y = x
+            y = step.solve(y)
         return y
 
 

@@ -12,9 +12,7 @@ Two streams see the pixels before (r, c) in raster order:
 """
 
 import torch
-from rdserve.models.layers import full_precision
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent, constraints
 from torch.nn import functional as F
 
 N_LEVELS = 3
@@ -186,36 +184,3 @@ def down_shift(x: Tensor) -> Tensor:
 def right_shift(x: Tensor) -> Tensor:
     """Every column moves one to the right; a column of zeros enters."""
     return F.pad(x, (1, 0))[..., :-1]
-
-
-class PixelAutoregressive(Distribution):
-    """d(x|z) = prod_i Bernoulli(x_i | x_<i, z) in raster order: batch (...,), event (H, W)."""
-
-    support = constraints.independent(constraints.boolean, 2)
-    arg_constraints = {}  # noqa: RUF012 - as torch declares it
-
-    def __init__(self, network: PixelCNN, plane: Tensor) -> None:
-        self.network, self.plane = network, plane
-        super().__init__(plane.shape[:-2], plane.shape[-2:])
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """(...,) nats. x broadcasts to batch + event."""
-        if self._validate_args:
-            self._validate_sample(x)
-        return Independent(Bernoulli(logits=self._logits(x)), 2).log_prob(x)
-
-    def sample_from(self, u: Tensor) -> Tensor:
-        """u (K, *batch, H, W) uniform on (0, 1) -> images of 0s and 1s, pixel i set where u_i < p_i."""
-        x = torch.zeros(u.shape, device=self.plane.device)
-        rows, columns = self.event_shape
-        for r in range(rows):
-            for c in range(columns):
-                p = torch.sigmoid(self._logits(x)[..., r, c].double())
-                x[..., r, c] = (u[..., r, c] < p).float()
-        return x
-
-    def _logits(self, x: Tensor) -> Tensor:
-        shape = torch.broadcast_shapes(x.shape, self.plane.shape)
-        flat = (-1, *self.event_shape)
-        logits = self.network(x.expand(shape).reshape(flat), self.plane.expand(shape).reshape(flat))
-        return full_precision(logits).reshape(shape)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import singledispatch
 
 import torch
+from rdserve.models.autoregressive import PixelAutoregressive
 from rdserve.models.noise import Noise, Purpose
-from rdserve.models.pixelcnn import PixelAutoregressive
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,

@@ -1,0 +1,45 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PROTOS := vae worker
+PORT ?= 50051
+.DEFAULT_GOAL := help
+.PHONY: help install proto lint test demo serve zoo clean FORCE
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed ## create .venv and install everything
+.venv/installed: pyproject.toml build/modules.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' --config-settings editable_mode=strict
+	@touch $@
+
+# A strict editable install lists modules one by one, so it is stale once a file is added.
+build/modules.txt: FORCE
+	@mkdir -p build
+	@find proto data models trainer server client cli -name '*.py' | sort > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+proto: install ## regenerate the wire code from proto/
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" --grpc_python_out=proto --mypy_grpc_out=quiet:proto rdserve/v1/vae.proto
+
+lint: install ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: install lint ## the whole suite, real TorchServe included
+	$(BIN)/python -m pytest
+
+demo: install ## the digits zoo on TorchServe, compared over gRPC; files in report/
+	$(BIN)/rdserve compare --serve zoo/digits --data digits --out report
+
+serve: install ## keep the digits zoo running on 127.0.0.1:$(PORT)
+	$(BIN)/rdserve serve --models zoo/digits --port $(PORT)
+
+zoo: install ## train the digits zoo again
+	$(BIN)/python -m rdserve.trainer.zoo zoo/digits.toml
+
+clean: ## remove what was built, not what was trained
+	rm -rf .venv build report .pytest_cache .mypy_cache .ruff_cache .hypothesis
