@@ -75,7 +75,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "latent_dim": 16,
         "width": 0.25,
         "n_pseudo_inputs": 64,
-        "epochs": 120,
+        "epochs": 60,
         "batch_size": 50,
         "keep": "best",
         "optimiser": "adam",

@@ -40,7 +40,7 @@ OPTIMISERS: dict[str, type[Adam]] = {"normalised-adam": NormalisedAdam, "adam": 
 def build(config: Config, *modules: nn.Module) -> Adam:
     """The optimiser that a config names, over every parameter of the modules."""
     parameters = [parameter for module in modules for parameter in module.parameters()]
-    return OPTIMISERS[config.optimiser](parameters, lr=config.learning_rate)
+    return OPTIMISERS[config.optimiser](parameters, lr=config.learning_rate, fused=True)
 
 
 def learning_rate(config: Config, done: float) -> float:

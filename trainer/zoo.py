@@ -14,12 +14,14 @@ A recipe is TOML:
 """
 
 import multiprocessing
+import os
 import signal
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -88,6 +90,15 @@ def _start_worker() -> None:
     # Ctrl-C reaches every process of the terminal; outside `train`, an idle worker has nothing to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot end its workers. What they lose is less than an epoch."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _train(entry: Entry, folder: Path, device: str, data_root: Path | None) -> Card:

@@ -1,3 +1,7 @@
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +65,33 @@ def test_what_is_not_a_recipe_is_named(recipe: Path, text: str) -> None:
     recipe.write_text(text)
     with pytest.raises(ConfigError, match=r"tiny\.toml is not a recipe"):
         read_recipe(recipe)
+
+
+ONE_AT_A_TIME = """
+import sys
+import os
+import select
+import subprocess
+import sys
+from multiprocessing import active_children
+from pathlib import Path
+from rdserve.trainer.zoo import read_recipe, train_all
+if __name__ == "__main__":
+    for card in train_all(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), jobs=1):
+        print(card.name, *(child.pid for child in active_children()), flush=True)
+"""
+
+
+def test_a_killed_zoo_leaves_no_process(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 100000"))
+    script = tmp_path / "script.py"
+    script.write_text(ONE_AT_A_TIME)
+    command = [sys.executable, str(script), str(recipe), str(tmp_path / "zoo")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        _, pid = process.stdout.readline().split()
+        worker = os.pidfd_open(int(pid))
+        process.kill()
+    ended, _, _ = select.select([worker], [], [], 60)
+    os.close(worker)
+    assert ended
