@@ -5,7 +5,7 @@ import time
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from rdserve.client.errors import Unavailable, from_rpc_error
+from rdserve.client.errors import DeadlineExceeded, Unavailable, from_rpc_error
 
 
 def wait_until_serving(channel: grpc.Channel, service: str, *, timeout: float) -> None:
@@ -25,6 +25,8 @@ def wait_until_serving(channel: grpc.Channel, service: str, *, timeout: float) -
                 return
         except grpc.RpcError as error:
             failure = from_rpc_error(error)
+            if isinstance(failure, DeadlineExceeded):
+                raise DeadlineExceeded(f"{service} did not serve within {timeout:g} s") from error
             if not isinstance(failure, Unavailable):  # that is a server that went away: watch the next one
                 raise failure from error
         finally:

@@ -97,8 +97,8 @@ def _leaders(anchor: NDArray[np.float64], boxes: Boxes) -> NDArray[np.float64]:
 
 def _inside(points: NDArray[np.float64], boxes: Boxes) -> NDArray[np.bool_]:
     """Which points (P, 2) lie in which boxes (C, 4): (C, P)."""
-    low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    return np.asarray(((points >= low) & (points <= high)).all(-1), np.bool_)
+    (left, bottom, right, top), (x, y) = boxes.T[:, :, None], points.T
+    return np.asarray((x >= left) & (x <= right) & (y >= bottom) & (y <= top), np.bool_)
 
 
 def _crossings(dots: NDArray[np.float64], marks: Boxes) -> NDArray[np.int64]:
