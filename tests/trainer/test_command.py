@@ -1,0 +1,47 @@
+"""`rdserve train` and `rdserve zoo` as a user types them."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from rdserve.models.card import read_card
+
+TINY = ["--epochs", "1", "--batch-size", "400", "--width", "0.05", "--latent-dim", "4"]
+
+
+def rdserve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from rdserve.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+def test_train_writes_a_checkpoint_and_says_where_it_stands(tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    done = rdserve("train", "--family=-+-", "--beta", "0.5", "--out", str(out), *TINY)
+    assert done.returncode == 0, done.stderr
+    card = read_card(out)
+    assert (card.name, card.architecture.family, card.objective.beta) == ("mine", "-+-", 0.5)
+    assert done.stderr.startswith(f"mine  test R {card.reference.rate_nats:.2f} ±")
+
+
+def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
+    done = rdserve("train", "--family=---", "--epochs", "0", "--out", str(tmp_path / "mine"))
+    assert done.returncode == 1
+    assert done.stderr == "error: epochs: Input should be greater than or equal to 1, got 0\n"
+    assert not (tmp_path / "mine").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from rdserve.cli import main\n"
+        "from rdserve.trainer import progress\n"
+        "progress.Watch.epoch_ended = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code, "train", "--family=---", "--out", str(tmp_path / "mine"), *TINY]
+    done = subprocess.run([*command, "--epochs", "2"], capture_output=True, text=True)
+    assert done.returncode == 128 + signal.SIGINT
+    assert "stopped in epoch 1 of 2" in done.stderr
+    assert "The same command goes on from there." in done.stderr
+    assert (tmp_path / "mine" / "training.safetensors").is_file()
