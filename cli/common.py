@@ -38,7 +38,7 @@ def connection(server: str, *, timeout: float) -> Iterator[Client]:
     except KeyboardInterrupt:
         typer.echo("rdserve: interrupted; calls in flight were cancelled", err=True)
         raise typer.Exit(130) from None
-    except (RdserveError, DataError, OSError, ValueError) as error:
+    except (RdserveError, DataError, OSError) as error:
         typer.echo(f"rdserve: {_in_words(error, server)}", err=True)
         raise typer.Exit(1) from None
 
