@@ -64,7 +64,8 @@ def _frame(axes: Axes, rows: Sequence[Row]) -> None:
     errors = np.array([[row.rate_standard_error_nats, row.distortion_standard_error_nats] for row in rows])
     errors = Z95 * np.nan_to_num(errors)
     low, high = (points - errors).min(0), (points + errors).max(0)
-    pad = 0.08 * np.maximum(high - low, 4 * errors.max(0) + 0.05)
+    # Neither axis much shorter than the other, or lines of equal ELBO look level.
+    pad = np.maximum(0.08 * (high - low), 0.5 * (0.2 * (high - low).max() - (high - low))) + 0.01
     low = np.where(low >= 0, np.maximum(low - pad, -0.3 * pad), low - pad)
     axes.set_xlim(low[0], high[0] + pad[0])
     axes.set_ylim(low[1], high[1] + pad[1])
@@ -148,9 +149,16 @@ def _name(
         x, y = np.round((box[:2] + box[2:]) / 2)
         text.set(x=x, y=y, ha="center", va="center", transform=None)
         end = nearest(box, anchor)
-        if np.hypot(*(end - anchor)) > 34:
+        if _needs_leader(box, anchor, anchors):
             leader = np.stack([anchor, end])
             axes.add_line(Line2D(*leader.T, transform=None, color=MUTED, linewidth=0.6, zorder=1.5))
+
+
+def _needs_leader(box: NDArray[np.float64], anchor: NDArray[np.float64], all_: NDArray[np.float64]) -> bool:
+    """A label far from its mark does, and one nearly as close to another mark."""
+    own = float(np.hypot(*(nearest(box, anchor) - anchor)))
+    others = [np.hypot(*(nearest(box, other) - other)) for other in all_ if (other != anchor).any()]
+    return own > 34 or (own > 18 and min(others, default=np.inf) < own + 16)
 
 
 def _dotted(path: NDArray[np.float64], step: float = 4.0) -> NDArray[np.float64]:
