@@ -62,12 +62,13 @@ class Service:
         count = len(found.archives) + len(found.checkpoints)
         self._announce(f"loading {count} models on {self.settings.backend}, answering on {self.address}")
         with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
-            await self._load_all(await self._prepare(found, Path(scratch)))
+            offers = await self._prepare(found, Path(scratch))
+            await self._load_all(offers)
         serving = [entry for entry in self._catalogue if entry.state == MODEL_STATE_SERVING]
         if not serving:
-            raise StartError(f"none of {count} models serves")
+            raise StartError(f"none of {len(offers)} models serves")
         await self._health.set(SERVICE, SERVING)
-        of = "" if len(serving) == count else f" of {count}"
+        of = "" if len(serving) == len(offers) else f" of {len(offers)}"
         self._announce(f"serving {len(serving)}{of} models on {self.address}")
 
     async def stop(self) -> None:
@@ -158,6 +159,9 @@ def _make_server() -> aio.Server:
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            # Clients may ping idle connections, every 10 s at most.
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             # Two services must not share a port without noticing.
             ("grpc.so_reuseport", 0),
         ],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from rdserve.models.card import Card
 from rdserve.server.chunks import chunk_rows, cut, join
-from rdserve.server.errors import Overloaded
+from rdserve.server.errors import BackendUnavailable, Overloaded
 from rdserve.server.settings import Settings
 from rdserve.server.work import Call, ask
 from rdserve.v1.rows import Request, Response, merge, merge_key, n_rows, split
@@ -95,9 +95,12 @@ class Lane:
                 waiting.answer.set_result(part)
 
     async def _run_alone(self, batch: list[_Waiting], error: Exception) -> None:
-        """One caller's bad row must not fail its neighbours: each gets what it would get alone."""
+        """One caller's bad row must not fail its neighbours: each gets what it would get alone.
+
+        Not where the worker is gone: nobody's row is at fault then, and trying each takes long.
+        """
         live = [waiting for waiting in batch if not waiting.answer.done()]
-        if len(batch) == 1:
+        if len(batch) == 1 or isinstance(error, BackendUnavailable):
             for waiting in live:
                 waiting.answer.set_exception(error)
             return

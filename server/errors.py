@@ -20,6 +20,8 @@ from grpc import StatusCode
 
 DOMAIN = "rdserve"
 RETRY_SECONDS = 1.0
+# A status travels in headers, three times over, and peers refuse headers beyond 8 KiB.
+MAX_MESSAGE_CHARACTERS = 1000
 
 
 class ServiceError(Exception):
@@ -31,8 +33,8 @@ class ServiceError(Exception):
     retry_seconds: float | None = None
 
     def __init__(self, message: str, **metadata: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = message[:MAX_MESSAGE_CHARACTERS]
+        super().__init__(self.message)
         self.metadata = metadata
 
     def details(self) -> Iterator[Message]:

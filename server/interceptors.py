@@ -14,8 +14,6 @@ from rdserve.server.errors import Defect, ServiceError
 
 log = logging.getLogger(__name__)
 
-# Trailing metadata travels in headers, and peers refuse headers beyond 8 KiB.
-MAX_MESSAGE_CHARACTERS = 1000
 PUSHBACK = "grpc-retry-pushback-ms"
 
 Context = aio.ServicerContext[Any, Any]
@@ -91,7 +89,7 @@ async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
 
 def to_status(error: ServiceError) -> Status:
     """The error as google.rpc.Status."""
-    status = Status(code=error.status.value[0], message=error.message[:MAX_MESSAGE_CHARACTERS])
+    status = Status(code=error.status.value[0], message=error.message)
     for detail in error.details():
         packed = AnyMessage()
         packed.Pack(detail)

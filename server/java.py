@@ -212,6 +212,4 @@ def _environment(folder: Path, settings: Settings) -> dict[str, str]:
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "RDSERVE_TORCH_THREADS": threads,
-        # Workers import the packages beside this one, wherever those lie.
-        "PYTHONDONTWRITEBYTECODE": "1",
     }

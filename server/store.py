@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from rdserve.models.card import CARD_FILE
 from rdserve.server.archive import SUFFIX, Archive, ArchiveError, open_archive
 from rdserve.server.settings import SettingsError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> Offer:
 def _first_of_each_name(offers: Iterable[Offer]) -> Iterable[Offer]:
     seen: set[str] = set()
     for offer in offers:
-        if offer.name not in seen:
-            seen.add(offer.name)
-            yield offer
+        if offer.name in seen:
+            log.warning("model %s is there more than once; the first one counts, archives first", offer.name)
+            continue
+        seen.add(offer.name)
+        yield offer

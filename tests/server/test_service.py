@@ -201,6 +201,13 @@ def test_hostile_requests_kill_no_worker(torchserve_service: Running, stub: VaeS
     assert torchserve_service.workers() == before
 
 
+@pytest.mark.parametrize("method", ["/rdserve.v1.VaeService/Nope", "/nobody/Nothing"])
+def test_an_unknown_method_is_unimplemented(channel: grpc.Channel, method: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(method)(b"")
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+
+
 def test_a_message_over_the_limit_is_refused(stub: VaeServiceStub) -> None:
     images = Tensor(dtype=DTYPE_UINT8, shape=[1, 8, 8], data=bytes(MAX_MESSAGE_BYTES + 1))
     error = fail(stub, "Score", ScoreRequest(model="tiny-mmm", images=images))
