@@ -7,7 +7,7 @@ from pathlib import Path
 from rdserve.data import Dataset
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE, Card, Data, InputSpec, Objective, Weights, read_card
-from rdserve.trainer.config import Config, ConfigError
+from rdserve.trainer.config import DEFAULTS, Config, ConfigError, differences, parse
 from rdserve.trainer.measure import Measured, measure, reference
 from rdserve.trainer.run import Run
 from torch import Tensor
@@ -22,13 +22,13 @@ def finished(config: Config, name: str, folder: Path) -> Card | None:
     if not (folder / CARD_FILE).is_file():
         return None
     card = read_card(folder)
-    asked = {"name": name, **config.as_dict()}
-    there = {"name": card.name, **card.training}
-    different = [
-        f"{key} is {there.get(key)} there, {asked[key]} was asked for"
-        for key in asked
-        if there.get(key) != asked[key]
-    ]
+    if not set(DEFAULTS[config.data]) <= set(card.training):
+        raise ConfigError(f"{folder} holds a checkpoint {card.name} of another trainer. Train elsewhere")
+    # A field younger than the card has its default there.
+    there = parse({field: card.training[field] for field in config.as_dict() if field in card.training})
+    different = differences(there, config)
+    if card.name != name:
+        different.append(f"name is {card.name} there, {name} was asked for")
     if different:
         raise ConfigError(f"{folder} holds another checkpoint: {'; '.join(different)}. Train elsewhere")
     return card

@@ -5,6 +5,7 @@ load -> begin or resume -> [ epoch: steps -> validate -> save ] ... -> finish: m
 
 import time
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -111,10 +112,11 @@ def step_or_diverge(run: Run, images: Tensor, epoch: int, batch: int) -> None:
 def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
     """One batch through equations (4) to (6), and one step of the optimiser."""
     config = run.config
-    chosen = order(config, epoch, len(images))[batch * config.batch_size :][: config.batch_size]
+    start = batch * config.batch_size
+    chosen = order(config.seed, epoch, len(images))[start : start + config.batch_size].to(images.device)
     x = images[chosen].float()
-    noise = Noise(training_keys(config, epoch, chosen.to(images.device)), Purpose.POSTERIOR)
-    so_far = epoch + batch * config.batch_size / len(images)
+    noise = Noise(training_keys(config.seed, epoch, chosen), Purpose.POSTERIOR)
+    so_far = epoch + start / len(images)
     for group in run.optimiser.param_groups:
         group["lr"] = optim.learning_rate(config, so_far / config.epochs)
     run.vae.train()
@@ -129,14 +131,15 @@ def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
     run.step += 1
 
 
-def order(config: Config, epoch: int, n: int) -> Tensor:
+@lru_cache(maxsize=1)
+def order(seed: int, epoch: int, n: int) -> Tensor:
     """(n,) int64: the order of the training images in an epoch."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed((config.seed << 32) + epoch))
+    return torch.randperm(n, generator=torch.Generator().manual_seed((seed << 32) + epoch))
 
 
-def training_keys(config: Config, epoch: int, chosen: Tensor) -> Keys:
+def training_keys(seed: int, epoch: int, chosen: Tensor) -> Keys:
     """Noise keys of images in an epoch. Negative seeds: apart from those that requests and cards use."""
-    return Keys(torch.full_like(chosen, ~((config.seed << 32) + epoch)), chosen)
+    return Keys(torch.full_like(chosen, ~((seed << 32) + epoch)), chosen)
 
 
 def mixed(config: Config, device: torch.device) -> AbstractContextManager[object]:

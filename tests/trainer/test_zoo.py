@@ -87,7 +87,7 @@ def test_a_killed_zoo_leaves_no_process(recipe: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(ONE_AT_A_TIME)
     command = [sys.executable, str(script), str(recipe), str(tmp_path / "zoo")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
         _, pid = process.stdout.readline().split()
         worker = os.pidfd_open(int(pid))
