@@ -17,7 +17,7 @@ install: .venv/installed ## create .venv and install everything
 # A strict editable install lists modules one by one, so it is stale once a file is added.
 build/modules.txt: FORCE
 	@mkdir -p build
-	@find proto data models trainer server client cli -name '*.py' | sort > $@.new
+	@find proto data models trainer server client compare cli -name '*.py' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/

@@ -1,11 +1,13 @@
 """What every command that calls a service shares: options, and failures as one line."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rdserve.cli.private import private_service
 from rdserve.client import Client, RdserveError, ServiceError
 from rdserve.client.errors import DeadlineExceeded, ResourceExhausted, Unavailable, Unimplemented
 from rdserve.data import DataError
@@ -30,11 +32,16 @@ _ADVICE: dict[type[ServiceError], str] = {
 
 
 @contextmanager
-def connection(server: str, *, timeout: float) -> Iterator[Client]:
-    """A client whose failures, and Ctrl-C, end the command: one line on stderr, exit code 1 or 130."""
+def connection(server: str, *, timeout: float, models: Path | None = None) -> Iterator[Client]:
+    """A client whose failures, and Ctrl-C, end the command: one line on stderr, exit code 1 or 130.
+
+    With `models`, a client of a service over that folder, which lives as long.
+    """
     try:
-        with Client(server, timeout=timeout) as client:
-            yield client
+        with ExitStack() as stack:
+            if models is not None:
+                server = stack.enter_context(private_service(models, partial(typer.echo, err=True)))
+            yield stack.enter_context(Client(server, timeout=timeout))
     except KeyboardInterrupt:
         typer.echo("rdserve: interrupted; calls in flight were cancelled", err=True)
         raise typer.Exit(130) from None

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
-from rdserve.client import Client, InputError, ModelInfo, comparison, files, scoring, terminal
-from rdserve.client.comparison import Row
-from rdserve.client.pictures import representatives
+from rdserve.client import Client, InputError, ModelInfo
+from rdserve.compare import files, scoring, terminal
+from rdserve.compare.pictures import representatives
+from rdserve.compare.rows import Row
+from rdserve.compare.rows import compare as compare_rows
 from rdserve.data import Dataset, load
 
 
@@ -22,10 +24,13 @@ def compare(
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     server: Server = ADDRESS,
+    serve: Annotated[
+        Path | None, typer.Option(help="Start a service over this folder's models for this run.")
+    ] = None,
     timeout: Timeout = 300.0,
 ) -> None:
     """Score a data set on several models with the same noise, and compare them in the (R, D) plane."""
-    with connection(server, timeout=timeout) as client:
+    with connection(server, timeout=timeout, models=serve) as client:
         dataset = load(data, split=split, root=data_root)
         images = dataset.images[:limit]
         chosen = _choose(client.models(), models, images.shape[1:], data)
@@ -75,7 +80,7 @@ def _score(
             seed=about.seed,
             on_progress=lambda _, rows: done(rows),
         )
-    return comparison.compare(models, [scores[name] for name in names], n_samples=about.n_samples)
+    return compare_rows(models, [scores[name] for name in names], n_samples=about.n_samples)
 
 
 def _pictures(client: Client, rows: Sequence[Row], dataset: Dataset, n: int, seed: int) -> files.Pictures:

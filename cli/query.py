@@ -26,7 +26,7 @@ Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary imag
 def models(server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
     """List the models of a service."""
     with connection(server, timeout=timeout) as client:
-        from rdserve.client import terminal
+        from rdserve.compare import terminal
 
         found = client.models()
         terminal.console().print(terminal.models_table(found) if found else "the service holds no models")
@@ -85,12 +85,13 @@ def reconstruct(
         typer.echo(as_text(x))
         typer.echo(as_text(result.images[:, 0]))
         if out and out.suffix == ".png":
-            from rdserve.client import Reconstruction, figures, sheet
+            from rdserve.client import Reconstruction
+            from rdserve.compare import plane, sheet
 
             shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
             header = {model: _header(client.model(model))}
             drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, header, title=model)
-            figures.save_png(drawn, out)
+            plane.save_png(drawn, out)
         elif out:
             write_arrays(out, vars(result), main="images")
         if out:
@@ -112,11 +113,12 @@ def sample(
         result = client.sample(model, n, n_samples=n_samples, seed=seed)
         typer.echo(as_text(result.images[:, 0]))
         if out and out.suffix == ".png":
-            from rdserve.client import Sample, figures, sheet
+            from rdserve.client import Sample
+            from rdserve.compare import plane, sheet
 
             shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
             header = {model: _header(client.model(model))}
-            figures.save_png(sheet.sample_sheet({model: shown}, header, title=model), out)
+            plane.save_png(sheet.sample_sheet({model: shown}, header, title=model), out)
         elif out:
             write_arrays(out, vars(result), main="images")
         if out:
@@ -138,8 +140,8 @@ def score(
 ) -> None:
     """Rate and distortion of images under a model, in nats per image."""
     with connection(server, timeout=timeout) as client:
-        from rdserve.client import terminal
-        from rdserve.client.comparison import mean
+        from rdserve.compare import terminal
+        from rdserve.compare.rows import mean
 
         check_suffix(out, (".npz", ".csv"))
         x = read_images(images, data, split=split, limit=limit, root=data_root)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from rdserve.client import Client, Score
-from rdserve.client.comparison import mean
+from rdserve.compare.rows import mean
 from rdserve.data import load
 
 

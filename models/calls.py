@@ -51,7 +51,14 @@ def run(vae: VAE, card: Card, request: rows.Request, device: torch.device) -> Wo
         NumericFailure: the result is not finite.
     """
     name, op = CALLS[type(request)]
-    return WorkReply(**{name: op(vae, card, request, device)})
+    try:
+        return WorkReply(**{name: op(vae, card, request, device)})
+    except BadRow:
+        raise
+    except ValueError as error:  # torch refuses a law whose parameters are NaN
+        if "nan" not in str(error).lower():
+            raise
+        raise NumericFailure("the model's networks produced NaN") from error
 
 
 def _encode(vae: VAE, card: Card, request: EncodeRequest, device: torch.device) -> EncodeResponse:

@@ -2,25 +2,27 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from rdserve.models.worker import Worker
 
-log = logging.getLogger(__name__)
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 class RDHandler:
     """Serves one checkpoint: rows of serialized WorkRequest in, serialized WorkReply out."""
 
     def initialize(self, context: Any) -> None:
+        # TorchServe keeps what a worker writes to stderr, and only that.
+        logging.basicConfig(force=True, stream=sys.stderr, level=logging.WARNING, format=LOG_FORMAT)
         torch.set_num_threads(int(os.environ.get("RDSERVE_TORCH_THREADS", "1")))
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if torch.cuda.is_available() and gpu is not None else "cpu"
         self.worker = Worker.load(Path(properties["model_dir"]), device)
-        log.info("loaded %s on %s", self.worker.card.name, device)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         return self.worker.work([row.get("body") or row.get("data") or b"" for row in data])

@@ -1,5 +1,6 @@
 """Exceptions -> status, for every RPC of every service, in one place."""
 
+import inspect
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,7 +42,9 @@ def _guarded(handler: Handler, method: str) -> Handler:
         behaviour = _unary(handler.unary_unary, method)
         return _rebuilt(grpc.unary_unary_rpc_method_handler, behaviour, handler)
     if handler.unary_stream:
-        stream = _stream(handler.unary_stream, method)
+        # Some handlers yield their responses, others (grpc's own health.Watch) write them.
+        writes = inspect.iscoroutinefunction(handler.unary_stream)
+        stream = (_unary if writes else _stream)(handler.unary_stream, method)
         return _rebuilt(grpc.unary_stream_rpc_method_handler, stream, handler)
     return handler
 

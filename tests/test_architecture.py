@@ -14,6 +14,7 @@ FOLDERS = {
     "trainer": "trainer",
     "server": "server",
     "client": "client",
+    "compare": "compare",
     "cli": "cli",
 }
 # Which packages of ours each may import, besides itself.
@@ -23,8 +24,9 @@ OURS = {
     "models": {"v1"},
     "trainer": {"models", "data"},
     "server": {"v1", "models"},
-    "client": {"v1", "data"},
-    "cli": {"v1", "data", "models", "trainer", "server", "client"},
+    "client": {"v1"},
+    "compare": {"client", "data"},
+    "cli": {"v1", "data", "models", "trainer", "server", "client", "compare"},
 }
 FORBIDDEN = {
     "v1": {"torch", "ts"},
@@ -32,7 +34,8 @@ FORBIDDEN = {
     "models": {"grpc", "ts", "prometheus_client"},
     "trainer": {"grpc", "ts", "prometheus_client", "google"},
     "server": set(),
-    "client": {"torch", "ts"},
+    "client": {"torch", "ts", "scipy", "matplotlib", "rich"},
+    "compare": {"torch", "ts", "grpc"},
     "cli": {"torch", "ts"},
 }
 # Written by hand to rebuild an embedded file; never imported.

@@ -7,7 +7,8 @@ from typing import Any
 
 import grpc
 import pytest
-from rdserve.client import Client, comparison
+from rdserve.client import Client
+from rdserve.compare import rows
 from rdserve.data import load
 from rdserve.v1 import vae_pb2
 from scripted import scripted
@@ -31,7 +32,7 @@ def test_a_comparison_end_to_end(service: str, tmp_path: Path) -> None:
         for model in document["models"]:
             score = client.score(model["name"], images, seed=2, n_samples=3)
             assert model["rate_nats"] == pytest.approx(score.rate_nats.mean(), rel=1e-6)
-            elbo = comparison.mean(score.elbo_nats)
+            elbo = rows.mean(score.elbo_nats)
             assert model["elbo_nats"] == pytest.approx(elbo.value, rel=1e-6)
             assert model["elbo_standard_error_nats"] == pytest.approx(elbo.standard_error, rel=1e-5)
             assert model["n"] == 30

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from rdserve.client.comparison import Row, compare
 from rdserve.client.results import ModelInfo, Score
+from rdserve.compare.rows import Row, compare
 
 MODEL = ModelInfo(
     name="model",

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from points import CROWDED, rows_at
-from rdserve.client import files
-from rdserve.client.comparison import Row
 from rdserve.client.results import Reconstruction
+from rdserve.compare import files
+from rdserve.compare.rows import Row
 
 ABOUT = files.Provenance("digits", "test", "f" * 64, n=50, seed=3, n_samples=1)
 

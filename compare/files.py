@@ -1,4 +1,4 @@
-"""Writing a comparison down: JSON, CSV, and the two figures. See docs/comparison.md for the schema."""
+"""Writing a comparison down: JSON, CSV, and the two plane. See docs/comparison.md for the schema."""
 
 import csv
 import json
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client import figures, sheet
-from rdserve.client.comparison import Row, coordinates, entropy_bound
 from rdserve.client.results import Reconstruction
+from rdserve.compare import plane, sheet
+from rdserve.compare.frontier import coordinates, entropy_bound
+from rdserve.compare.rows import Row
 
 Images = NDArray[np.bool_]
 
@@ -56,11 +57,11 @@ def write_report(folder: Path, rows: Sequence[Row], about: Provenance, pictures:
     paths[0].write_text(to_json(rows, about))
     write_csv(paths[1], rows)
     count = f"{len(rows)} model{'s' if len(rows) > 1 else ''}"
-    figures.save_png(figures.rd_plane(rows, title=f"{count} on {what}"), paths[2])
+    plane.save_png(plane.rd_plane(rows, title=f"{count} on {what}"), paths[2])
     title = f"Reconstructions of {about.data_name} ({about.data_split})"
     headers = sheet.headers(rows)
     drawn = sheet.reconstruction_sheet(pictures.images, pictures.reconstructions, headers, title=title)
-    figures.save_png(drawn, paths[3])
+    plane.save_png(drawn, paths[3])
     return paths
 
 

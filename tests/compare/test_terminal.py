@@ -3,7 +3,7 @@ from io import StringIO
 
 import pytest
 from points import CROWDED, MODEL, rows_at
-from rdserve.client import terminal
+from rdserve.compare import terminal
 from rich.console import Console
 from rich.table import Table
 

@@ -6,7 +6,8 @@ import grpc
 import numpy as np
 import pytest
 from points import MODEL
-from rdserve.client import Client, InputError, errors, scoring
+from rdserve.client import Client, InputError, errors
+from rdserve.compare import scoring
 from rdserve.data import load
 from rdserve.v1.vae_pb2 import ScoreResponse
 from scripted import scripted

@@ -8,10 +8,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from rdserve.client.comparison import Row
-from rdserve.client.figures import label
-from rdserve.client.key import FAINT, INK, MUTED, PAPER
 from rdserve.client.results import Reconstruction, Sample
+from rdserve.compare.key import FAINT, INK, MUTED, PAPER
+from rdserve.compare.plane import label
+from rdserve.compare.rows import Row
 
 # Everything below is measured in cells: one cell holds one image.
 MODELS_PER_PANEL = 6

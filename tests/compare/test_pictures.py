@@ -1,5 +1,5 @@
 import numpy as np
-from rdserve.client.pictures import representatives
+from rdserve.compare.pictures import representatives
 
 
 def test_with_labels_the_classes_of_the_paper() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from points import CROWDED, rows_at
-from rdserve.client import figures, sheet
 from rdserve.client.results import Reconstruction, Sample
+from rdserve.compare import plane, sheet
 
 
 def texts(figure: Figure) -> list[str]:
@@ -18,12 +18,12 @@ def texts(figure: Figure) -> list[str]:
 @pytest.mark.parametrize("n", [1, 2, 18])
 def test_every_model_is_named_once(n: int) -> None:
     rows = rows_at(CROWDED[:n])
-    written = texts(figures.rd_plane(rows, title="models"))
-    assert sorted(written[-n:]) == sorted(figures.label(row, rows) for row in rows)
+    written = texts(plane.rd_plane(rows, title="models"))
+    assert sorted(written[-n:]) == sorted(plane.label(row, rows) for row in rows)
 
 
 def test_labels_of_a_crowd_do_not_overlap() -> None:
-    figure = figures.rd_plane(rows_at(CROWDED))
+    figure = plane.rd_plane(rows_at(CROWDED))
     names = figure.axes[0].texts[-len(CROWDED) :]
     boxes = [name.get_window_extent() for name in names]
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
@@ -32,17 +32,17 @@ def test_labels_of_a_crowd_do_not_overlap() -> None:
 
 def test_models_with_one_tuple_and_beta_go_by_name() -> None:
     rows = rows_at([(1, 1), (2, 2)])
-    assert [figures.label(row, rows) for row in rows] == ["---", "--+"]
-    assert [figures.label(row, [*rows, rows[0]]) for row in rows] == ["m0", "--+"]
+    assert [plane.label(row, rows) for row in rows] == ["---", "--+"]
+    assert [plane.label(row, [*rows, rows[0]]) for row in rows] == ["m0", "--+"]
 
 
 def test_a_single_example_has_no_interval_to_draw() -> None:
-    figures.rd_plane(rows_at([(1, 2), (2, 1)], n=1))
+    plane.rd_plane(rows_at([(1, 2), (2, 1)], n=1))
 
 
 def test_equal_input_makes_equal_files(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        figures.save_png(figures.rd_plane(rows_at(CROWDED), title="models"), tmp_path / name)
+        plane.save_png(plane.rd_plane(rows_at(CROWDED), title="models"), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -77,6 +77,6 @@ def test_samples_have_no_data_column(tmp_path: Path) -> None:
     drawn = reconstruction(3)
     figure = sheet.sample_sheet({"a": Sample(drawn.latents, drawn.images)}, {"a": "a\nb"}, title="a")
     assert "data" not in texts(figure)
-    figures.save_png(figure, tmp_path / "samples.png")
+    plane.save_png(figure, tmp_path / "samples.png")
     width, height = struct.unpack(">II", (tmp_path / "samples.png").read_bytes()[16:24])
     assert min(width, height) > 300

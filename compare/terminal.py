@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rdserve.client.comparison import Row, coordinates, entropy_bound
 from rdserve.client.results import ModelInfo
+from rdserve.compare.frontier import coordinates, entropy_bound
+from rdserve.compare.rows import Row
 from rich.console import Console
 from rich.progress import (
     BarColumn,

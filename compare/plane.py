@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from rdserve.client import comparison
-from rdserve.client.comparison import Row
-from rdserve.client.key import BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, draw_key, marker
-from rdserve.client.labels import Surroundings, nearest, place
+from rdserve.compare import frontier
+from rdserve.compare.key import BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, draw_key, marker
+from rdserve.compare.labels import Surroundings, nearest, place
+from rdserve.compare.rows import Row
 
 Z95 = 1.96
 LABEL = {"fontsize": 9, "color": INK, "family": "DejaVu Sans Mono"}
@@ -33,8 +33,8 @@ def rd_plane(rows: Sequence[Row], *, title: str = "") -> Figure:
     figure = Figure(figsize=(9.0, 6.4), dpi=160, facecolor=PAPER)
     canvas: Any = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.075, 0.105, 0.655, 0.80))
-    points = comparison.coordinates(rows)
-    entropy = comparison.entropy_bound(points)
+    points = frontier.coordinates(rows)
+    entropy = frontier.entropy_bound(points)
     _frame(axes, rows)
     written = _iso_elbo(axes, entropy)
     paths = _bounds(axes, points)
@@ -60,7 +60,7 @@ def label(row: Row, rows: Sequence[Row]) -> str:
 
 def _frame(axes: Axes, rows: Sequence[Row]) -> None:
     """Room for every interval, and a little more; no more than a sliver below zero."""
-    points = comparison.coordinates(rows)
+    points = frontier.coordinates(rows)
     errors = np.array([[row.rate_standard_error_nats, row.distortion_standard_error_nats] for row in rows])
     errors = Z95 * np.nan_to_num(errors)
     low, high = (points - errors).min(0), (points + errors).max(0)
@@ -103,17 +103,17 @@ def _along_diagonal(axes: Axes, x: float, y: float, text: str) -> Any:
 def _bounds(axes: Axes, points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Frontier (steps), hull (dotted), best R + D (dashed); returns their paths, (L, 2) each."""
     (left, right), top = axes.get_xlim(), axes.get_ylim()[1]
-    best = np.unique(points[comparison.pareto(points)], axis=0)
+    best = np.unique(points[frontier.pareto(points)], axis=0)
     ends = np.concatenate([[[best[0, 0], top]], best, [[right, best[-1, 1]]]])
     corners = np.stack([ends[1:, 0], ends[:-1, 1]], axis=-1)
-    frontier = np.stack([ends[:-1], corners], axis=1).reshape(-1, 2)
-    frontier = np.concatenate([frontier, ends[-1:]])
-    entropy = comparison.entropy_bound(points)
+    steps = np.stack([ends[:-1], corners], axis=1).reshape(-1, 2)
+    steps = np.concatenate([steps, ends[-1:]])
+    entropy = frontier.entropy_bound(points)
     diagonal = np.array([[left, entropy - left], [right, entropy - right]])
-    hull = comparison.convex_hull(points)
-    for path, style in ((frontier, FRONTIER), (hull, HULL), (diagonal, BEST)):
+    hull = frontier.convex_hull(points)
+    for path, style in ((steps, FRONTIER), (hull, HULL), (diagonal, BEST)):
         axes.plot(path[:, 0], path[:, 1], zorder=1, **style)
-    return [frontier, hull, diagonal]
+    return [steps, hull, diagonal]
 
 
 def _point(axes: Axes, row: Row) -> list[NDArray[np.float64]]:
@@ -141,7 +141,7 @@ def _name(
     """Write each model's label where nothing else is, with a leader where that is not close."""
     texts = [axes.text(0, 0, label(row, rows), **LABEL, path_effects=[HALO]) for row in rows]
     sizes = np.array([box[2:] - box[:2] for box in map(_box, texts)])
-    anchors = axes.transData.transform(comparison.coordinates(rows))
+    anchors = axes.transData.transform(frontier.coordinates(rows))
     marks = [np.concatenate([anchors - 9, anchors + 9], axis=1), *(_box(text)[None] for text in written)]
     lines = np.concatenate([_dotted(axes.transData.transform(path)) for path in paths])
     around = Surroundings(_box(axes)[None], np.concatenate(marks), lines)

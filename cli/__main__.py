@@ -1,0 +1,5 @@
+"""`python -m rdserve.cli`: the same as `rdserve`."""
+
+from rdserve.cli import main
+
+main()

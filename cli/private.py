@@ -1,0 +1,41 @@
+"""A service of one's own: started for one command, stopped after it."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rdserve.client import RdserveError
+
+READY = "serving "
+
+
+class NotServing(RdserveError):
+    """The private service ended before it served."""
+
+
+@contextmanager
+def private_service(models: Path, announce: Callable[[str], None]) -> Iterator[str]:
+    """The address of a service over `models`; `announce` gets a line per phase of its start.
+
+    Raises:
+        NotServing: it ended before it served; its own words precede.
+    """
+    command = [sys.executable, "-m", "rdserve.cli", "serve", "--models", str(models), "--port", "0"]
+    # A session of its own: Ctrl-C comes to this process alone, which then stops the service.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield _address(process, announce)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _address(process: subprocess.Popen[str], announce: Callable[[str], None]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        announce(line.rstrip())
+        if line.startswith(READY):
+            return line.split()[-1]
+    raise NotServing(f"the service ended with exit code {process.wait()} before it served")
