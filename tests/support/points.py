@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from rdserve.client.results import ModelInfo, Score
+from rdserve.compare.comparison import Comparison, Data
 from rdserve.compare.rows import Row, compare
 
 MODEL = ModelInfo(
@@ -44,6 +45,27 @@ def rows_at(points: Sequence[tuple[float, float]], *, n: int = 50, prefix: str =
         models.append(replace(MODEL, name=f"{prefix}{index}", family=family, beta=beta))
         scores.append(score(rate + rng.normal(size=n), distortion + rng.normal(size=n)))
     return compare(models, scores, n_samples=1)
+
+
+def comparison_at(
+    points: Sequence[tuple[float, float]], *, n: int = 50, labels: bool = False, noise: float = 1.0
+) -> Comparison:
+    """Models m0, m1, ... near these (R, D); what is hard for one example is hard for all models."""
+    rng = np.random.default_rng(0)
+    hard = rng.normal(size=(2, n))
+    models, scores = [], []
+    for index, (rate, distortion) in enumerate(points):
+        family = FAMILIES[index % len(FAMILIES)]
+        models.append(replace(MODEL, name=f"m{index}", family=family))
+        own = 0.2 * rng.normal(size=(2, n))
+        scores.append(score(*np.add([[rate], [distortion]], noise * (hard + own))))
+    return Comparison(
+        models=tuple(models),
+        scores=tuple(scores),
+        example_ids=np.arange(n, dtype=np.uint64),
+        data=Data("digits", "test", "0" * 64),
+        labels=np.arange(n) % 3 if labels else None,
+    )
 
 
 # Twelve families in two clusters and a sweep of beta, as trained models lie.

@@ -1,0 +1,159 @@
+"""What a comparison is: per-example scores of several models on the same examples under the same noise.
+
+Everything else (statistics, table, figure, report) is computed from one `Comparison`. Its document is JSON
+of the versioned schema `rdserve-comparison-data/1`; docs/statistics.md lists the fields.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from rdserve.client.client import Client
+from rdserve.client.errors import InputError
+from rdserve.client.results import ModelInfo, Score
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = "rdserve-comparison-data/1"
+
+_INFO = TypeAdapter(ModelInfo)
+_ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images: a named data set's split, or "images" for arrays that a caller brought.
+
+    sha256: of the whole data set, or of the caller's pixels.
+    """
+
+    name: str
+    split: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models (M) scored on the same examples (N) under the noise of one seed. Nats per example.
+
+    models, scores: in one order; every score holds N examples.
+    example_ids: (N,) uint64, with the seed the names of the noise. labels: (N,) or None.
+    level: confidence of every interval. beta: the weight of R in the D + beta R that is reported.
+    warnings: what a reader of any output must know, such as models that do not quite compare.
+    failures: models that gave no scores, by name, with the reason.
+    images: (N, H, W) booleans; client: open while pictures may still be drawn. Both None once read back
+    from a document.
+    """
+
+    models: tuple[ModelInfo, ...]
+    scores: tuple[Score, ...]
+    example_ids: NDArray[np.uint64]
+    data: Data
+    seed: int = 0
+    n_samples: int = 1
+    labels: NDArray[np.int64] | None = None
+    level: float = 0.95
+    beta: float = 1.0
+    warnings: tuple[str, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    images: NDArray[np.bool_] | None = field(default=None, repr=False)
+    client: Client | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.models) != len(self.scores):
+            raise InputError(f"{len(self.models)} models but {len(self.scores)} scores")
+        if len(set(self.names)) < len(self.names):
+            raise InputError(f"each model once, got {', '.join(self.names)}")
+        per_example = {"labels": self.labels, "images": self.images}
+        sizes = {name: len(values) for name, values in per_example.items() if values is not None}
+        sizes |= {info.name: len(s.rate_nats) for info, s in zip(self.models, self.scores, strict=True)}
+        if wrong := {name: size for name, size in sizes.items() if size != self.n}:
+            raise InputError(f"{self.n} example ids, but {wrong}")
+
+    @property
+    def n(self) -> int:
+        """How many examples."""
+        return len(self.example_ids)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(model.name for model in self.models)
+
+    def score(self, name: str) -> Score:
+        """Raises InputError where no model of that name was scored."""
+        if name not in self.names:
+            raise InputError(f"no model {name!r} in the comparison; there are {', '.join(self.names)}")
+        return self.scores[self.names.index(name)]
+
+    def report(self, path: "Path | str") -> "Path":
+        """Write the report, one self-contained HTML file, and return its path."""
+        from pathlib import Path
+
+        from rdserve.compare import report
+
+        report.write(self, Path(path))
+        return Path(path)
+
+
+def to_document(comparison: Comparison) -> dict[str, Any]:
+    """Everything but images and client, as what `json.dumps(..., allow_nan=False)` takes."""
+    return {
+        "schema": SCHEMA,
+        "units": "nats per example, summed over pixels and latents",
+        "data": asdict(comparison.data) | {"n": comparison.n},
+        "seed": comparison.seed,
+        "n_samples": comparison.n_samples,
+        "level": comparison.level,
+        "beta": comparison.beta,
+        "warnings": list(comparison.warnings),
+        "failures": dict(comparison.failures),
+        "example_ids": comparison.example_ids.tolist(),
+        "labels": None if comparison.labels is None else comparison.labels.tolist(),
+        "models": [
+            {"info": asdict(info), "rate_is_exact": score.rate_is_exact}
+            | {name: getattr(score, name).tolist() for name in _ARRAYS}
+            for info, score in zip(comparison.models, comparison.scores, strict=True)
+        ],
+    }
+
+
+def from_document(document: Mapping[str, Any]) -> Comparison:
+    """The comparison that `to_document` wrote, without images and client.
+
+    Raises:
+        InputError: another schema, or a field that is missing or of another type.
+    """
+    if document.get("schema") != SCHEMA:
+        raise InputError(f"expected schema {SCHEMA!r}, the file says {document.get('schema')!r}")
+    try:
+        return _comparison(document)
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InputError(f"not a document of {SCHEMA}: {type(error).__name__}: {error}") from error
+
+
+def _comparison(document: Mapping[str, Any]) -> Comparison:
+    models: Sequence[Mapping[str, Any]] = document["models"]
+    data = {name: str(document["data"][name]) for name in ("name", "split", "sha256")}
+    labels = document["labels"]
+    return Comparison(
+        models=tuple(_INFO.validate_python(model["info"]) for model in models),
+        scores=tuple(_score(model) for model in models),
+        example_ids=np.array(document["example_ids"], np.uint64),
+        data=Data(**data),
+        seed=int(document["seed"]),
+        n_samples=int(document["n_samples"]),
+        labels=None if labels is None else np.array(labels, np.int64),
+        level=float(document["level"]),
+        beta=float(document["beta"]),
+        warnings=tuple(document["warnings"]),
+        failures=dict(document["failures"]),
+    )
+
+
+def _score(model: Mapping[str, Any]) -> Score:
+    arrays = {name: np.array(model[name], np.float64) for name in _ARRAYS}
+    return Score(**arrays, rate_is_exact=bool(model["rate_is_exact"]))

@@ -1,0 +1,35 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from points import comparison_at
+from rdserve.client.errors import InputError
+from rdserve.compare.comparison import from_document, to_document
+
+
+def test_a_document_holds_all_to_the_last_digit() -> None:
+    comparison = comparison_at([(1, 20), (5, 14)], n=30, labels=True)
+    back = from_document(json.loads(json.dumps(to_document(comparison), allow_nan=False)))
+    assert back.models == comparison.models
+    assert back.data == comparison.data
+    assert to_document(back) == to_document(comparison)
+    for got, gave in zip(back.scores, comparison.scores, strict=True):
+        np.testing.assert_array_equal(got.elbo_nats, gave.elbo_nats)
+
+
+@pytest.mark.parametrize("change", [{"schema": "other/1"}, {"models": [{}]}, {"seed": None}])
+def test_another_document_is_refused(change: dict[str, object]) -> None:
+    document = to_document(comparison_at([(1, 20)])) | change
+    with pytest.raises(InputError, match="rdserve-comparison-data/1"):
+        from_document(document)
+
+
+def test_arrays_must_agree() -> None:
+    comparison = comparison_at([(1, 20), (5, 14)], n=30)
+    with pytest.raises(InputError, match="29 example ids, but .*30"):
+        replace(comparison, example_ids=comparison.example_ids[:-1])
+    with pytest.raises(InputError, match="each model once"):
+        replace(comparison, models=comparison.models[:1] * 2)
+    with pytest.raises(InputError, match="no model 'x'"):
+        comparison.score("x")
