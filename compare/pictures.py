@@ -1,13 +1,90 @@
-"""Which images to show."""
+"""Which images to show, and what every model makes of them."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from rdserve.client.client import Client
+from rdserve.client.errors import ServiceError
+from rdserve.client.results import Reconstruction, Sample
+from rdserve.compare.comparison import Comparison
 
 # The digits of the paper's reconstruction figures, in their order.
 PAPER_CLASSES = (2, 0, 1, 8)
+# What a person takes in at once, and how many x ~ d(x|z) make the paper's averages.
+N_REPRESENTATIVE, N_DIFFERING, N_GENERATED, N_DRAWS = 4, 8, 6, 5
+AT_ONCE = 8
+
+Rows = NDArray[np.int64]
 
 
-def representatives(labels: NDArray[np.uint8] | None, n: int, *, count: int = 4) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Pictures:
+    """Examples of a comparison, and what its models make of them.
+
+    rows: (P,) of the comparison: first n_representative ones, then those where the models differ most.
+    images: (P, H, W). reconstructions: per model (P, K, H, W), of one z per image, with the comparison's
+    noise. samples: per model (G, K, H, W), K of each z ~ m(z). failures: why others have none.
+    """
+
+    rows: Rows
+    n_representative: int
+    images: NDArray[np.bool_]
+    reconstructions: Mapping[str, Reconstruction]
+    samples: Mapping[str, Sample]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def representative(self) -> Rows:
+        """Positions among the P of the representatives."""
+        return np.arange(self.n_representative)
+
+    @property
+    def differing(self) -> Rows:
+        """Positions among the P of the images where the models differ most."""
+        return np.arange(self.n_representative, len(self.rows))
+
+
+def take(comparison: Comparison, on_progress: Callable[[str], None] | None = None) -> Pictures | None:
+    """Ask every model for its pictures; `on_progress` gets each name when done. None: nothing to ask with."""
+    client, images = comparison.client, comparison.images
+    if client is None or images is None:
+        return None
+    few = representatives(comparison.labels, comparison.n, count=N_REPRESENTATIVE)
+    rows = np.concatenate([few, most_different(comparison, count=N_DIFFERING)])
+    shown, ids, seed = np.asarray(images[rows], np.bool_), comparison.example_ids[rows], comparison.seed
+    drawn: dict[str, tuple[Reconstruction, Sample]] = {}
+    failures: dict[str, str] = {}
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rdserve")
+    try:
+        names = {pool.submit(_draw, client, name, shown, ids, seed): name for name in comparison.names}
+        for future in as_completed(names):
+            name = names[future]
+            # Pictures of the others are better than no report: the scores are there already.
+            try:
+                drawn[name] = future.result()
+            except ServiceError as error:
+                failures[name] = str(error)
+            if on_progress:
+                on_progress(name)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    made = {name: drawn[name] for name in comparison.names if name in drawn}
+    reconstructions = {name: pair[0] for name, pair in made.items()}
+    samples = {name: pair[1] for name, pair in made.items()}
+    return Pictures(rows, len(few), shown, reconstructions, samples, failures)
+
+
+def _draw(
+    client: Client, model: str, images: NDArray[np.bool_], ids: NDArray[np.uint64], seed: int
+) -> tuple[Reconstruction, Sample]:
+    made = client.reconstruct(model, images, n_samples=N_DRAWS, seed=seed, example_ids=ids)
+    return made, client.sample(model, N_GENERATED, n_samples=N_DRAWS, seed=seed)
+
+
+def representatives(labels: NDArray[np.integer] | None, n: int, *, count: int = 4) -> Rows:
     """Indices below n of `count` images to show, or of all n where there are fewer.
 
     With labels (n or more,): the first image of each of the paper's classes. Otherwise, and where a class
@@ -20,3 +97,19 @@ def representatives(labels: NDArray[np.uint8] | None, n: int, *, count: int = 4)
     if len(found) < count or not all(map(len, found)):
         return spread
     return np.array([indices[0] for indices in found], np.int64)
+
+
+def most_different(comparison: Comparison, *, count: int = N_DIFFERING) -> Rows:
+    """Rows with the largest paired difference in R + D between any two models, the largest first.
+
+    Of two models: half of them where the one is better, half where the other is, as far as there are such.
+    """
+    costs = np.stack([-score.elbo_nats for score in comparison.scores])
+    order = np.argsort(costs.min(0) - costs.max(0), kind="stable")
+    if len(costs) == 2:
+        difference = (costs[0] - costs[1])[order]
+        halves = [order[difference > 0], order[difference < 0]]
+        room = [max(count // 2, count - len(other)) for other in reversed(halves)]
+        picked = np.concatenate([half[:most] for half, most in zip(halves, room, strict=True)])
+        order = np.concatenate([picked, order[difference == 0]])
+    return np.asarray(order[: min(count, comparison.n)], np.int64)
