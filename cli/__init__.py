@@ -28,12 +28,14 @@ COMMANDS = {
     "sample": Lazy("query", "compare", "Draw images from a model."),
     "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
     "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
+    "toy": Lazy("toy", "train,compare", "The paper's exact experiment: what an ELBO hides."),
 }
 
 # What tells that an extra is not installed.
 SENTINELS = {
     "compare": ("matplotlib", "rich"),
     "train": ("torch", "safetensors"),
+    "train,compare": ("torch", "matplotlib", "rich"),
     "server": ("torch", "aiohttp", "grpc_reflection"),
 }
 

@@ -1,0 +1,43 @@
+"""The paper's toy result (section 4, figure 2), exactly."""
+
+import pytest
+from rdserve.models.toy import source
+from rdserve.trainer.toy import Standing, train
+
+H = source().entropy.item()
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Standing, Standing]:
+    return train(source(), 0.5, n_starts=2, seed=0)
+
+
+def test_the_elbo_fits_the_data_and_empties_the_code(trained: tuple[Standing, Standing]) -> None:
+    elbo, _ = trained
+    assert elbo.rate < 1e-3
+    assert elbo.misfit < 1e-3
+    assert elbo.rate + elbo.distortion - H < 1e-3
+    assert elbo.accuracy == pytest.approx(0.7, abs=0.01)  # what guessing class 0 gets
+
+
+def test_a_target_rate_keeps_the_classes(trained: tuple[Standing, Standing]) -> None:
+    _, target = trained
+    assert abs(target.rate - 0.5) < 5e-3
+    assert target.rate + target.distortion - H < 1e-3
+    assert target.misfit < 1e-3
+    assert target.accuracy > 0.8
+
+
+def test_bounds_hold_where_training_ends(trained: tuple[Standing, Standing]) -> None:
+    for model in trained:
+        assert H - model.distortion <= model.information + 1e-9
+        assert model.information <= model.rate + 1e-9
+
+
+def test_progress_reaches_its_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rdserve.trainer import toy
+
+    monkeypatch.setattr(toy, "STEPS_PER_STAGE", 100)
+    told: list[tuple[int, int]] = []
+    train(source(), n_starts=1, on_step=lambda step, total: told.append((step, total)))
+    assert told == [(100, 200), (200, 200)]
