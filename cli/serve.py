@@ -8,12 +8,23 @@ import typer
 
 def serve(
     models: Annotated[Path, typer.Option(help="Folder of .mar archives or checkpoint folders.")],
-    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback with TLS and tokens.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 50051,
     backend: Annotated[str, typer.Option(help="torchserve, or in-process (no Java).")] = "torchserve",
     workers: Annotated[int, typer.Option(help="Worker processes per model.")] = 1,
     threads: Annotated[int, typer.Option(help="Torch threads per worker.")] = 1,
     max_batch_rows: Annotated[int, typer.Option(help="Samples that one call to a worker may hold.")] = 256,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file: its key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM file: who signs the certificates that clients must show.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="RDSERVE_TOKENS_FILE", help="A token per line; callers must send one of them."),
+    ] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write the address here once serving.")] = None,
 ) -> None:
     """Serve models over gRPC until Ctrl-C or SIGTERM."""
@@ -34,6 +45,10 @@ def serve(
             workers=workers,
             threads=threads,
             max_batch_rows=max_batch_rows,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_client_ca=tls_client_ca,
+            token_file=token_file,
         )
         asyncio.run(run(settings, typer.echo, ready_file))
     except (SettingsError, StartError) as error:

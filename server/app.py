@@ -6,11 +6,13 @@ import signal
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
+from rdserve.server.auth import RequireToken, Tokens
 from rdserve.server.backends import Backend, InProcess, LoadError
 from rdserve.server.batcher import Batcher
 from rdserve.server.catalogue import Catalogue
@@ -20,6 +22,7 @@ from rdserve.server.probe import ProbeError, check_answer, golden_request
 from rdserve.server.servicer import VaeServicer
 from rdserve.server.settings import Settings
 from rdserve.server.store import Found, Offer, collect, look
+from rdserve.server.tls import server_credentials
 from rdserve.server.work import ask
 from rdserve.v1 import vae_pb2, vae_pb2_grpc
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
@@ -28,6 +31,25 @@ from rdserve.v1.vae_pb2 import MODEL_STATE_SERVING, ScoreResponse
 SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+LISTENING = {
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    # A small message that unpacks to a huge one is refused unread: no compression either way.
+    "grpc.compression_enabled_algorithms_bitset": 1,
+    # Clients may ping idle connections, every 10 s at most; those that do not answer ours are closed.
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.http2.min_ping_interval_without_data_ms": 10_000,
+    "grpc.keepalive_time_ms": 60_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    # Who connects and says nothing is sent away.
+    "grpc.server_handshake_timeout_ms": 10_000,
+    # Balancers spread clients anew; the grace is longer than the client lets any call take.
+    "grpc.max_connection_age_ms": 300_000,
+    "grpc.max_connection_age_grace_ms": 330_000,
+    # Two services must not share a port without noticing.
+    "grpc.so_reuseport": 0,
+}
 
 Announce = Callable[[str], None]
 
@@ -46,7 +68,8 @@ class Service:
         self._backend = make_backend(settings)
         self._batcher = Batcher(self._backend.call, settings)
         self._health = health_aio.HealthServicer()
-        self._server = _make_server()
+        self._credentials = server_credentials(settings)
+        self._server = _make_server(settings)
         self._settled = 0
         self.address = ""
 
@@ -89,11 +112,16 @@ class Service:
         await self._health.set(SERVICE, NOT_SERVING)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         try:
-            port = self._server.add_insecure_port(f"{host}:{self.settings.port}")
+            port = self._open_port(f"{host}:{self.settings.port}")
         except RuntimeError as error:
             raise StartError(f"cannot listen on {host}:{self.settings.port}: {error}") from None
         await self._server.start()
         self.address = f"{host}:{port}"
+
+    def _open_port(self, address: str) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     async def _prepare(self, found: Found, scratch: Path) -> list[Offer]:
         """Verify the models while the backend starts. The offers' archives lie in `scratch`."""
@@ -153,19 +181,12 @@ def make_backend(settings: Settings) -> Backend:
     return TorchServe(settings)
 
 
-def _make_server() -> aio.Server:
-    return aio.server(
-        interceptors=[ErrorsToStatus()],
-        options=[
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            # Clients may ping idle connections, every 10 s at most.
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            # Two services must not share a port without noticing.
-            ("grpc.so_reuseport", 0),
-        ],
-    )
+def _make_server(settings: Settings) -> aio.Server:
+    """Raises SettingsError where the token file cannot be used."""
+    interceptors: list[aio.ServerInterceptor[Any, Any]] = [ErrorsToStatus()]
+    if settings.token_file is not None:
+        interceptors.append(RequireToken(Tokens.read(settings.token_file)))
+    return aio.server(interceptors=interceptors, options=list(LISTENING.items()))
 
 
 async def serve(settings: Settings, announce: Announce, ready_file: Path | None = None) -> None:

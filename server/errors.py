@@ -2,6 +2,7 @@
 
 ServiceError
 ├── InvalidArgument      INVALID_ARGUMENT    the request, or its fit to the model
+├── Unauthenticated      UNAUTHENTICATED     no token, or one that is not known
 ├── UnknownModel         NOT_FOUND
 ├── ModelNotReady        UNAVAILABLE         loading, failed, or the service is stopping
 ├── BackendUnavailable   UNAVAILABLE         the worker died or does not answer
@@ -58,6 +59,11 @@ class InvalidArgument(ServiceError):
         yield from super().details()
         violation = details_pb2.BadRequest.FieldViolation(field=self.field, description=self.message)
         yield details_pb2.BadRequest(field_violations=[violation])
+
+
+class Unauthenticated(ServiceError):
+    status = StatusCode.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
 
 
 class UnknownModel(ServiceError):

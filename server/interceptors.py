@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
-from rdserve.server.errors import Defect, ServiceError
+from rdserve.server.errors import Defect, InvalidArgument, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ PUSHBACK = "grpc-retry-pushback-ms"
 Context = aio.ServicerContext[Any, Any]
 Unary = Callable[[Any, Context], Awaitable[Any]]
 Stream = Callable[[Any, Context], AsyncIterator[Any]]
+Decode = Callable[[Any], Any]
 Handler = Any  # grpc.RpcMethodHandler, which is generic in the stubs only
 
 
@@ -35,42 +37,63 @@ class ErrorsToStatus(aio.ServerInterceptor):  # type: ignore[type-arg]  # generi
 
 
 def _guarded(handler: Handler, method: str) -> Handler:
-    """The handler with its errors translated; None, for an unknown method, stays None."""
+    """The handler with its errors translated; None, for an unknown method, stays None.
+
+    It decodes the request itself: bytes that grpc's own aio server cannot decode are UNKNOWN to it.
+    """
     if handler is None:
         return None
-    if handler.unary_unary:
-        behaviour = _unary(handler.unary_unary, method)
-        return _rebuilt(grpc.unary_unary_rpc_method_handler, behaviour, handler)
-    if handler.unary_stream:
-        # Some handlers yield their responses, others (grpc's own health.Watch) write them.
-        writes = inspect.iscoroutinefunction(handler.unary_stream)
-        stream = (_unary if writes else _stream)(handler.unary_stream, method)
-        return _rebuilt(grpc.unary_stream_rpc_method_handler, stream, handler)
-    return handler
+    kind, behaviour = next((kind, found) for kind in _KINDS if (found := getattr(handler, kind)))
+    decode = _decoder(handler.request_deserializer)
+    # Some streaming handlers yield their responses, others (grpc's own health.Watch) write them.
+    writes = inspect.iscoroutinefunction(behaviour)
+    guard = _unary if kind.endswith("unary") or writes else _stream
+    guarded = guard(behaviour, _each(decode) if kind.startswith("stream") else decode, method)
+    return _KINDS[kind](guarded, response_serializer=handler.response_serializer)
 
 
-def _rebuilt(make: Callable[..., Any], behaviour: Unary | Stream, handler: Handler) -> Handler:
-    return make(
-        behaviour,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
+_KINDS: dict[str, Callable[..., Handler]] = {
+    "unary_unary": grpc.unary_unary_rpc_method_handler,
+    "unary_stream": grpc.unary_stream_rpc_method_handler,
+    "stream_unary": grpc.stream_unary_rpc_method_handler,
+    "stream_stream": grpc.stream_stream_rpc_method_handler,
+}
 
 
-def _unary(behaviour: Unary, method: str) -> Unary:
+def _decoder(deserialize: Decode | None) -> Decode:
+    def decode(request: bytes) -> Any:
+        try:
+            return deserialize(request) if deserialize else request
+        except DecodeError:
+            raise InvalidArgument(
+                f"the {len(request)} bytes of the request are no message of this method", field="request"
+            ) from None
+
+    return decode
+
+
+def _each(decode: Decode) -> Decode:
+    async def decoded(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for request in requests:
+            yield decode(request)
+
+    return decoded
+
+
+def _unary(behaviour: Unary, decode: Decode, method: str) -> Unary:
     async def wrapped(request: Any, context: Context) -> Any:
         try:
-            return await behaviour(request, context)
+            return await behaviour(decode(request), context)
         except Exception as error:
             await _abort(context, error, method)
 
     return wrapped
 
 
-def _stream(behaviour: Stream, method: str) -> Stream:
+def _stream(behaviour: Stream, decode: Decode, method: str) -> Stream:
     async def wrapped(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            async for response in behaviour(request, context):
+            async for response in behaviour(decode(request), context):
                 yield response
         except Exception as error:
             await _abort(context, error, method)

@@ -27,6 +27,11 @@ class Settings:
     max_queued_requests: requests a model may have waiting or running before more are refused.
     max_queued_bytes: the same, in bytes of requests, over all models.
     load_concurrency: models loaded at once; each load keeps one core busy.
+    tls_cert, tls_key: PEM files of the server's chain and key; TLS is on with them.
+    tls_client_ca: PEM file of the authority whose certificates clients must show (mutual TLS).
+    token_file: one bearer token per line; callers must send one of them.
+
+    Beyond loopback both TLS and tokens are required.
     """
 
     models: Path
@@ -43,14 +48,14 @@ class Settings:
     load_timeout_seconds: int = 120
     response_timeout_seconds: int = 120
     grace_seconds: float = 20.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    token_file: Path | None = None
 
     def __post_init__(self) -> None:
         """Raises SettingsError: quotes the setting and says what to do."""
-        if not _is_loopback(self.host):
-            raise SettingsError(
-                f"host {self.host!r} is not a loopback address, and this version has no TLS or tokens; "
-                "bind 127.0.0.1 and put a TLS proxy in front"
-            )
+        self._check_security()
         if self.backend not in ("torchserve", "in-process"):
             raise SettingsError(f"backend {self.backend!r} is neither 'torchserve' nor 'in-process'")
         for name in ("workers", "threads", "max_batch_rows", "max_queued_requests", "load_concurrency"):
@@ -58,6 +63,21 @@ class Settings:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.port < 2**16:
             raise SettingsError(f"port must be 0 to 65535, got {self.port}")
+
+    def _check_security(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError(
+                f"TLS takes a certificate and its key, got {self.tls_cert} and {self.tls_key}"
+            )
+        if self.tls_client_ca and not self.tls_cert:
+            raise SettingsError("clients show certificates over TLS only; give tls_cert and tls_key too")
+        needed = {"--tls-cert and --tls-key": self.tls_cert, "--token-file": self.token_file}
+        missing = [options for options, given in needed.items() if given is None]
+        if missing and not _is_loopback(self.host):
+            raise SettingsError(
+                f"host {self.host!r} is not a loopback address, and beyond loopback the service asks for TLS "
+                f"and tokens; give {' and '.join(missing)}, or bind 127.0.0.1"
+            )
 
     @property
     def slots(self) -> int:
