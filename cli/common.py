@@ -8,8 +8,15 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.private import private_service
+from rdserve.cli.trust import chosen_trust
 from rdserve.client import Client, RdserveError, ServiceError
-from rdserve.client.errors import DeadlineExceeded, ResourceExhausted, Unavailable, Unimplemented
+from rdserve.client.errors import (
+    DeadlineExceeded,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
 from rdserve.data import DataError
 
 Server = Annotated[str, typer.Option(help="Address of the service, host:port.")]
@@ -27,6 +34,7 @@ _ADVICE: dict[type[ServiceError], str] = {
     Unavailable: "Is it running? `rdserve serve --models DIR` starts one",
     Unimplemented: "Is that an rdserve service of this version?",
     DeadlineExceeded: "Give it longer with --timeout",
+    Unauthenticated: "Give a token with --token-file or RDSERVE_TOKEN",
     ResourceExhausted: "Try again when it has less to do",
 }
 
@@ -41,7 +49,8 @@ def connection(server: str, *, timeout: float, models: Path | None = None) -> It
         with ExitStack() as stack:
             if models is not None:
                 server = stack.enter_context(private_service(models, partial(typer.echo, err=True)))
-            yield stack.enter_context(Client(server, timeout=timeout))
+            trust = chosen_trust() if models is None else {}
+            yield stack.enter_context(Client(server, timeout=timeout, **trust))
     except KeyboardInterrupt:
         typer.echo("rdserve: interrupted; calls in flight were cancelled", err=True)
         raise typer.Exit(130) from None

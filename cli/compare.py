@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
+from rdserve.cli.trust import trusting
 from rdserve.client import Client, InputError, ModelInfo
 from rdserve.compare import files, scoring, terminal
 from rdserve.compare.pictures import representatives
@@ -14,6 +15,7 @@ from rdserve.compare.rows import compare as compare_rows
 from rdserve.data import Dataset, load
 
 
+@trusting
 def compare(
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     split: Split = "test",

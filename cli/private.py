@@ -1,5 +1,6 @@
 """A service of one's own: started for one command, stopped after it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,8 +24,10 @@ def private_service(models: Path, announce: Callable[[str], None]) -> Iterator[s
         NotServing: it ended before it served; its own words precede.
     """
     command = [sys.executable, "-m", "rdserve.cli", "serve", "--models", str(models), "--port", "0"]
+    # On loopback, for this command: whoever asks for tokens elsewhere means another service.
+    env = {name: value for name, value in os.environ.items() if name != "RDSERVE_TOKENS_FILE"}
     # A session of its own: Ctrl-C comes to this process alone, which then stops the service.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=env)
     try:
         yield _address(process, announce)
     finally:

@@ -17,12 +17,14 @@ from rdserve.cli.common import (
     Timeout,
     connection,
 )
+from rdserve.cli.trust import trusting
 from rdserve.client import ModelInfo
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
 Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
 
 
+@trusting
 def models(server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
     """List the models of a service."""
     with connection(server, timeout=timeout) as client:
@@ -36,6 +38,7 @@ def _header(model: ModelInfo) -> str:
     return f"{model.family} β{model.beta:g}\ntrained on\n{model.data_name}"
 
 
+@trusting
 def encode(
     model: Model,
     images: Images = None,
@@ -63,6 +66,7 @@ def encode(
             typer.echo(f"wrote {out}")
 
 
+@trusting
 def reconstruct(
     model: Model,
     images: Images = None,
@@ -91,13 +95,14 @@ def reconstruct(
             shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
             header = {model: _header(client.model(model))}
             drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, header, title=model)
-            plane.save_png(drawn, out)
+            plane.save(drawn, out)
         elif out:
             write_arrays(out, vars(result), main="images")
         if out:
             typer.echo(f"wrote {out}")
 
 
+@trusting
 def sample(
     model: Model,
     n: Annotated[int, typer.Option(min=1, help="How many z to draw.")] = 8,
@@ -118,13 +123,14 @@ def sample(
 
             shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
             header = {model: _header(client.model(model))}
-            plane.save_png(sheet.sample_sheet({model: shown}, header, title=model), out)
+            plane.save(sheet.sample_sheet({model: shown}, header, title=model), out)
         elif out:
             write_arrays(out, vars(result), main="images")
         if out:
             typer.echo(f"wrote {out}")
 
 
+@trusting
 def score(
     model: Model,
     images: Images = None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -12,11 +12,13 @@ from rdserve.client import chunks, results
 from rdserve.client.errors import Cancelled, InputError, from_rpc_error
 from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
 from rdserve.v1 import tensors, vae_pb2
-from rdserve.v1.limits import MAX_SAMPLES
+from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
 
 Ids = NDArray[np.integer[Any]]
 Progress = Callable[[int], None]
 Request = vae_pb2.EncodeRequest | vae_pb2.DecodeRequest | vae_pb2.ReconstructRequest | vae_pb2.ScoreRequest
+# A request's fields beside the rows: the model's name, the noise keys of one row.
+KEY_BYTES = 1024
 T = TypeVar("T", Encoding, Decoding, Reconstruction, Score)
 
 
@@ -49,14 +51,20 @@ def whole(value: int, name: str, *, least: int = 0, below: int = 2**63) -> None:
 
 @dataclass(frozen=True)
 class Caller:
-    """How calls are made: seconds that each may take, and how many are sent ahead of the one awaited."""
+    """How calls are made.
+
+    timeout: seconds that each may take.
+    in_flight: how many are sent ahead of the one awaited.
+    metadata: what each carries; not shown, for it holds the token.
+    """
 
     timeout: float
     in_flight: int
+    metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def one(self, method: Any, request: object) -> Any:
         """A single call's reply. Raises ServiceError."""
-        return _result(method.future(request, timeout=self.timeout))
+        return self._start(method, request).result()
 
     def rows(
         self,
@@ -70,13 +78,15 @@ class Caller:
         """Send rows (N, ...) through `method` in chunks that otherwise equal `request`, join the replies.
 
         Raises:
+            InputError: one row alone is larger than a message.
             ServiceError: the first chunk that failed; the rest are cancelled.
             ReplyError: a reply with too few rows.
         """
 
         def send(part: slice) -> Callable[[], chunks.Pending[Any]]:
-            return lambda: _Call(method.future(_chunk(request, rows[part], keys, part), timeout=self.timeout))
+            return lambda: self._start(method, _chunk(request, rows[part], keys, part))
 
+        _check_row(rows)
         size = chunks.rows_per_chunk(_row_bytes(rows, kind, keys), keys.n_samples)
         parts = list(chunks.slices(len(rows), size))
         done: list[T] = []
@@ -87,9 +97,12 @@ class Caller:
                     on_progress(part.stop - part.start)
         return results.concatenate(done)
 
+    def _start(self, method: Any, request: object) -> "_Call":
+        return _Call(method.future(request, timeout=self.timeout, metadata=self.metadata))
+
     def stream(self, method: Any, request: Any) -> Iterator[Any]:
         """Replies of a streaming call, which is cancelled when the iteration ends. Raises ServiceError."""
-        call = method(request, timeout=self.timeout)
+        call = method(request, timeout=self.timeout, metadata=self.metadata)
         try:
             yield from call
         except grpc.RpcError as error:
@@ -105,19 +118,15 @@ class _Call:
     future: Any
 
     def result(self) -> Any:
-        return _result(self.future)
+        try:
+            return self.future.result()
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        except grpc.FutureCancelledError as error:
+            raise Cancelled("the call was cancelled here") from error
 
     def cancel(self) -> object:
         return self.future.cancel()
-
-
-def _result(future: Any) -> Any:
-    try:
-        return future.result()
-    except grpc.RpcError as error:
-        raise from_rpc_error(error) from error
-    except grpc.FutureCancelledError as error:
-        raise Cancelled("the call was cancelled here") from error
 
 
 def _chunk(request: Request, rows: tensors.Array, keys: Keys, part: slice) -> Request:
@@ -126,6 +135,15 @@ def _chunk(request: Request, rows: tensors.Array, keys: Keys, part: slice) -> Re
     into = chunk.latents if isinstance(chunk, vae_pb2.DecodeRequest) else chunk.images
     into.CopyFrom(tensors.to_message(rows))
     return chunk
+
+
+def _check_row(rows: tensors.Array) -> None:
+    """Chunks are cut to fit; a row cannot be."""
+    size = tensors.to_message(rows[:1]).ByteSize() + KEY_BYTES
+    if size > MAX_MESSAGE_BYTES:
+        raise InputError(
+            f"one row of shape {rows.shape[1:]} takes {size} bytes, a message at most {MAX_MESSAGE_BYTES}"
+        )
 
 
 def _row_bytes(rows: tensors.Array, kind: type[T], keys: Keys) -> int:

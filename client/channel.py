@@ -1,10 +1,14 @@
-"""Opening a channel to the service: message sizes, retries, keepalive."""
+"""Opening a channel to the service: who is trusted, message sizes, retries, keepalive."""
 
+import ipaddress
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import grpc
 from rdserve.client import chunks
+from rdserve.client.errors import InputError
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
 
 # grpc itself makes the attempts, within the call's deadline. RESOURCE_EXHAUSTED is the server's full
@@ -20,14 +24,91 @@ RETRY_POLICY = MappingProxyType(
 )
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A plain-text channel to "host:port" or "unix:/path". Connects on the first call."""
+@dataclass(frozen=True, repr=False)
+class Security:
+    """How a server is trusted, and who calls. No repr: it would show the token.
+
+    tls: False, True (the machine's authorities), or a PEM file of the authority to trust.
+    cert, key: PEM files that show the server who calls (mutual TLS).
+    token: sent with every call; over TLS, or to this machine.
+    """
+
+    tls: bool | Path | str = False
+    cert: Path | str | None = None
+    key: Path | str | None = None
+    token: str | None = None
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What each call carries. grpc's own call credentials refuse plaintext, loopback or not."""
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+
+    def check(self, address: str) -> None:
+        """Raises InputError where these do not go together, or the token would travel in the clear."""
+        if (self.cert is None) != (self.key is None):
+            raise InputError(f"give a certificate and its key, got cert={self.cert} and key={self.key}")
+        if self.cert is not None and not self.tls:
+            raise InputError("a client certificate travels over TLS; give tls=True, or the authority's file")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise InputError("the token holds characters that no header carries; is it the right one?")
+        if self.token and not self.tls and not is_local(address):
+            raise InputError(
+                f"{address} is not this machine, and without TLS anyone on the way could read the token; "
+                "give tls=True, or the authority's file"
+            )
+
+
+def open_channel(address: str, security: Security) -> grpc.Channel:
+    """A channel to "host:port" or "unix:/path". Connects on the first call, and again when it must.
+
+    Raises:
+        InputError: as `Security.check`, or a file that cannot be read.
+    """
+    security.check(address)
     service = {"methodConfig": [{"name": [{"service": chunks.SERVICE}], "retryPolicy": dict(RETRY_POLICY)}]}
-    options = {
+    settings = {
         "grpc.service_config": json.dumps(service),
         "grpc.enable_retries": 1,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.keepalive_time_ms": 60_000,
+        # A server that comes back is found within seconds, however long it was away; grpc's own is 2 minutes.
+        "grpc.initial_reconnect_backoff_ms": 200,
+        "grpc.min_reconnect_backoff_ms": 2_000,
+        "grpc.max_reconnect_backoff_ms": 5_000,
+        # A proxy is on the way to nowhere here, and would read the token.
+        "grpc.enable_http_proxy": int(not is_local(address)),
     }
-    return grpc.insecure_channel(address, list(options.items()))
+    options = list(settings.items())
+    if security.tls:
+        return grpc.secure_channel(address, _credentials(security), options)
+    return grpc.insecure_channel(address, options)
+
+
+def is_local(address: str) -> bool:
+    """Whether a gRPC target is this machine: a loopback address, localhost, or a Unix socket."""
+    scheme, _, rest = address.partition(":")
+    if scheme in ("unix", "unix-abstract"):
+        return True
+    target = rest.removeprefix("///") if scheme in ("dns", "ipv4", "ipv6") else address
+    host = target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _credentials(security: Security) -> grpc.ChannelCredentials:
+    roots = None if isinstance(security.tls, bool) else _read(security.tls)
+    if security.cert is None or security.key is None:
+        return grpc.ssl_channel_credentials(roots)
+    return grpc.ssl_channel_credentials(roots, _read(security.key), _read(security.cert))
+
+
+def _read(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None

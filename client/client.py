@@ -1,6 +1,7 @@
 """The service as Python functions: numpy in, small dataclasses out."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -8,8 +9,8 @@ import grpc
 from numpy.typing import ArrayLike
 from rdserve.client import chunks, results
 from rdserve.client.calls import Caller, Ids, Keys, Progress
-from rdserve.client.channel import open_channel
-from rdserve.client.errors import ReplyError
+from rdserve.client.channel import Security, open_channel
+from rdserve.client.errors import InputError, ReplyError
 from rdserve.client.health import wait_until_serving
 from rdserve.client.images import as_binary, as_latents
 from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
@@ -23,6 +24,9 @@ class Client:
     address: "host:port" or "unix:/path".
     timeout: seconds that one chunk may take, retries included.
     in_flight: chunks sent ahead of the one awaited.
+    token: who calls; sent over TLS or to this machine only.
+    tls: True trusts the machine's authorities, a PEM file the authority in it.
+    cert, key: PEM files that the server asks for under mutual TLS.
     channel: use this one in place of a new one; closing it stays with whoever made it.
 
     Every method that meets the service raises ServiceError's subclasses; InputError is for what is
@@ -36,12 +40,19 @@ class Client:
         *,
         timeout: float = 300.0,
         in_flight: int = 3,
+        token: str | None = None,
+        tls: bool | Path | str = False,
+        cert: Path | str | None = None,
+        key: Path | str | None = None,
         channel: grpc.Channel | None = None,
     ) -> None:
+        security = Security(tls, cert, key, token)
+        if channel is not None and security != Security():
+            raise InputError("a given channel has its own token and TLS; give them to it, or no channel")
         self._own = channel is None
-        self._channel = channel or open_channel(address)
+        self._channel = channel or open_channel(address, security)
         self._stub = VaeServiceStub(self._channel)
-        self._caller = Caller(timeout, in_flight)
+        self._caller = Caller(timeout, in_flight, security.metadata)
 
     def __enter__(self) -> Self:
         return self
