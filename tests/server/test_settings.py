@@ -9,10 +9,29 @@ def test_loopback_is_served(host: str) -> None:
     assert Settings(models=Path(), host=host).host == host
 
 
+PEM = {"tls_cert": Path("cert.pem"), "tls_key": Path("key.pem")}
+TOKENS = {"token_file": Path("tokens")}
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org", ""])
-def test_other_hosts_are_refused(host: str) -> None:
-    with pytest.raises(SettingsError, match="not a loopback address"):
-        Settings(models=Path(), host=host)
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [({}, "--tls-cert and --tls-key and --token-file"), (PEM, "--token-file"), (TOKENS, "--tls-cert")],
+)
+def test_beyond_loopback_both_tls_and_tokens_are_asked_for(
+    host: str, given: dict[str, Path], missing: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"not a loopback address.*give {missing}"):
+        Settings(models=Path(), host=host, **given)  # type: ignore[arg-type]
+    assert Settings(models=Path(), host=host, **PEM, **TOKENS).host == host
+
+
+@pytest.mark.parametrize(
+    "given", [{"tls_cert": Path("a")}, {"tls_key": Path("a")}, {"tls_client_ca": Path("a")}]
+)
+def test_half_of_tls_is_refused(given: dict[str, Path]) -> None:
+    with pytest.raises(SettingsError, match=r"certificate"):
+        Settings(models=Path(), **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
