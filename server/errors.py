@@ -1,18 +1,10 @@
 """What can go wrong, each cause with its gRPC status. `interceptors` translates, once.
 
-ServiceError
-├── InvalidArgument      INVALID_ARGUMENT    the request, or its fit to the model
-├── Unauthenticated      UNAUTHENTICATED     no token, or one that is not known
-├── UnknownModel         NOT_FOUND
-├── ModelNotReady        UNAVAILABLE         loading, failed, or the service is stopping
-├── BackendUnavailable   UNAVAILABLE         the worker died or does not answer
-├── Overloaded           RESOURCE_EXHAUSTED  the queue is full
-├── OutOfMemory          RESOURCE_EXHAUSTED  one request too large for a worker
-├── NumericFailure       INTERNAL            the model produced NaN or an infinity
-└── Defect               INTERNAL            a bug; the log has the rest, under the same id
+`CAUSES` is the table; docs/serving.md shows it, and a test compares the two.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -21,16 +13,19 @@ from grpc import StatusCode
 
 DOMAIN = "rdserve"
 RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 30.0
 # A status travels in headers, three times over, and peers refuse headers beyond 8 KiB.
 MAX_MESSAGE_CHARACTERS = 1000
 
 
 class ServiceError(Exception):
-    """An error that a caller is meant to see."""
+    """An error that a caller is meant to see.
+
+    retry_seconds: how long a caller should wait before it tries again; None where it should not.
+    """
 
     status = StatusCode.INTERNAL
     reason = "INTERNAL"
-    # How long a caller should wait before it tries again; None where trying again is of no use.
     retry_seconds: float | None = None
 
     def __init__(self, message: str, **metadata: str) -> None:
@@ -90,16 +85,50 @@ class ModelNotReady(ServiceError):
     retry_seconds = RETRY_SECONDS
 
 
+class Stopping(ServiceError):
+    status = StatusCode.UNAVAILABLE
+    reason = "STOPPING"
+    retry_seconds = RETRY_SECONDS
+
+    def __init__(self) -> None:
+        super().__init__("the service is stopping: it finishes what it has and takes nothing new")
+
+
 class BackendUnavailable(ServiceError):
     status = StatusCode.UNAVAILABLE
     reason = "WORKER_UNAVAILABLE"
     retry_seconds = RETRY_SECONDS
+
+    def __init__(self, message: str, *, worker_ended: bool = False) -> None:
+        super().__init__(message)
+        self.worker_ended = worker_ended
+
+
+class WorkerCrashed(ServiceError):
+    reason = "WORKER_CRASHED"
 
 
 class Overloaded(ServiceError):
     status = StatusCode.RESOURCE_EXHAUSTED
     reason = "QUEUE_FULL"
     retry_seconds = RETRY_SECONDS
+
+    def __init__(self, message: str, *, wait_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = min(max(RETRY_SECONDS, wait_seconds), MAX_RETRY_SECONDS)
+
+
+class DeadlineTooShort(ServiceError):
+    status = StatusCode.DEADLINE_EXCEEDED
+    reason = "DEADLINE_TOO_SHORT"
+
+    def __init__(self, model: str, *, wait_seconds: float, left_seconds: float) -> None:
+        super().__init__(
+            f"model {model!r} would answer in about {wait_seconds:.3g} s and the deadline is in "
+            f"{left_seconds:.3g} s; send less at a time, or allow longer",
+            wait_seconds=f"{wait_seconds:.3g}",
+            left_seconds=f"{left_seconds:.3g}",
+        )
 
 
 class OutOfMemory(ServiceError):
@@ -112,9 +141,52 @@ class NumericFailure(ServiceError):
 
 
 class Defect(ServiceError):
-    reason = "INTERNAL"
-
     def __init__(self, error_id: str) -> None:
         super().__init__(
             f"internal error {error_id}; the service's log has the rest under this id", error_id=error_id
         )
+
+
+class Cause(NamedTuple):
+    """A row of the table: what happened, the error that says so, and what rides along with its ErrorInfo."""
+
+    what: str
+    error: type[ServiceError]
+    details: str = ""
+
+
+CAUSES = (
+    Cause(
+        "no message; shape, dtype, byte count, grey pixels, NaN; too many rows or samples",
+        InvalidArgument,
+        "BadRequest: the field, both facts",
+    ),
+    Cause("no token, or an unknown one", Unauthenticated),
+    Cause("no such model", UnknownModel, "ResourceInfo"),
+    Cause("the model is loading, recovering or failed", ModelNotReady, "RetryInfo"),
+    Cause("the service is stopping", Stopping, "RetryInfo"),
+    Cause(
+        "the model's worker was lost twice, and not by this request alone", BackendUnavailable, "RetryInfo"
+    ),
+    Cause("the request was alone with a worker and ended it, after a first try that ended so", WorkerCrashed),
+    Cause("queue full", Overloaded, "RetryInfo"),
+    Cause("the queue is longer than the caller's deadline", DeadlineTooShort),
+    Cause("the request is too large for a worker's memory", OutOfMemory),
+    Cause("the model produced NaN or an infinity", NumericFailure),
+    Cause("a bug", Defect, "an id; the log has the traceback under it"),
+)
+
+
+def pushback_ms(error: type[ServiceError] | ServiceError) -> int:
+    """What `grpc-retry-pushback-ms` says: when to retry, as RetryInfo does, or -1 for never."""
+    return -1 if error.retry_seconds is None else round(1000 * error.retry_seconds)
+
+
+def as_table() -> str:
+    """The causes as docs/serving.md shows them."""
+    head = "| cause | status | reason | pushback, ms | details |\n|---|---|---|---|---|\n"
+    return head + "".join(
+        f"| {cause.what} | {cause.error.status.name} | `{cause.error.reason}` "
+        f"| {pushback_ms(cause.error)} | {cause.details} |\n"
+        for cause in CAUSES
+    )

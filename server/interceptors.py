@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
-from rdserve.server.errors import Defect, InvalidArgument, ServiceError
+from rdserve.server.errors import Defect, InvalidArgument, ServiceError, pushback_ms
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,8 @@ async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
         error = Defect(error_id)
     status = to_status(error)
     rich: Any = rpc_status.to_status(status)
-    await context.abort(error.status, status.message, (*rich.trailing_metadata, *_pushback(error)))
+    pushback = (PUSHBACK, str(pushback_ms(error)))
+    await context.abort(error.status, status.message, (*rich.trailing_metadata, pushback))
 
 
 def to_status(error: ServiceError) -> Status:
@@ -121,9 +122,3 @@ def to_status(error: ServiceError) -> Status:
         packed.Pack(detail)
         status.details.append(packed)
     return status
-
-
-def _pushback(error: ServiceError) -> tuple[tuple[str, str], ...]:
-    if error.retry_seconds is None:
-        return ()
-    return ((PUSHBACK, str(round(1000 * error.retry_seconds))),)

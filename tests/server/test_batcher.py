@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdserve.models.card import Card
-from rdserve.server.batcher import Batcher, Lane
+from rdserve.server.batcher import Batcher
 from rdserve.server.errors import NumericFailure, Overloaded
+from rdserve.server.lane import Lane
+from rdserve.server.pace import Pace
 from rdserve.server.settings import Settings
 from rdserve.v1 import rows, tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
@@ -41,7 +43,7 @@ async def started(model: Model, calls: int) -> None:
 
 async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None:
     model = Model()
-    lane = Lane(model, slots=1)
+    lane = Lane(model, slots=1, pace=Pace(100))
     answers = [asyncio.create_task(lane.submit(score(n, seed=n), max_rows=100)) for n in (1, 2, 3)]
     await started(model, 1)
     assert model.calls == [1]
@@ -52,7 +54,7 @@ async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None
 
 async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for_long() -> None:
     model = Model()
-    lane = Lane(model, slots=1)
+    lane = Lane(model, slots=1, pace=Pace(100))
     requests = [score(1), score(3, seed=1), score(2, seed=2, samples=5), score(2, seed=3), score(1, seed=4)]
     answers = [asyncio.create_task(lane.submit(request, max_rows=4)) for request in requests]
     await started(model, 1)
@@ -64,7 +66,7 @@ async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for
 
 async def test_a_bad_row_fails_its_own_caller_only() -> None:
     model = Model()
-    lane = Lane(model, slots=1)
+    lane = Lane(model, slots=1, pace=Pace(100))
     answers = [asyncio.create_task(lane.submit(score(1, seed=seed), max_rows=9)) for seed in (0, 1, 666, 2)]
     model.gate.set()
     results = await asyncio.gather(*answers, return_exceptions=True)
@@ -74,7 +76,7 @@ async def test_a_bad_row_fails_its_own_caller_only() -> None:
 
 async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finishes() -> None:
     model = Model()
-    lane = Lane(model, slots=1)
+    lane = Lane(model, slots=1, pace=Pace(100))
     sent, waiting, other = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
     await started(model, 1)
     sent.cancel()

@@ -85,7 +85,7 @@ async def test_each_cause_has_its_code_and_details(
     assert (info.domain, info.reason) == ("rdserve", reason)
     assert [d.TypeName() for d in status.details[1:]] == ([f"google.rpc.{detail}"] if detail else [])
     pushed = dict(caught.trailing_metadata() or ()).get(PUSHBACK)
-    assert pushed == ("1000" if detail == "RetryInfo" else None)
+    assert pushed == ("1000" if detail == "RetryInfo" else "-1")
 
 
 async def test_a_bug_shows_its_id_only(

@@ -1,0 +1,216 @@
+"""One model's queue: what travels together, and what happens when the model's workers are lost."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from rdserve.server.errors import BackendUnavailable, ServiceError, WorkerCrashed
+from rdserve.server.pace import Pace
+from rdserve.server.work import op_of
+from rdserve.v1.rows import Request, Response, merge, merge_key, n_rows, n_samples, split
+
+Send = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(eq=False)
+class _Waiting:
+    request: Request
+    max_rows: int
+    answer: asyncio.Future[Response] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+@dataclass(eq=False)
+class _Call:
+    """A call under way."""
+
+    batch: list[_Waiting]
+    alone: bool
+    sent: float = field(default_factory=monotonic)
+
+
+class Lane:
+    """A lone request goes at once; while `slots` calls are under way the others wait, and when one ends
+    those that can be merged with the oldest go with it.
+
+    A call that the backend lost is sent once more when the lane is opened again, each caller's part by
+    itself and with nothing else under way: only so is it known which request ends its worker.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        *,
+        slots: int,
+        pace: Pace,
+        on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
+    ) -> None:
+        self._send = send
+        self._slots = slots
+        self._pace = pace
+        self._on_loss = on_loss
+        self._queue: deque[_Waiting] = deque()
+        self._suspects: deque[_Waiting] = deque()
+        self._calls: dict[asyncio.Task[None], _Call] = {}
+        self._open = True
+        self._verdict: BackendUnavailable | None = None
+        self.answered = 0.0  # monotonic time of the latest answer
+
+    async def submit(self, request: Request, *, max_rows: int) -> Response:
+        """The response to a request of at most `max_rows` rows.
+
+        A caller that is cancelled while its request waits costs no call; one whose request was sent
+        leaves it to finish, because a worker cannot be stopped.
+        """
+        waiting = _Waiting(request, max_rows)
+        self._queue.append(waiting)
+        with self._pace.holding(op_of(request), _samples([waiting])):
+            self._pump()
+            return await waiting.answer
+
+    def hold(self) -> None:
+        """Send nothing until `open`; what is under way may still be answered."""
+        self._open = False
+
+    def open(self) -> None:
+        """Send again: first what was lost."""
+        self._open, self._verdict = True, None
+        self._pump()
+
+    def abandon(self, error: BackendUnavailable) -> None:
+        """Take what is under way for lost: its worker will not answer."""
+        self.hold()
+        self._verdict = error
+        for task in self._calls:
+            task.cancel()
+
+    def refuse(self, error: ServiceError) -> None:
+        """Fail everything that waits."""
+        for waiting in (*self._suspects, *self._queue):
+            _fail(waiting, error)
+        self._suspects.clear()
+        self._queue.clear()
+
+    async def drain(self) -> None:
+        """Return when nothing waits and nothing is under way."""
+        while busy := self._busy():
+            await asyncio.wait(busy)
+
+    def _busy(self) -> list[asyncio.Future[Any]]:
+        waiting = [each.answer for each in (*self._suspects, *self._queue)]
+        return [*self._calls, *(answer for answer in waiting if not answer.done())]
+
+    def overdue(self, *, floor: float, unknown: float) -> float:
+        """Seconds without an answer to what is under way, where that is too long; else 0.
+
+        Too long is ten times what such a call takes, or `floor` if that is more; `unknown` seconds
+        where its op has not been answered yet.
+        """
+        if not self._calls:
+            return 0.0
+        oldest = min(self._calls.values(), key=lambda call: call.sent)
+        request = oldest.batch[0].request
+        expected = self._pace.call_seconds(op_of(request), _samples(oldest.batch))
+        limit = unknown if expected is None else max(floor, 10 * expected)
+        silence = monotonic() - max(self.answered, oldest.sent)
+        return silence if silence > limit else 0.0
+
+    def _pump(self) -> None:
+        while self._open and (batch := self._next()):
+            call = _Call(batch, alone=bool(self._suspects))
+            if call.alone:
+                self._suspects.popleft()
+            task = asyncio.create_task(self._run(call))
+            self._calls[task] = call
+            task.add_done_callback(self._done)
+
+    def _next(self) -> list[_Waiting]:
+        while self._suspects and self._suspects[0].answer.done():
+            self._suspects.popleft()
+        if self._suspects:
+            return [] if self._calls else [self._suspects[0]]
+        return self._next_batch() if len(self._calls) < self._slots else []
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._calls[task]
+        self._pump()
+
+    def _next_batch(self) -> list[_Waiting]:
+        """The oldest request that someone still waits for, and those that fit beside it."""
+        batch: list[_Waiting] = []
+        kept: deque[_Waiting] = deque()
+        rows, key = 0, None
+        for waiting in self._queue:
+            if waiting.answer.done():
+                continue
+            if not batch:
+                key = merge_key(waiting.request)
+            size = n_rows(waiting.request)
+            if not batch or (merge_key(waiting.request) == key and rows + size <= batch[0].max_rows):
+                batch.append(waiting)
+                rows += size
+            else:
+                kept.append(waiting)
+        self._queue = kept
+        return batch
+
+    async def _run(self, call: _Call) -> None:
+        try:
+            whole = await self._send(merge([waiting.request for waiting in call.batch]))
+            parts = split(whole, [n_rows(waiting.request) for waiting in call.batch])
+        except BackendUnavailable as error:
+            self._lost(call, error)
+        except asyncio.CancelledError:
+            if self._verdict is None:
+                raise
+            self._lost(call, self._verdict)
+        except Exception as error:
+            await self._run_alone(call, error)
+        else:
+            self._learn(call)
+            for waiting, part in zip(call.batch, parts, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(part)
+
+    def _learn(self, call: _Call) -> None:
+        """Calls queue behind one another in the backend: one's own time starts at the answer before it."""
+        now = monotonic()
+        begun, self.answered = max(call.sent, self.answered), now
+        self._pace.learn(op_of(call.batch[0].request), _samples(call.batch), now - begun)
+
+    async def _run_alone(self, call: _Call, error: Exception) -> None:
+        """One caller's bad row must not fail its neighbours: each gets what it would get alone."""
+        if len(call.batch) == 1:
+            _fail(call.batch[0], error)
+            return
+        for waiting in call.batch:
+            if not self._open:
+                self._suspects.append(waiting)
+            elif not waiting.answer.done():
+                await self._run(_Call([waiting], call.alone))
+
+    def _lost(self, call: _Call, error: BackendUnavailable) -> None:
+        """The worker took the call with it. Held until the model is back, then tried once more."""
+        self.hold()
+        if not call.alone:
+            self._suspects.extend(call.batch)
+        elif error.worker_ended:
+            _fail(
+                call.batch[0], WorkerCrashed(f"{error.message}; twice, the second time on this request alone")
+            )
+        else:
+            _fail(call.batch[0], error)
+        self._on_loss(error)
+
+
+def _fail(waiting: _Waiting, error: Exception) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)
+
+
+def _samples(batch: list[_Waiting]) -> int:
+    return sum(n_rows(waiting.request) * n_samples(waiting.request) for waiting in batch)
