@@ -14,6 +14,7 @@ from rdserve.client.results import Reconstruction
 from rdserve.compare import plane, sheet
 from rdserve.compare.frontier import coordinates, entropy_bound
 from rdserve.compare.rows import Row
+from rdserve.compare.scene import of_rows
 
 Images = NDArray[np.bool_]
 
@@ -57,11 +58,11 @@ def write_report(folder: Path, rows: Sequence[Row], about: Provenance, pictures:
     paths[0].write_text(to_json(rows, about))
     write_csv(paths[1], rows)
     count = f"{len(rows)} model{'s' if len(rows) > 1 else ''}"
-    plane.save_png(plane.rd_plane(rows, title=f"{count} on {what}"), paths[2])
+    plane.save(plane.rd_plane(of_rows(rows, [None] * len(rows)), title=f"{count} on {what}"), paths[2])
     title = f"Reconstructions of {about.data_name} ({about.data_split})"
     headers = sheet.headers(rows)
     drawn = sheet.reconstruction_sheet(pictures.images, pictures.reconstructions, headers, title=title)
-    plane.save_png(drawn, paths[3])
+    plane.save(drawn, paths[3])
     return paths
 
 

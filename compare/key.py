@@ -17,12 +17,19 @@ FRONTIER: Style = {"color": ACCENT, "linewidth": 1.3}
 HULL: Style = {"color": ACCENT, "linewidth": 0.9, "linestyle": (0, (1, 1.6))}
 BEST: Style = {"color": INK, "linewidth": 1.1, "linestyle": (0, (6, 4))}
 
-_MARKER = {"-": ("o", 8.0), "+": ("s", 7.5), "v": ("D", 7.0)}
+# A family that is no tuple of the paper's has a mark of its own.
+_MARKER = {"?": ("^", 8.0), "-": ("o", 8.0), "+": ("s", 7.5), "v": ("D", 7.0)}
+
+
+def parts(family: str) -> tuple[str, str, str]:
+    """Encoder, decoder and marginal of the paper's tuple; ("-", "+", "?") for any other family."""
+    known = len(family) == 3 and family[0] in "-+" and family[1] in "-+" and family[2] in "-+v"
+    return (family[0], family[1], family[2]) if known else ("-", "+", "?")
 
 
 def marker(family: str) -> Style:
     """Marker of an (encoder, decoder, marginal) tuple."""
-    encoder, decoder, marginal = tuple(family)
+    encoder, decoder, marginal = parts(family)
     ink = COMPLEX if decoder == "+" else SIMPLE
     shape, size = _MARKER[marginal]
     return {
@@ -50,7 +57,7 @@ def draw_key(figure: Figure, entropy: float) -> None:
             "convex hull": HULL,
             f"best R + D = {entropy:.2f} nats": BEST,
             "equal ELBO": {"color": "#b9c0cb", "linewidth": 0.9},
-            "95% interval": {"color": COMPLEX, "linewidth": 0.9, "alpha": 0.6},
+            "95% region of (R, D)": {"color": COMPLEX, "linewidth": 0.9, "alpha": 0.6},
         },
     }
     top = 0.905

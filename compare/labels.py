@@ -1,6 +1,7 @@
 """Placing text beside points so that nothing overlaps. Pure geometry, in pixels."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,22 @@ def overlaps(a: Boxes, b: Boxes) -> NDArray[np.float64]:
 def nearest(box: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
     """The point of a box, or of boxes (..., 4), that is closest to a point (2,)."""
     return np.asarray(np.clip(point, box[..., :2], box[..., 2:]), np.float64)
+
+
+def needs_leader(box: NDArray[np.float64], anchor: NDArray[np.float64], all_: NDArray[np.float64]) -> bool:
+    """A label far from its mark does, and one nearly as close to another mark."""
+    own = float(np.hypot(*(nearest(box, anchor) - anchor)))
+    others = [np.hypot(*(nearest(box, other) - other)) for other in all_ if (other != anchor).any()]
+    return own > 34 or (own > 18 and min(others, default=np.inf) < own + 16)
+
+
+def dotted(path: NDArray[np.float64], step: float = 4.0) -> NDArray[np.float64]:
+    """Points at most `step` pixels apart along a path (L, 2)."""
+    pieces = [path[-1:]]
+    for start, end in pairwise(path):
+        n = 1 + int(np.hypot(*(end - start)) // step)
+        pieces.append(start + (end - start) * np.linspace(0, 1, n, endpoint=False)[:, None])
+    return np.concatenate(pieces)
 
 
 def _crowded_first(anchors: NDArray[np.float64]) -> list[int]:

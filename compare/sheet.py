@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from rdserve.client.results import Reconstruction, Sample
 from rdserve.compare.key import FAINT, INK, MUTED, PAPER
-from rdserve.compare.plane import label
 from rdserve.compare.rows import Row
+from rdserve.compare.scene import label
 
 # Everything below is measured in cells: one cell holds one image.
 MODELS_PER_PANEL = 6
@@ -72,7 +72,7 @@ def _sheet(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
-    axes.text(MARGIN, 0.4, title, fontsize=12, color=INK, weight="bold", va="center")
+    axes.text(MARGIN, 0.4, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
     axes.text(MARGIN, 0.75, note, fontsize=8, color=MUTED, va="center")
     for index, panel in enumerate(panels):
         top = TITLE + index * (HEADER + n + PANEL_GAP)
@@ -114,8 +114,8 @@ def _header(axes: Axes, left: float, top: float, text: str) -> None:
     """The first line in bold, the others below it; a rule under all, as wide as the model's two columns."""
     first, _, rest = text.partition("\n")
     size = 9.5 if len(first) <= 14 else max(5.0, 9.5 * 14 / len(first))
-    style = {"weight": "bold", "family": "DejaVu Sans Mono", "va": "center"}
-    axes.text(left + 0.05, top + 0.28, first, fontsize=size, color=INK, **style)
+    style = {"weight": "bold", "family": "DejaVu Sans Mono", "parse_math": False}
+    axes.text(left + 0.05, top + 0.28, first, fontsize=size, color=INK, va="center", **style)
     axes.text(left + 0.05, top + 0.44, rest, fontsize=7.5, color=INK, va="top", linespacing=1.25)
     axes.plot([left + 0.05, left + 1.95], [top + HEADER - 0.28] * 2, color=FAINT, linewidth=1.0)
 

@@ -1,14 +1,16 @@
 """The figures hold what they should, and the same input draws the same bytes."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from points import CROWDED, rows_at
+from points import CROWDED, comparison_at, rows_at
 from rdserve.client.results import Reconstruction, Sample
 from rdserve.compare import plane, sheet
+from rdserve.compare.scene import label, labelled, scene
 
 
 def texts(figure: Figure) -> list[str]:
@@ -17,13 +19,22 @@ def texts(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("n", [1, 2, 18])
 def test_every_model_is_named_once(n: int) -> None:
-    rows = rows_at(CROWDED[:n])
-    written = texts(plane.rd_plane(rows, title="models"))
-    assert sorted(written[-n:]) == sorted(plane.label(row, rows) for row in rows)
+    drawn = scene(comparison_at(CROWDED[:n]))
+    written = texts(plane.rd_plane(drawn, title="models"))
+    assert sorted(written[-n:]) == sorted(label(row, drawn.rows) for row in drawn.rows)
+
+
+def test_of_a_crowd_the_frontier_is_named() -> None:
+    drawn = scene(comparison_at([(0.5 * k, 30 - 0.5 * k + k % 2) for k in range(60)]))
+    named = [drawn.rows[index] for index in labelled(drawn.rows)]
+    assert 10 < len(named) <= 24
+    assert all(row.on_frontier for row in named)
+    written = texts(plane.rd_plane(drawn))
+    assert sorted(written[-len(named) :]) == sorted(row.name for row in named)
 
 
 def test_labels_of_a_crowd_do_not_overlap() -> None:
-    figure = plane.rd_plane(rows_at(CROWDED))
+    figure = plane.rd_plane(scene(comparison_at(CROWDED)))
     names = figure.axes[0].texts[-len(CROWDED) :]
     boxes = [name.get_window_extent() for name in names]
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
@@ -32,18 +43,28 @@ def test_labels_of_a_crowd_do_not_overlap() -> None:
 
 def test_models_with_one_tuple_and_beta_go_by_name() -> None:
     rows = rows_at([(1, 1), (2, 2)])
-    assert [plane.label(row, rows) for row in rows] == ["---", "--+"]
-    assert [plane.label(row, [*rows, rows[0]]) for row in rows] == ["m0", "--+"]
+    assert [label(row, rows) for row in rows] == ["---", "--+"]
+    assert [label(row, [*rows, rows[0]]) for row in rows] == ["m0", "--+"]
 
 
 def test_a_single_example_has_no_interval_to_draw() -> None:
-    plane.rd_plane(rows_at([(1, 2), (2, 1)], n=1))
+    plane.rd_plane(scene(comparison_at([(1, 2), (2, 1)], n=1)))
 
 
 def test_equal_input_makes_equal_files(tmp_path: Path) -> None:
-    for name in ("a.png", "b.png"):
-        plane.save_png(plane.rd_plane(rows_at(CROWDED), title="models"), tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    for name in ("a.png", "b.png", "a.svg", "b.svg"):
+        figure = plane.rd_plane(scene(comparison_at(CROWDED)), title="models")
+        plane.save(figure, tmp_path / name, "what made it")
+    for suffix in ("png", "svg"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+
+
+def test_a_name_is_no_formula_and_a_family_need_not_be_the_papers() -> None:
+    odd = comparison_at([(1, 2), (2, 1)])
+    strange = replace(odd.models[0], name="$\\frac{", family="hierarchical")
+    drawn = scene(replace(odd, models=(strange, odd.models[1])))
+    written = texts(plane.rd_plane(drawn, title="$\\frac{"))
+    assert "hierarchical" in written
 
 
 def reconstruction(n: int, k: int = 5) -> Reconstruction:
@@ -77,6 +98,6 @@ def test_samples_have_no_data_column(tmp_path: Path) -> None:
     drawn = reconstruction(3)
     figure = sheet.sample_sheet({"a": Sample(drawn.latents, drawn.images)}, {"a": "a\nb"}, title="a")
     assert "data" not in texts(figure)
-    plane.save_png(figure, tmp_path / "samples.png")
+    plane.save(figure, tmp_path / "samples.png")
     width, height = struct.unpack(">II", (tmp_path / "samples.png").read_bytes()[16:24])
     assert min(width, height) > 300
