@@ -13,13 +13,18 @@ from pathlib import Path
 
 import rdserve.models
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, parse_card
+from rdserve.server.selftest import SELFTEST_FILE, SelfTest, parse_selftest
 
 HANDLER_FILE = "handler.py"
 MANIFEST_FILE = "MAR-INF/MANIFEST.json"
-MEMBERS = frozenset({HANDLER_FILE, CARD_FILE, WEIGHTS_FILE, MANIFEST_FILE})
+MEMBERS = frozenset({HANDLER_FILE, CARD_FILE, WEIGHTS_FILE, SELFTEST_FILE, MANIFEST_FILE})
 SUFFIX = ".mar"
+# Where the archiver leaves the manifest.
+FOLDERS = frozenset({"MAR-INF/"})
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Far above any card, manifest or handler, far below what could hurt.
 MAX_TEXT_BYTES = 2**20
+MAX_WEIGHTS_BYTES = 2**31 - 1
 
 
 class ArchiveError(ValueError):
@@ -32,6 +37,25 @@ class Archive:
 
     path: Path
     card: Card
+    selftest: SelfTest
+
+    def copy_into(self, store: Path) -> None:
+        """Write NAME.mar with the verified members and nothing else.
+
+        A zip file says twice what it holds, in a directory at its end and before each member, and TorchServe
+        goes by what is not checked here; and a file may change after it was checked. So it gets neither.
+
+        Raises:
+            ArchiveError: the archive is not what it was when it was verified.
+        """
+        target = store / f"{self.card.name}{SUFFIX}"
+        with _opened(self.path) as source, zipfile.ZipFile(target, "w") as copy:
+            _check_members(source, self.path)
+            for name in sorted(MEMBERS):
+                with source.open(name) as old, copy.open(name, "w") as new:
+                    shutil.copyfileobj(old, new)
+        if open_archive(target).card != self.card:
+            raise ArchiveError(f"{shown(self.path)}: it changed after it was verified")
 
     def extract(self, folder: Path) -> None:
         """Write the card and the weights into a new folder: a checkpoint again."""
@@ -47,18 +71,8 @@ def installed_handler() -> Path:
     return Path(rdserve.models.__file__).with_name(HANDLER_FILE)
 
 
-def read_archive_card(path: Path) -> Card:
-    """The card in an archive.
-
-    Raises:
-        ArchiveError: not an archive, or its card breaks the contract.
-    """
-    with _opened(path) as file:
-        return _card(file, path)
-
-
 def open_archive(path: Path) -> Archive:
-    """Verify an archive: members, manifest, handler, card, hash of the weights.
+    """Verify an archive: members, manifest, handler, card, self-test, hash of the weights.
 
     Raises:
         ArchiveError: quotes the two facts that disagree.
@@ -66,13 +80,14 @@ def open_archive(path: Path) -> Archive:
     with _opened(path) as file:
         _check_members(file, path)
         card = _card(file, path)
-        _check_manifest(_text(file, MANIFEST_FILE, path), card, path)
-        if _text(file, HANDLER_FILE, path) != installed_handler().read_bytes():
+        _check_manifest(file.read(MANIFEST_FILE), card, path)
+        if file.read(HANDLER_FILE) != installed_handler().read_bytes():
             raise ArchiveError(
-                f"{path.name}: its handler is not the one of this installation; package the checkpoint again"
+                f"{shown(path)}: its handler is not this installation's; package the checkpoint again"
             )
+        selftest = _selftest(file, card, path)
         _check_weights(file, card, path)
-    return Archive(path, card)
+    return Archive(path, card, selftest)
 
 
 class _opened(zipfile.ZipFile):
@@ -83,37 +98,53 @@ class _opened(zipfile.ZipFile):
         try:
             super().__init__(path)
         except (OSError, zipfile.BadZipFile) as error:
-            raise ArchiveError(f"{path.name}: not a readable archive: {error}") from None
+            raise ArchiveError(f"{shown(path)}: not a readable archive: {error}") from None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
         if isinstance(error, ArchiveError) or error is None:
             return
         if isinstance(error, Exception):  # zipfile and zlib raise what they like on hostile bytes
-            raise ArchiveError(f"{self._path.name}: damaged archive: {error}") from None
+            raise ArchiveError(f"{shown(self._path)}: damaged archive: {error}") from None
 
 
 def _check_members(file: zipfile.ZipFile, path: Path) -> None:
-    names = [entry.filename for entry in file.infolist() if not entry.is_dir()]
+    entries = file.infolist()
+    names = [entry.filename for entry in entries if entry.filename not in FOLDERS]
     if sorted(names) != sorted(MEMBERS):
         raise ArchiveError(
-            f"{path.name}: holds {', '.join(sorted(names)[:8]) or 'nothing'}; "
+            f"{shown(path)}: holds {', '.join(sorted(names)[:8])[:500] or 'nothing'}; "
             f"an archive made by `rdserve package` holds {', '.join(sorted(MEMBERS))}"
         )
+    for entry in entries:
+        most = MAX_WEIGHTS_BYTES if entry.filename == WEIGHTS_FILE else MAX_TEXT_BYTES
+        if entry.file_size > most:
+            raise ArchiveError(
+                f"{shown(path)}: {entry.filename} has {entry.file_size} bytes, at most {most} are read"
+            )
+        if entry.compress_type not in METHODS:
+            raise ArchiveError(
+                f"{shown(path)}: {entry.filename} is packed with method {entry.compress_type}, not deflate"
+            )
 
 
-def _text(file: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    size = file.getinfo(name).file_size
-    if size > MAX_TEXT_BYTES:
-        raise ArchiveError(f"{path.name}: {name} has {size} bytes, at most {MAX_TEXT_BYTES} are read")
-    return file.read(name)
+def shown(path: Path) -> str:
+    """A file's name as text that any message can hold: on disk it is bytes."""
+    return path.name.encode("utf-8", "backslashreplace").decode()
 
 
 def _card(file: zipfile.ZipFile, path: Path) -> Card:
     try:
-        return parse_card(_text(file, CARD_FILE, path), where=f"{path.name}/{CARD_FILE}")
+        return parse_card(file.read(CARD_FILE), where=f"{shown(path)}/{CARD_FILE}")
     except CardError as error:
         raise ArchiveError(str(error)) from None
+
+
+def _selftest(file: zipfile.ZipFile, card: Card, path: Path) -> SelfTest:
+    try:
+        return parse_selftest(file.read(SELFTEST_FILE), card)
+    except ValueError as error:
+        raise ArchiveError(f"{shown(path)}/{SELFTEST_FILE}: {error}") from None
 
 
 def _check_manifest(text: bytes, card: Card, path: Path) -> None:
@@ -125,7 +156,7 @@ def _check_manifest(text: bytes, card: Card, path: Path) -> None:
         "modelVersion": card.version,
     }
     if found != expected:
-        raise ArchiveError(f"{path.name}: the manifest says {found}, the card asks for {expected}")
+        raise ArchiveError(f"{shown(path)}: the manifest says {found}, the card asks for {expected}")
 
 
 def _check_weights(file: zipfile.ZipFile, card: Card, path: Path) -> None:
@@ -135,5 +166,5 @@ def _check_weights(file: zipfile.ZipFile, card: Card, path: Path) -> None:
             digest.update(block)
     if digest.hexdigest() != card.weights.sha256:
         raise ArchiveError(
-            f"{path.name}: the card says weights {card.weights.sha256}, the file is {digest.hexdigest()}"
+            f"{shown(path)}: the card says weights {card.weights.sha256}, the file is {digest.hexdigest()}"
         )

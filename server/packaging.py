@@ -12,7 +12,7 @@ from pathlib import Path
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, read_card
 from rdserve.server.archive import SUFFIX, installed_handler
 from rdserve.server.errors import ServiceError
-from rdserve.server.probe import ProbeError, check_answer, golden_request
+from rdserve.server.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
 from rdserve.server.work import disclose, enclose
 
 
@@ -25,19 +25,19 @@ def package(checkpoint: Path, store: Path) -> Path:
 
     Raises:
         PackagingError: the card breaks the contract, the weights are not those that it describes,
-            or the model does not score.
+            the model does not score, or not as its card states.
     """
-    card = verify(checkpoint)
+    card, selftest = verify(checkpoint)
     store.mkdir(parents=True, exist_ok=True)
     target = store / f"{card.name}{SUFFIX}"
     # Beside its target: a rename within one folder is atomic.
     with tempfile.TemporaryDirectory(dir=store, prefix=".packaging-") as scratch:
-        _archive(checkpoint, card, Path(scratch)).replace(target)
+        _archive(checkpoint, card, selftest, Path(scratch)).replace(target)
     return target
 
 
-def verify(checkpoint: Path) -> Card:
-    """Card, hash, shapes and a forward pass.
+def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
+    """Card, hash, shapes, the card's rate and distortion; and scores for the service to reproduce.
 
     Raises:
         PackagingError: as `package`.
@@ -47,12 +47,12 @@ def verify(checkpoint: Path) -> Card:
     try:
         read_card(checkpoint)
         worker = Worker.load(checkpoint)
-        request = golden_request(worker.card)
+        asked = questions(worker.card)
+        request = asked.request(worker.card)
         response = disclose(request, worker.work([enclose(request)])[0])
-        check_answer(worker.card, response)  # type: ignore[arg-type]
-    except (CardError, ProbeError, ServiceError) as error:
+        return worker.card, asked.answered(worker.card, response)  # type: ignore[arg-type]
+    except (CardError, SelfTestError, ServiceError) as error:
         raise PackagingError(_located(error, checkpoint)) from None
-    return worker.card
 
 
 def _located(error: Exception, checkpoint: Path) -> str:
@@ -60,7 +60,7 @@ def _located(error: Exception, checkpoint: Path) -> str:
     return message if str(checkpoint) in message else f"{checkpoint}: {message}"
 
 
-def _archive(checkpoint: Path, card: Card, scratch: Path) -> Path:
+def _archive(checkpoint: Path, card: Card, selftest: SelfTest, scratch: Path) -> Path:
     with warnings.catch_warnings(category=ResourceWarning, action="ignore"):  # it leaves a file open
         from model_archiver.model_packaging import generate_model_archive
         from model_archiver.model_packaging_utils import ModelArchiverConfig
@@ -68,12 +68,13 @@ def _archive(checkpoint: Path, card: Card, scratch: Path) -> Path:
     out, temporary = scratch / "out", scratch / "tmp"
     out.mkdir()
     temporary.mkdir()
+    (scratch / SELFTEST_FILE).write_text(selftest.model_dump_json())
     config = ModelArchiverConfig(
         model_name=card.name,
         version=card.version,
         handler=str(installed_handler()),
         serialized_file=str(checkpoint / WEIGHTS_FILE),
-        extra_files=str(checkpoint / CARD_FILE),
+        extra_files=f"{checkpoint / CARD_FILE},{scratch / SELFTEST_FILE}",
         export_path=str(out),
     )
     with _temporary_folder(temporary):

@@ -23,7 +23,7 @@ OURS = {
     "data": set(),
     "models": {"v1"},
     "trainer": {"models", "data"},
-    "server": {"v1", "models"},
+    "server": {"v1", "data", "models"},
     "client": {"v1"},
     "compare": {"client", "data"},
     "cli": {"v1", "data", "models", "trainer", "server", "client", "compare"},

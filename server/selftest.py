@@ -1,0 +1,178 @@
+"""What a model must reproduce before it serves: scores that packaging took down, and its card's numbers.
+
+An archive carries a few images and the rate and distortion that the model gave them where it was packaged.
+Noise is keyed, so whoever runs the model gets the same numbers.
+"""
+
+import math
+from typing import Annotated, NamedTuple, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rdserve.data import SPLITS, Dataset, load
+from rdserve.models.card import Card
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import DTYPE_PACKED_BITS, NoiseKeys, ScoreRequest, ScoreResponse, Tensor
+
+SELFTEST_FILE = "selftest.json"
+EMBEDDED = "digits"
+MAX_ROWS = 48
+MAX_SAMPLES = 4096
+# Of another build of torch, another batch size, a GPU; a wrong weight or a wrong key gives far more.
+TOLERANCE = 1e-3
+# The questions are fixed: a sound model is as far off at every start, and those of the zoo stay below 2.
+MAX_Z = 5.0
+
+
+class SelfTestError(Exception):
+    """The model answered, and not as it should; the message quotes both numbers."""
+
+
+class SelfTest(BaseModel):
+    """Questions with their answers, one row per image.
+
+    rows: hex of each image's pixels, eight to a byte, row by row.
+    rate_nats, distortion_nats: what the model gave when it was packaged.
+    of_reference: the images are a part of the split that the card's reference was measured on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    n_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
+    rows: Annotated[list[str], Field(min_length=1, max_length=MAX_ROWS)]
+    example_ids: list[Annotated[int, Field(ge=0, lt=2**64)]]
+    rate_nats: list[Annotated[float, Field(allow_inf_nan=False)]] = []
+    distortion_nats: list[Annotated[float, Field(allow_inf_nan=False)]] = []
+    of_reference: bool = False
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        for name in ("example_ids", "rate_nats", "distortion_nats"):
+            if getattr(self, name) and len(getattr(self, name)) != len(self.rows):
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.rows)} rows")
+        return self
+
+    def request(self, card: Card) -> ScoreRequest:
+        """The questions as a request."""
+        images = Tensor(
+            dtype=DTYPE_PACKED_BITS,
+            shape=[len(self.rows), *card.input.shape],
+            data=b"".join(map(bytes.fromhex, self.rows)),
+        )
+        noise = NoiseKeys(seed=self.seed, example_ids=self.example_ids)
+        return ScoreRequest(model=card.name, images=images, noise=noise, n_samples=self.n_samples)
+
+    def answered(self, card: Card, response: ScoreResponse) -> "SelfTest":
+        """With the answers that a model gives now.
+
+        Raises:
+            SelfTestError: they are no scores, or not those that the card states.
+        """
+        rate, distortion = list(response.rate_nats), list(response.distortion_nats)
+        _check_finite(card, rate, distortion, len(self.rows))
+        done = self.model_copy(update={"rate_nats": rate, "distortion_nats": distortion})
+        done._check_reference(card)
+        return done
+
+    def check(self, card: Card, response: ScoreResponse) -> None:
+        """Compare a model's answers with those written here.
+
+        Raises:
+            SelfTestError: they differ, are no scores, or are not those that the card states.
+        """
+        now = self.answered(card, response)
+        for name in ("rate_nats", "distortion_nats"):
+            for row, (then, here) in enumerate(zip(getattr(self, name), getattr(now, name), strict=True)):
+                if not math.isclose(then, here, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+                    raise SelfTestError(
+                        f"model {card.name!r} gives image {self.example_ids[row]} {name} {here:.6g}, "
+                        f"and gave {then:.6g} when it was packaged"
+                    )
+
+    def _check_reference(self, card: Card) -> None:
+        if not self.of_reference:
+            return
+        for name in ("rate", "distortion"):
+            compared = _compare(card, name, getattr(self, f"{name}_nats"))
+            if abs(compared.z) > MAX_Z:
+                raise SelfTestError(
+                    f"model {card.name!r} has a mean {name} of {compared.here:.4g} nats over "
+                    f"{len(self.rows)} images of the {card.reference.split} split, its card states {compared.stated:.4g}: "
+                    f"{abs(compared.z):.1f} standard errors apart, at most {MAX_Z:g} are chance"
+                )
+
+
+def questions(card: Card) -> SelfTest:
+    """A self-test without answers: images of the card's own data where they are at hand, else random ones."""
+    reference, data = card.reference, _own_data(card)
+    if data is None:
+        images = np.random.default_rng(0).random((8, *card.input.shape)) < 0.5
+        return SelfTest(seed=0, n_samples=1, rows=_hex(images), example_ids=list(range(len(images))))
+    n = min(MAX_ROWS, len(data.images), max(4, MAX_SAMPLES // reference.n_samples))
+    at = np.linspace(0, len(data.images) - 1, n).astype(int)
+    return SelfTest(
+        seed=reference.seed,
+        n_samples=min(reference.n_samples, MAX_SAMPLES),
+        rows=_hex(data.images[at]),
+        example_ids=at.tolist(),
+        of_reference=True,
+    )
+
+
+def parse_selftest(text: bytes, card: Card) -> SelfTest:
+    """The self-test in an archive.
+
+    Raises:
+        ValueError: it is none, has no answers, or its images are not the model's.
+    """
+    try:
+        found = SelfTest.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError("; ".join(f"{each['loc']}: {each['msg']}" for each in error.errors())) from None
+    if not found.rate_nats or not found.distortion_nats or not found.example_ids:
+        raise ValueError("it holds no answers")
+    try:
+        tensors.to_array(found.request(card).images)
+    except ValueError as error:
+        raise ValueError(f"its images are not those of {card.name}: {error}") from None
+    return found
+
+
+def _own_data(card: Card) -> Dataset | None:
+    if card.data.name != EMBEDDED or card.reference.split not in SPLITS:
+        return None
+    data = load(EMBEDDED, split=card.reference.split)
+    same = data.sha256 == card.data.sha256 and data.images.shape[1:] == card.input.shape
+    return data if same and len(data.images) == card.reference.n_examples else None
+
+
+def _hex(images: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[str]:
+    return [row.tobytes().hex() for row in np.packbits(images.reshape(len(images), -1), axis=1)]
+
+
+def _check_finite(card: Card, rate: list[float], distortion: list[float], n: int) -> None:
+    for name, values in (("rates", rate), ("distortions", distortion)):
+        if len(values) != n:
+            raise SelfTestError(f"model {card.name!r} returned {len(values)} {name} for {n} images")
+        if not all(map(math.isfinite, values)):
+            raise SelfTestError(f"model {card.name!r} returned {name} that are not finite: {values[:4]} ...")
+
+
+class _Compared(NamedTuple):
+    here: float
+    stated: float
+    z: float
+
+
+def _compare(card: Card, name: str, values: list[float]) -> _Compared:
+    """A mean over a part of a split with the card's mean over the whole of it.
+
+    The error of a part of n out of N, drawn without replacement: s / sqrt(n) * sqrt(1 - n / N).
+    """
+    reference, n = card.reference, len(values)
+    here, stated = float(np.mean(values)), getattr(reference, f"{name}_nats")
+    of_card = getattr(reference, f"{name}_standard_error_nats") * math.sqrt(reference.n_examples)
+    spread = max(of_card, float(np.std(values, ddof=1)) if n > 1 else 0.0)
+    error = spread * math.sqrt(max(0.0, 1 / n - 1 / reference.n_examples)) + TOLERANCE
+    return _Compared(here, stated, (here - stated) / error)
