@@ -80,8 +80,8 @@ def open_archive(path: Path) -> Archive:
     with _opened(path) as file:
         _check_members(file, path)
         card = _card(file, path)
-        _check_manifest(file.read(MANIFEST_FILE), card, path)
-        if file.read(HANDLER_FILE) != installed_handler().read_bytes():
+        _check_manifest(_text(file, MANIFEST_FILE), card, path)
+        if _text(file, HANDLER_FILE) != installed_handler().read_bytes():
             raise ArchiveError(
                 f"{shown(path)}: its handler is not this installation's; package the checkpoint again"
             )
@@ -128,6 +128,12 @@ def _check_members(file: zipfile.ZipFile, path: Path) -> None:
             )
 
 
+def _text(file: zipfile.ZipFile, name: str) -> bytes:
+    """A small member's bytes. With a limit, because read() unpacks all there is before it cuts."""
+    with file.open(name) as member:
+        return member.read(MAX_TEXT_BYTES + 1)
+
+
 def shown(path: Path) -> str:
     """A file's name as text that any message can hold: on disk it is bytes."""
     return path.name.encode("utf-8", "backslashreplace").decode()
@@ -135,14 +141,14 @@ def shown(path: Path) -> str:
 
 def _card(file: zipfile.ZipFile, path: Path) -> Card:
     try:
-        return parse_card(file.read(CARD_FILE), where=f"{shown(path)}/{CARD_FILE}")
+        return parse_card(_text(file, CARD_FILE), where=f"{shown(path)}/{CARD_FILE}")
     except CardError as error:
         raise ArchiveError(str(error)) from None
 
 
 def _selftest(file: zipfile.ZipFile, card: Card, path: Path) -> SelfTest:
     try:
-        return parse_selftest(file.read(SELFTEST_FILE), card)
+        return parse_selftest(_text(file, SELFTEST_FILE), card)
     except ValueError as error:
         raise ArchiveError(f"{shown(path)}/{SELFTEST_FILE}: {error}") from None
 

@@ -4,16 +4,22 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rdserve.models.card import CARD_FILE
 from rdserve.server.archive import SUFFIX, Archive, ArchiveError, open_archive
 from rdserve.server.settings import SettingsError
+from rdserve.v1 import vae_pb2
 
 log = logging.getLogger(__name__)
+
+
+RESERVED = frozenset(service.full_name for service in vae_pb2.DESCRIPTOR.services_by_name.values())
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,13 @@ async def collect(found: Found, scratch: Path) -> list[Offer]:
     """Verify every archive; package every checkpoint into `scratch`, and verify that too."""
     offers = [await asyncio.to_thread(_open, path, path.stem) for path in found.archives]
     offers += await _package(found.checkpoints, scratch)
-    return list(_first_of_each_name(offers))
+    return list(_first_of_each_name(map(_in_text, offers)))
+
+
+def _in_text(offer: Offer) -> Offer:
+    """Names and reasons as lines of text: a bad file's name may be any bytes, and ends up in messages."""
+    reason = " ".join(offer.reason.encode("utf-8", "backslashreplace").decode().split())
+    return replace(offer, name=_NO_NAME.sub("_", offer.name), reason=reason)
 
 
 def _open(path: Path, name: str) -> Offer:
@@ -98,6 +110,9 @@ def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> Offer:
 def _first_of_each_name(offers: Iterable[Offer]) -> Iterable[Offer]:
     seen: set[str] = set()
     for offer in offers:
+        if offer.name in RESERVED:
+            log.warning("%s is the service's own name in health checks, no model's; left out", offer.name)
+            continue
         if offer.name in seen:
             log.warning("model %s is there more than once; the first one counts, archives first", offer.name)
             continue

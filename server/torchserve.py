@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
-from rdserve.server.archive import Archive
+from rdserve.server.archive import SUFFIX, Archive, ArchiveError
 from rdserve.server.backends import LoadError
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.java import Java
@@ -41,9 +41,12 @@ class TorchServe:
         self._inference = _connect(self._java.inference_socket, keys["inference"]["key"])
 
     async def load(self, archive: Archive) -> None:
-        await asyncio.to_thread(shutil.copyfile, archive.path, self._store / archive.path.name)
+        try:
+            await asyncio.to_thread(archive.copy_into, self._store)
+        except (ArchiveError, OSError) as error:
+            raise LoadError(str(error)) from error
         parameters: dict[str, str | int] = {
-            "url": archive.path.name,
+            "url": f"{archive.card.name}{SUFFIX}",
             "model_name": archive.card.name,
             "initial_workers": self._settings.workers,
             "synchronous": "true",

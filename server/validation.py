@@ -1,5 +1,7 @@
 """Does a request fit the limits and its model? Every refusal quotes the two facts that disagree."""
 
+from collections.abc import Callable
+
 import numpy as np
 from rdserve.models.card import Card
 from rdserve.server.chunks import output_row_bytes
@@ -7,34 +9,52 @@ from rdserve.server.errors import InvalidArgument
 from rdserve.v1 import tensors
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MAX_SAMPLES
 from rdserve.v1.rows import Request, n_rows, n_samples, row_keys
-from rdserve.v1.vae_pb2 import DTYPE_FLOAT32, DTYPE_FLOAT64, DecodeRequest, DType, SampleRequest, Tensor
+from rdserve.v1.vae_pb2 import (
+    DTYPE_FLOAT32,
+    DTYPE_FLOAT64,
+    DTYPE_PACKED_BITS,
+    DecodeRequest,
+    DType,
+    SampleRequest,
+    Tensor,
+)
+
+# Values looked at together.
+BLOCK = 2**18
 
 
 def check(request: Request, card: Card) -> None:
     """Raises InvalidArgument where the request breaks a limit or does not fit the model."""
+    # From cheap to dear: values are looked at when everything else is right.
+    if isinstance(request, DecodeRequest):
+        _check_axes(request.latents, (card.architecture.latent_dim,), card, "latents")
+    elif not isinstance(request, SampleRequest):
+        _check_axes(request.images, card.input.shape, card, "images")
+    _check_counts(request)
+    _check_noise(request)
+    _check_answer(request, card)
     if isinstance(request, DecodeRequest):
         _check_latents(request.latents, card)
     elif not isinstance(request, SampleRequest):
         _check_images(request.images, card)
-    _check_counts(request)
-    _check_noise(request)
-    _check_answer(request, card)
+
+
+def _check_axes(tensor: Tensor, row: tuple[int, ...], card: Card, field: str) -> None:
+    # Length first: a hostile shape has millions of axes.
+    if len(tensor.shape) == 1 + len(row) and tuple(tensor.shape[1:]) == row:
+        return
+    wanted = ", ".join(("N", *map(str, row)))
+    shown = str(tuple(tensor.shape)) if len(tensor.shape) <= tensors.MAX_RANK else f"{len(tensor.shape)} axes"
+    raise InvalidArgument(f"model {card.name!r} takes {field} of shape ({wanted}), got {shown}", field=field)
 
 
 def _check_images(images: Tensor, card: Card) -> None:
-    height, width = card.input.shape
-    shape = tuple(images.shape)
-    if len(shape) != 3 or shape[1:] != card.input.shape:
-        raise InvalidArgument(
-            f"model {card.name!r} takes images of shape (N, {height}, {width}), got {_shown(shape)}",
-            field="images",
-        )
-    pixels = _array(images, "images")
-    if pixels.dtype == np.bool_:
+    _check_size(images, "images")
+    if images.dtype == DTYPE_PACKED_BITS:
         return
-    grey = (pixels != 0) & (pixels != 1)
-    if grey.any():
-        where = tuple(int(i) for i in np.argwhere(grey)[0])
+    pixels = tensors.to_array(images)
+    where = _first(pixels, lambda part: (part != 0) & (part != 1))
+    if where is not None:
         raise InvalidArgument(
             f"model {card.name!r} takes binary pixels, 0 or 1, got {pixels[where]} at {where}; "
             f"binarise the images as the model's data were ({card.input.binarisation})",
@@ -43,31 +63,35 @@ def _check_images(images: Tensor, card: Card) -> None:
 
 
 def _check_latents(latents: Tensor, card: Card) -> None:
-    size = card.architecture.latent_dim
-    shape = tuple(latents.shape)
-    if len(shape) != 2 or shape[1] != size:
-        raise InvalidArgument(
-            f"model {card.name!r} takes latents of shape (N, {size}), got {_shown(shape)}", field="latents"
-        )
     if latents.dtype not in (DTYPE_FLOAT32, DTYPE_FLOAT64):
         raise InvalidArgument(
             f"model {card.name!r} takes latents of DTYPE_FLOAT32 or DTYPE_FLOAT64, got {_dtype(latents)}",
             field="latents",
         )
-    values = _array(latents, "latents")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+    _check_size(latents, "latents")
+    values = tensors.to_array(latents)
+    where = _first(values, lambda part: ~np.isfinite(part))
+    if where is not None:
         raise InvalidArgument(
             f"model {card.name!r} takes finite latents, got {values[where]} at {where}", field="latents"
         )
 
 
-def _array(tensor: Tensor, field: str) -> tensors.Array:
+def _check_size(tensor: Tensor, field: str) -> None:
     try:
-        return tensors.to_array(tensor)
+        tensors.check_size(tensor)
     except ValueError as error:
         raise InvalidArgument(f"{field}: {error}", field=field) from None
+
+
+def _first(values: tensors.Array, wrong: Callable[[tensors.Array], tensors.Array]) -> tuple[int, ...] | None:
+    """Where the first wrong value is; looked for in blocks, which keep what is allocated small."""
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        bad = wrong(flat[start : start + BLOCK])
+        if bad.any():
+            return tuple(int(i) for i in np.unravel_index(start + int(bad.argmax()), values.shape))
+    return None
 
 
 def _check_counts(request: Request) -> None:
@@ -106,10 +130,6 @@ def _check_answer(request: Request, card: Card) -> None:
 
 def _input_field(request: Request) -> str:
     return "latents" if isinstance(request, DecodeRequest) else "images"
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return str(shape) if len(shape) <= tensors.MAX_RANK else f"{len(shape)} axes"
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from rdserve.models.card import Card
@@ -56,10 +58,10 @@ BAD: list[tuple[Request, str, tuple[str, ...]]] = [
     (
         ScoreRequest(images=Tensor(dtype=DTYPE_PACKED_BITS, shape=[2**40, 8, 8], data=b"")),
         "images",
-        (str(2**43), "got 0"),
+        ("1 to 100000 rows", f"got {2**40}"),
     ),
     (ScoreRequest(images=Tensor(dtype=77, shape=[2, 8, 8])), "images", ("unknown tensor dtype 77", "UINT8")),  # type: ignore[arg-type]
-    (ScoreRequest(images=Tensor(dtype=DTYPE_UINT8, shape=[-1, 8, 8])), "images", ("negative",)),
+    (ScoreRequest(images=Tensor(dtype=DTYPE_UINT8, shape=[-1, 8, 8])), "images", ("1 to 100000", "got -1")),
     (ScoreRequest(images=Tensor(dtype=DTYPE_UINT8, shape=[1] * 3000)), "images", ("(N, 8, 8)", "3000 axes")),
     (DecodeRequest(latents=latents(2, 5)), "latents", ("(N, 4)", "(2, 5)")),
     (DecodeRequest(latents=tensors.to_message(NAN)), "latents", ("finite", "nan at (1, 3)")),
@@ -100,6 +102,21 @@ def test_what_does_not_fit_is_refused_with_both_facts(
     assert caught.value.field == field
     for fact in facts:
         assert fact in caught.value.message
+
+
+def test_refusing_allocates_less_than_the_request_holds(card: Card) -> None:
+    """A packed row is a bit per pixel, and grey pixels may come last: neither may cost its size again."""
+    many = Tensor(dtype=DTYPE_PACKED_BITS, shape=[2**20, 8, 8], data=bytes(2**23))
+    grey = np.zeros((2**16, 8, 8), np.uint8)
+    grey[-1, -1, -1] = 7
+    for tensor in (many, tensors.to_message(grey)):
+        request = ScoreRequest(images=tensor)
+        tracemalloc.start()
+        with pytest.raises(InvalidArgument):
+            check(request, card)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1.5 * len(tensor.data)
 
 
 def test_an_answer_larger_than_a_message_is_refused(card: Card) -> None:
