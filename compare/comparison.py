@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
+from rdserve.compare.intervals import Method
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,8 @@ class Comparison:
 
     models, scores: in one order; every score holds N examples.
     example_ids: (N,) uint64, with the seed the names of the noise. labels: (N,) or None.
-    level: confidence of every interval. beta: the weight of R in the D + beta R that is reported.
+    level: confidence of every interval. method: "sequential" where scoring stopped on what it saw.
+    beta: the weight of R in the D + beta R that is reported.
     warnings: what a reader of any output must know, such as models that do not quite compare.
     failures: models that gave no scores, by name, with the reason.
     images: (N, H, W) booleans; client: open while pictures may still be drawn. Both None once read back
@@ -58,6 +60,7 @@ class Comparison:
     labels: NDArray[np.int64] | None = None
     level: float = 0.95
     beta: float = 1.0
+    method: Method = "t"
     warnings: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     images: NDArray[np.bool_] | None = field(default=None, repr=False)
@@ -108,6 +111,7 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         "seed": comparison.seed,
         "n_samples": comparison.n_samples,
         "level": comparison.level,
+        "method": comparison.method,
         "beta": comparison.beta,
         "warnings": list(comparison.warnings),
         "failures": dict(comparison.failures),
@@ -149,6 +153,7 @@ def _comparison(document: Mapping[str, Any]) -> Comparison:
         labels=None if labels is None else np.array(labels, np.int64),
         level=float(document["level"]),
         beta=float(document["beta"]),
+        method=document["method"],
         warnings=tuple(document["warnings"]),
         failures=dict(document["failures"]),
     )

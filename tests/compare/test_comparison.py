@@ -27,7 +27,7 @@ def test_another_document_is_refused(change: dict[str, object]) -> None:
 
 def test_arrays_must_agree() -> None:
     comparison = comparison_at([(1, 20), (5, 14)], n=30)
-    with pytest.raises(InputError, match="29 example ids, but .*30"):
+    with pytest.raises(InputError, match=r"29 example ids, but .*30"):
         replace(comparison, example_ids=comparison.example_ids[:-1])
     with pytest.raises(InputError, match="each model once"):
         replace(comparison, models=comparison.models[:1] * 2)

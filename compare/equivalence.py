@@ -1,0 +1,52 @@
+"""Are two sets of scores the same in practice? For one model in another precision, compiled, or elsewhere."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from rdserve.compare.intervals import Interval, Method, interval, p_below
+from rdserve.compare.paired import Difference, difference
+
+Outcome = Literal["equivalent", "different", "undecided"]
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided tests that the mean difference lies within -margin .. margin nats.
+
+    p_value: of the larger of the two tests; below 1 - level the means are equivalent.
+    interval: at level 1 - 2 (1 - level); it lies within the margin exactly where the means are equivalent.
+    """
+
+    difference: Difference
+    margin: float
+    p_value: float
+    interval: Interval
+    outcome: Outcome
+
+
+def equivalence(
+    a: ArrayLike, b: ArrayLike, *, margin: float, level: float = 0.95, method: Method = "t"
+) -> Equivalence:
+    """Test per-example values a and b, (N,) each, of the same examples, to a margin in nats.
+
+    "different" is said where the two-sided interval at `level` lies wholly outside the margin.
+    Source: D. J. Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987).
+
+    Raises:
+        ValueError: a margin that is not above zero; as `difference`.
+    """
+    if not margin > 0:
+        raise ValueError(f"the margin is a number of nats above 0, got {margin}")
+    found = difference(a, b, level=level, method=method)
+    d = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    p = float(max(p_below(d, margin, method), p_below(-d, margin, method)))
+    inner = interval(d, 2 * level - 1, method)
+    return Equivalence(found, margin, p, inner, _outcome(found.interval, p, margin, level))
+
+
+def _outcome(interval: Interval, p: float, margin: float, level: float) -> Outcome:
+    if p < 1 - level:
+        return "equivalent"
+    return "different" if interval.low > margin or interval.high < -margin else "undecided"

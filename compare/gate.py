@@ -1,0 +1,163 @@
+"""A yes or no for continuous integration: is any model worse than the baseline by more than allowed?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from xml.etree import ElementTree
+
+from rdserve.client.errors import InputError
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.paired import Difference, difference, weighted
+
+
+class Outcome(IntEnum):
+    """Also the exit code of the command."""
+
+    PASS = 0
+    FAIL = 1
+    UNDECIDED = 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that each quantity may be worse than the baseline's, in nats per example; None: anything.
+
+    weighted_increase is of D + beta R at the comparison's beta. A limit below 0 asks for an improvement.
+    """
+
+    rate_increase: float | None = None
+    distortion_increase: float | None = None
+    elbo_decrease: float | None = None
+    weighted_increase: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit on one model: the paired difference to the baseline, and what follows at its level."""
+
+    model: str
+    quantity: str
+    limit: float
+    difference: Difference
+
+    @property
+    def outcome(self) -> Outcome:
+        """Decided where the interval lies on one side of the limit."""
+        low, high = self.difference.interval
+        if high <= self.limit:
+            return Outcome.PASS
+        return Outcome.FAIL if low > self.limit else Outcome.UNDECIDED
+
+    @property
+    def sentence(self) -> str:
+        """ "R increased by 0.21 nats [0.18, 0.24]; at most 0.20 is allowed"."""
+        low, high = self.difference.interval
+        moved = f"{self.quantity} by {self.difference.mean:+.3f} nats [{low:+.3f}, {high:+.3f}]"
+        return f"{moved}; at most {self.limit:+.3f} is allowed"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All checks against one baseline. warnings: the comparison's."""
+
+    baseline: str
+    checks: tuple[Check, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Fails where any check fails; passes where all pass; otherwise more images are needed."""
+        outcomes = {check.outcome for check in self.checks}
+        if Outcome.FAIL in outcomes:
+            return Outcome.FAIL
+        return Outcome.UNDECIDED if Outcome.UNDECIDED in outcomes else Outcome.PASS
+
+
+def gate(comparison: Comparison, baseline: str, limits: Limits) -> Gate:
+    """Check every other model against the baseline.
+
+    Raises:
+        InputError: a baseline that was not scored, nothing to check against it, a model that gave no scores,
+            or no limit at all.
+    """
+    comparison.score(baseline)
+    if comparison.failures:
+        raise InputError(f"no gate over models that failed: {', '.join(comparison.failures)}")
+    others = [name for name in comparison.names if name != baseline]
+    if not others:
+        raise InputError(f"no model to check against the baseline {baseline!r}")
+    checks = [check for name in others for check in _checks(comparison, name, baseline, limits)]
+    if not checks:
+        raise InputError("a gate needs a limit, such as --max-rate-increase 0.2")
+    return Gate(baseline, tuple(checks), comparison.warnings)
+
+
+def _checks(comparison: Comparison, name: str, baseline: str, limits: Limits) -> list[Check]:
+    new, old, level = comparison.score(name), comparison.score(baseline), comparison.level
+    method = comparison.method
+    wanted = {
+        "R rises": (limits.rate_increase, new.rate_nats, old.rate_nats),
+        "D rises": (limits.distortion_increase, new.distortion_nats, old.distortion_nats),
+        "the ELBO falls": (limits.elbo_decrease, -new.elbo_nats, -old.elbo_nats),
+        f"D + {comparison.beta:g} R rises": (
+            limits.weighted_increase,
+            weighted(new, comparison.beta),
+            weighted(old, comparison.beta),
+        ),
+    }
+    return [
+        Check(name, quantity, limit, difference(a, b, level=level, method=method))
+        for quantity, (limit, a, b) in wanted.items()
+        if limit is not None
+    ]
+
+
+def to_junit(gate: Gate) -> str:
+    """A JUnit test suite: a failure per failed check, a skip with the reason where undecided."""
+    counts = [check.outcome for check in gate.checks]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"rdserve gate against {gate.baseline}",
+        tests=str(len(counts)),
+        failures=str(counts.count(Outcome.FAIL)),
+        skipped=str(counts.count(Outcome.UNDECIDED)),
+        errors="0",
+    )
+    for check in gate.checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=check.model, name=check.quantity)
+        if check.outcome is not Outcome.PASS:
+            tag = "failure" if check.outcome is Outcome.FAIL else "skipped"
+            ElementTree.SubElement(case, tag, message=check.sentence)
+    if gate.warnings:
+        ElementTree.SubElement(suite, "system-err").text = "\n".join(gate.warnings)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def to_markdown(gate: Gate) -> str:
+    """A summary for a pull request."""
+    level = gate.checks[0].difference.level
+    lines = [
+        f"## Against {gate.baseline}: {gate.outcome.name.lower()}",
+        "",
+        "| model | quantity | change (nats) | interval | at most | outcome |",
+        "|---|---|---:|---|---:|---|",
+        *map(_line, gate.checks),
+        "",
+        f"Paired differences over {gate.checks[0].difference.n} images, {level:.0%} intervals.",
+        *(f"\n> **Warning:** {warning}" for warning in gate.warnings),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(check: Check) -> str:
+    low, high = check.difference.interval
+    cells: Sequence[str] = (
+        check.model.replace("|", "\\|"),
+        check.quantity,
+        f"{check.difference.mean:+.3f}",
+        f"[{low:+.3f}, {high:+.3f}]",
+        f"{check.limit:+.3f}",
+        check.outcome.name.lower(),
+    )
+    return f"| {' | '.join(cells)} |"

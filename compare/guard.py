@@ -1,0 +1,63 @@
+"""Which models compare. Distortions are comparable only within one likelihood, on one kind of image."""
+
+from collections.abc import Sequence
+
+from rdserve.client.errors import InputError
+from rdserve.client.results import ModelInfo
+from rdserve.compare.comparison import Data
+
+# What must agree, as a reader would call it.
+_FACTS = {
+    "likelihood": "likelihoods",
+    "image_shape": "image sizes",
+    "binarisation": "binarisations",
+    "data_sha256": "training data",
+}
+FLAG = "--allow-incomparable"
+
+
+def differences(models: Sequence[ModelInfo]) -> list[str]:
+    """What the models differ in that gives their numbers other meanings: a sentence each, quoting all."""
+    found = []
+    for fact, name in _FACTS.items():
+        groups: dict[str, list[str]] = {}
+        for model in models:
+            groups.setdefault(_text(model, fact), []).append(model.name)
+        if len(groups) > 1:
+            sides = " but ".join(f"{_listed(names)} {value!r}" for value, names in groups.items())
+            found.append(f"different {name}: {sides}")
+    return found
+
+
+def check(models: Sequence[ModelInfo], *, allow_incomparable: bool = False) -> tuple[str, ...]:
+    """Warnings to show in every output: none for models that compare.
+
+    Raises:
+        InputError: models that do not, unless `allow_incomparable` says to go on and warn.
+    """
+    found = differences(models)
+    if found and not allow_incomparable:
+        advice = f"Pick models that agree, or pass {FLAG} to compare them all the same"
+        raise InputError(f"these models do not compare: {'; '.join(found)}. {advice}")
+    return tuple(f"not comparable: {difference}" for difference in found)
+
+
+def foreign(models: Sequence[ModelInfo], data: Data) -> tuple[str, ...]:
+    """A warning where models were trained on other data than they are compared on."""
+    strangers = [model.name for model in models if model.data_sha256 != data.sha256]
+    if not strangers:
+        return ()
+    return (f"trained on other data than {data.name!r} (sha256 {data.sha256[:12]}): {_listed(strangers)}",)
+
+
+def _text(model: ModelInfo, fact: str) -> str:
+    if fact == "image_shape":
+        return "x".join(map(str, model.image_shape))
+    if fact == "data_sha256":
+        return f"{model.data_name} (sha256 {model.data_sha256[:12]})"
+    return str(getattr(model, fact))
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,94 @@
+"""Where a mean over examples lies: intervals and tests from per-example values. Pure functions.
+
+Three methods. "t": Student's, for a number of examples fixed beforehand; good from some 30. "bootstrap":
+BCa, for the same, where values are skewed. "sequential": holds at all numbers of examples at once, so that
+one may stop on what one sees (`rdserve.compare.sequential`).
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.compare import sequential
+from scipy import stats
+
+Float64 = NDArray[np.float64]
+Method = Literal["t", "bootstrap", "sequential"]
+N_RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+    @property
+    def sign(self) -> int:
+        """-1 where all of it is below zero, +1 where all is above, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def moments(d: Float64) -> tuple[Float64, Float64]:
+    """Mean of (..., N) over the last axis, and its standard error: NaN where N is 1."""
+    n = d.shape[-1]
+    error = d.std(-1, ddof=1) / n**0.5 if n > 1 else np.full(d.shape[:-1], np.nan)
+    return np.asarray(d.mean(-1)), np.asarray(error)
+
+
+def critical(level: float, n: int, method: Method = "t") -> float:
+    """How many standard errors the interval reaches to either side of the mean of n examples."""
+    if n < 2:
+        return float("nan")
+    if method == "sequential":
+        return float(sequential.margin(n, level) * n**0.5)
+    return float(stats.t.ppf((1 + level) / 2, n - 1))
+
+
+def limits(d: Float64, level: float, method: Method = "t") -> tuple[Float64, Float64]:
+    """Lower and upper ends for the mean of (..., N) over the last axis; not for the bootstrap."""
+    mean, error = moments(d)
+    with np.errstate(invalid="ignore"):  # no error at all, and no limit yet
+        reach = np.nan_to_num(critical(level, d.shape[-1], method) * error, nan=np.inf, posinf=np.inf)
+    return mean - reach, mean + reach
+
+
+def interval(d: Float64, level: float, method: Method = "t", *, seed: int = 0) -> Interval:
+    """For the mean of d (N,); the whole line where the examples are too few. seed: of the bootstrap."""
+    if method == "bootstrap" and d.size > 1 and np.ptp(d) > 0:
+        return _bootstrap(d, level, seed)
+    low, high = limits(d, level, method)
+    return Interval(float(low), float(high))
+
+
+def _bootstrap(d: Float64, level: float, seed: int) -> Interval:
+    found = stats.bootstrap(
+        (d,),
+        np.mean,
+        n_resamples=N_RESAMPLES,
+        batch=max(1, 4_000_000 // d.size),
+        confidence_level=level,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))
+
+
+def p_differs(d: Float64, method: Method = "t") -> Float64:
+    """Two-sided p-value of mean zero over the last axis of (..., N); the bootstrap's is that of t."""
+    if method == "sequential":
+        return sequential.p_value(_statistic(d, 0.0), d.shape[-1])
+    return np.asarray(2 * stats.t.sf(np.abs(_statistic(d, 0.0)), d.shape[-1] - 1), np.float64)
+
+
+def p_below(d: Float64, limit: float, method: Method = "t") -> Float64:
+    """One-sided, over the last axis of (..., N): small where the mean is surely below `limit`."""
+    statistic = _statistic(d, limit)
+    if method == "sequential":
+        return np.where(statistic < 0, sequential.p_value(statistic, d.shape[-1]), 1.0)
+    return np.asarray(stats.t.cdf(statistic, d.shape[-1] - 1), np.float64)
+
+
+def _statistic(d: Float64, at: float) -> Float64:
+    """(mean - at) / error; where all values are equal: 0 on the spot, infinite off it."""
+    mean, error = moments(d)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (mean - at) / error
+    return np.where((error == 0) & (mean == at), 0.0, ratio)

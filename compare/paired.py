@@ -1,0 +1,95 @@
+"""Differences of two models, example by example. What is hard for one model is hard for the other: a paired
+difference leaves that out, and with shared noise most of the sampling noise too. Nats; smaller is better.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rdserve.client.results import Score
+from rdserve.compare import intervals
+from rdserve.compare.intervals import Interval, Method
+from rdserve.compare.multiplicity import holm
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A's mean minus B's over n examples: negative where A is better.
+
+    interval: of the mean, at `level`. p_value: of "no difference", two-sided.
+    wins, ties, losses: examples on which A is lower than B, within the tie margin of it, or higher.
+    With one example the error and the p-value are NaN, and the interval is the whole line.
+    """
+
+    mean: float
+    standard_error: float
+    interval: Interval
+    p_value: float
+    level: float
+    n: int
+    wins: int
+    ties: int
+    losses: int
+
+    @property
+    def sign(self) -> int:
+        """-1 where A is lower and +1 where B is, at `level`; 0 where that is not decided."""
+        return self.interval.sign
+
+
+def weighted(score: Score, beta: float) -> Float64:
+    """D + beta R of each example, (N,)."""
+    return np.asarray(score.distortion_nats + beta * score.rate_nats, np.float64)
+
+
+def difference(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    level: float = 0.95,
+    method: Method = "t",
+    tie_margin: float = 0.0,
+    seed: int = 0,
+) -> Difference:
+    """Compare per-example values a and b, (N,) each, of the same examples in the same order.
+
+    method: of the interval and the p-value (`rdserve.compare.intervals`); seed: of the bootstrap.
+    tie_margin: nats within which an example counts as a tie.
+
+    Raises:
+        ValueError: not two (N,) arrays of one length, N > 0.
+    """
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.shape != second.shape or first.ndim != 1 or not first.size:
+        raise ValueError(f"paired values have one shape (N,), N > 0; got {first.shape} and {second.shape}")
+    d = first - second
+    mean, error = intervals.moments(d)
+    wins, losses = int((d < -tie_margin).sum()), int((d > tie_margin).sum())
+    return Difference(
+        mean=float(mean),
+        standard_error=float(error),
+        interval=intervals.interval(d, level, method, seed=seed),
+        p_value=float(intervals.p_differs(d, method)),
+        level=level,
+        n=d.size,
+        wins=wins,
+        ties=d.size - wins - losses,
+        losses=losses,
+    )
+
+
+def per_class(
+    a: ArrayLike, b: ArrayLike, labels: ArrayLike, *, level: float = 0.95, method: Method = "t"
+) -> dict[int, tuple[Difference, float]]:
+    """The difference within each class of labels (N,), and its p-value after Holm over the classes."""
+    first, second, of = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(labels)
+    if of.shape != first.shape:
+        raise ValueError(f"one label per example: {first.shape} values, {of.shape} labels")
+    found = {
+        int(label): difference(first[of == label], second[of == label], level=level, method=method)
+        for label in np.unique(of)
+    }
+    adjusted = holm([d.p_value for d in found.values()])
+    return {label: (d, float(p)) for (label, d), p in zip(found.items(), adjusted, strict=True)}

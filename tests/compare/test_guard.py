@@ -1,0 +1,47 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from points import MODEL
+from rdserve.client.errors import InputError
+from rdserve.compare import guard
+from rdserve.compare.comparison import Data
+
+A = replace(MODEL, name="a")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"likelihood": "gaussian"}, "different likelihoods: a 'bernoulli' but b 'gaussian'"),
+        ({"image_shape": (28, 28)}, "different image sizes: a '8x8' but b '28x28'"),
+        ({"binarisation": "none"}, "different binarisations: a 'threshold at 8 of 16' but b 'none'"),
+        (
+            {"data_sha256": "f" * 64},
+            "different training data: a 'digits (sha256 000000000000)' but b 'digits (sha256 ffffffffffff)'",
+        ),
+    ],
+)
+def test_refused_by_name_unless_told_and_then_warned(change: dict[str, Any], words: str) -> None:
+    models = [A, replace(MODEL, name="b", **change)]
+    with pytest.raises(InputError) as refused:
+        guard.check(models)
+    assert words in str(refused.value)
+    assert "--allow-incomparable" in str(refused.value)
+    assert guard.check(models, allow_incomparable=True) == (f"not comparable: {words}",)
+
+
+def test_models_that_compare_carry_no_warning() -> None:
+    assert guard.check([A, replace(MODEL, name="b", beta=0.5, family="---")]) == ()
+
+
+def test_all_that_differs_is_said_at_once() -> None:
+    others = [replace(MODEL, name=f"b{i}", likelihood="gaussian", binarisation="none") for i in range(6)]
+    with pytest.raises(InputError, match=r"likelihoods: .*b0, b1, b2, b3 and 2 more.*binarisations: "):
+        guard.check([A, *others])
+
+
+def test_models_of_other_data_are_named() -> None:
+    assert guard.foreign([A], Data("digits", "test", "0" * 64)) == ()
+    (warning,) = guard.foreign([A], Data("static-mnist", "test", "e" * 64))
+    assert warning == "trained on other data than 'static-mnist' (sha256 eeeeeeeeeeee): a"
