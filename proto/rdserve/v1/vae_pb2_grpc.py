@@ -69,6 +69,11 @@ class VaeServiceStub:
                 request_serializer=rdserve_dot_v1_dot_vae__pb2.ScoreRequest.SerializeToString,
                 response_deserializer=rdserve_dot_v1_dot_vae__pb2.ScoreResponse.FromString,
                 _registered_method=True)
+        self.Compare = channel.unary_stream(
+                '/rdserve.v1.VaeService/Compare',
+                request_serializer=rdserve_dot_v1_dot_vae__pb2.CompareRequest.SerializeToString,
+                response_deserializer=rdserve_dot_v1_dot_vae__pb2.CompareResponse.FromString,
+                _registered_method=True)
 
 
 class VaeServiceServicer:
@@ -123,6 +128,14 @@ class VaeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compare(self, request, context):
+        """Score on several models under the same noise, the images sent once. Each model's rows are streamed
+        as they are made; a model that fails is named with its status, and the others go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VaeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -160,6 +173,11 @@ def add_VaeServiceServicer_to_server(servicer, server):
                     servicer.Score,
                     request_deserializer=rdserve_dot_v1_dot_vae__pb2.ScoreRequest.FromString,
                     response_serializer=rdserve_dot_v1_dot_vae__pb2.ScoreResponse.SerializeToString,
+            ),
+            'Compare': grpc.unary_stream_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=rdserve_dot_v1_dot_vae__pb2.CompareRequest.FromString,
+                    response_serializer=rdserve_dot_v1_dot_vae__pb2.CompareResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -351,6 +369,33 @@ class VaeService:
             '/rdserve.v1.VaeService/Score',
             rdserve_dot_v1_dot_vae__pb2.ScoreRequest.SerializeToString,
             rdserve_dot_v1_dot_vae__pb2.ScoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rdserve.v1.VaeService/Compare',
+            rdserve_dot_v1_dot_vae__pb2.CompareRequest.SerializeToString,
+            rdserve_dot_v1_dot_vae__pb2.CompareResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,10 @@ class VaeServiceStub:
     """z ~ m(z), then n_samples images from d(x|z) per z; rows are streamed as they are made."""
     Score: _grpc.UnaryUnaryMultiCallable[_vae_pb2.ScoreRequest, _vae_pb2.ScoreResponse]
     """Images -> rate and distortion per image."""
+    Compare: _grpc.UnaryStreamMultiCallable[_vae_pb2.CompareRequest, _vae_pb2.CompareResponse]
+    """Score on several models under the same noise, the images sent once. Each model's rows are streamed
+    as they are made; a model that fails is named with its status, and the others go on.
+    """
 
 @_typing.type_check_only
 class VaeServiceAsyncStub(VaeServiceStub):
@@ -68,6 +72,10 @@ class VaeServiceAsyncStub(VaeServiceStub):
     """z ~ m(z), then n_samples images from d(x|z) per z; rows are streamed as they are made."""
     Score: _aio.UnaryUnaryMultiCallable[_vae_pb2.ScoreRequest, _vae_pb2.ScoreResponse]  # type: ignore[assignment]
     """Images -> rate and distortion per image."""
+    Compare: _aio.UnaryStreamMultiCallable[_vae_pb2.CompareRequest, _vae_pb2.CompareResponse]  # type: ignore[assignment]
+    """Score on several models under the same noise, the images sent once. Each model's rows are streamed
+    as they are made; a model that fails is named with its status, and the others go on.
+    """
 
 class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -125,5 +133,15 @@ class VaeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_vae_pb2.ScoreResponse, _abc.Awaitable[_vae_pb2.ScoreResponse]]:
         """Images -> rate and distortion per image."""
+
+    @_abc_1.abstractmethod
+    def Compare(
+        self,
+        request: _vae_pb2.CompareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_vae_pb2.CompareResponse], _abc.AsyncIterator[_vae_pb2.CompareResponse]]:
+        """Score on several models under the same noise, the images sent once. Each model's rows are streamed
+        as they are made; a model that fails is named with its status, and the others go on.
+        """
 
 def add_VaeServiceServicer_to_server(servicer: VaeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
