@@ -104,14 +104,20 @@ def _stream(behaviour: Stream, decode: Decode, method: str) -> Stream:
 async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
     if isinstance(error, aio.AbortError):  # the handler has aborted already
         raise error
-    if not isinstance(error, ServiceError):
-        error_id = uuid.uuid4().hex[:12]
-        log.error("internal error %s in %s", error_id, method, exc_info=error)
-        error = Defect(error_id)
-    status = to_status(error)
+    seen = as_service_error(error, method)
+    status = to_status(seen)
     rich: Any = rpc_status.to_status(status)
-    pushback = (PUSHBACK, str(pushback_ms(error)))
-    await context.abort(error.status, status.message, (*rich.trailing_metadata, pushback))
+    pushback = (PUSHBACK, str(pushback_ms(seen)))
+    await context.abort(seen.status, status.message, (*rich.trailing_metadata, pushback))
+
+
+def as_service_error(error: Exception, method: str) -> ServiceError:
+    """What the caller sees of it: a bug's traceback goes into the log, under the id that the caller gets."""
+    if isinstance(error, ServiceError):
+        return error
+    error_id = uuid.uuid4().hex[:12]
+    log.error("internal error %s in %s", error_id, method, exc_info=error)
+    return Defect(error_id)
 
 
 def to_status(error: ServiceError) -> Status:

@@ -1,0 +1,99 @@
+"""Compare: one upload scored on several models, their rows as they come, their failures one by one."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from rdserve.models.card import Card
+from rdserve.server.batcher import Batcher
+from rdserve.server.catalogue import Catalogue
+from rdserve.server.errors import InvalidArgument
+from rdserve.server.interceptors import as_service_error, to_status
+from rdserve.server.validation import check
+from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreRequest, ScoreResponse
+
+METHOD = "/rdserve.v1.VaeService/Compare"
+# Messages that wait for a caller who does not read, per model.
+WAITING = 4
+
+Messages = asyncio.Queue[CompareResponse | None]
+
+
+async def compare(
+    request: CompareRequest, catalogue: Catalogue, batcher: Batcher, left: float | None = None
+) -> AsyncIterator[CompareResponse]:
+    """Every model's rows in order, models in any; `left`: seconds until the caller's deadline.
+
+    Each model has its own place in its own lane, so that none waits for another. Leaving the iteration
+    drops what has not been sent to a worker.
+
+    Raises:
+        InvalidArgument: no models, one twice, or so many that each having its images would take more than a
+            message holds. What is wrong for one model only is that model's error.
+    """
+    check_models(request)
+    messages = Messages(WAITING * len(request.models))
+    tasks = [
+        asyncio.create_task(_score(model, request, catalogue, batcher, left, messages))
+        for model in request.models
+    ]
+    try:
+        unfinished = len(tasks)
+        while unfinished:
+            message = await messages.get()
+            if message is None:
+                unfinished -= 1
+            else:
+                yield message
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def check_models(request: CompareRequest) -> None:
+    """Raises InvalidArgument as `compare`."""
+    if not request.models:
+        raise InvalidArgument("a comparison names at least one model, got none", field="models")
+    twice = [name for name, count in Counter(request.models).items() if count > 1]
+    if twice:
+        raise InvalidArgument(f"each model once, got {twice[0][:128]!r} twice or more", field="models")
+    spread = len(request.models) * request.images.ByteSize()
+    if spread > MAX_MESSAGE_BYTES:
+        raise InvalidArgument(
+            f"{len(request.models)} models times {request.images.ByteSize()} bytes of images are {spread}, "
+            f"at most {MAX_MESSAGE_BYTES} may be; send fewer images at a time",
+            field="images",
+        )
+
+
+async def _score(
+    model: str,
+    request: CompareRequest,
+    catalogue: Catalogue,
+    batcher: Batcher,
+    left: float | None,
+    messages: Messages,
+) -> None:
+    try:
+        async for message in _rows(model, request, catalogue.ready(model), batcher, left):
+            await messages.put(message)
+    except Exception as error:
+        status = to_status(as_service_error(error, METHOD))
+        await messages.put(CompareResponse(model=model, error=status))
+    await messages.put(None)
+
+
+async def _rows(
+    model: str, request: CompareRequest, card: Card, batcher: Batcher, left: float | None
+) -> AsyncIterator[CompareResponse]:
+    score = ScoreRequest(
+        model=model, images=request.images, noise=request.noise, n_samples=request.n_samples
+    )
+    check(score, card)
+    first = 0
+    async for part in batcher.stream(score, card, left):
+        assert isinstance(part, ScoreResponse)
+        yield CompareResponse(model=model, first_row=first, scores=part)
+        first += len(part.rate_nats)
