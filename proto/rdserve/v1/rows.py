@@ -9,6 +9,7 @@ merges what TorchServe batched.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -74,11 +75,13 @@ def row_keys(noise: NoiseKeys, n: int) -> tuple[NDArray[np.uint64], NDArray[np.u
 
 
 def _per_row(given: Sequence[int], n: int, default: NDArray[np.uint64], name: str) -> NDArray[np.uint64]:
-    if not given:
-        return default
-    if len(given) != n:
+    _check_count(given, n, name)
+    return np.array(given, np.uint64) if given else default
+
+
+def _check_count(given: Sequence[int], n: int, name: str) -> None:
+    if given and len(given) != n:
         raise ValueError(f"noise.{name} has {len(given)} entries for {n} rows")
-    return np.array(given, np.uint64)
 
 
 def merge_key(request: Request) -> tuple[object, ...]:
@@ -98,26 +101,28 @@ def merge(requests: Sequence[R]) -> R:
     first = requests[0]
     if len(requests) == 1:
         return first
-    if not all(map(n_rows, requests)):
+    sizes = [n_rows(request) for request in requests]
+    if not all(sizes):
         raise ValueError("a request without rows")
-    keys = [row_keys(request.noise, n_rows(request)) for request in requests]
-    merged = type(first)(
-        model=first.model,
-        n_samples=first.n_samples,
-        noise=NoiseKeys(
-            row_seeds=np.concatenate([seeds for seeds, _ in keys]),
-            example_ids=np.concatenate([ids for _, ids in keys]),
-        ),
-    )
-    rows = sum(map(n_rows, requests))
+    merged = type(first)(model=first.model, n_samples=first.n_samples)
+    for request, n in zip(requests, sizes, strict=True):
+        _append_keys(request.noise, n, merged.noise)
     if isinstance(merged, SampleRequest):
-        merged.n_latents = rows
+        merged.n_latents = sum(sizes)
     else:
         parts = [part for part in map(input_of, requests) if part is not None]
         into = input_of(merged)
         assert into is not None
-        _concatenate(parts, rows, into)
+        _concatenate(parts, sum(sizes), into)
     return merged
+
+
+def _append_keys(noise: NoiseKeys, n: int, into: NoiseKeys) -> None:
+    """As `row_keys`, without arrays: for a few rows they cost more than they save."""
+    _check_count(noise.row_seeds, n, "row_seeds")
+    _check_count(noise.example_ids, n, "example_ids")
+    into.row_seeds.extend(noise.row_seeds or [noise.seed] * n)
+    into.example_ids.extend(noise.example_ids or range(n))
 
 
 def _concatenate(parts: Sequence[Tensor], rows: int, into: Tensor) -> None:
@@ -125,34 +130,33 @@ def _concatenate(parts: Sequence[Tensor], rows: int, into: Tensor) -> None:
         tensors.check_size(part)
     into.dtype = parts[0].dtype
     into.shape.extend([rows, *parts[0].shape[1:]])
-    into.data = b"".join(part.data for part in parts)
+    into.data = b"".join([part.data for part in parts])
 
 
 def split(response: S, sizes: Sequence[int]) -> list[S]:
     """Hand each caller its rows back; sizes in the order they were merged."""
     if len(sizes) == 1:
         return [response]
-    stops = np.cumsum(sizes)
-    return [take(response, int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True)]
-
-
-def take(response: S, start: int, stop: int) -> S:
-    """Rows start to stop of a response."""
-    part = type(response)()
+    stops = list(accumulate(sizes))
+    parts = [type(response)() for _ in sizes]
     for field, value in response.ListFields():
+        into = [(part, stop - size, stop) for part, size, stop in zip(parts, sizes, stops, strict=True)]
         if isinstance(value, Tensor):
-            getattr(part, field.name).CopyFrom(_slice(value, start, stop))
+            _share_tensor(value, [(getattr(part, field.name), *at) for part, *at in into])
         elif isinstance(value, bool):
-            setattr(part, field.name, value)
+            for part in parts:
+                setattr(part, field.name, value)
         else:
-            getattr(part, field.name).extend(value[start:stop])
-    return part
+            for part, start, stop in into:
+                getattr(part, field.name).extend(value[start:stop])
+    return parts
 
 
-def _slice(tensor: Tensor, start: int, stop: int) -> Tensor:
-    row = tensors.byte_count(tensor.dtype, [1, *tensor.shape[1:]])
-    return Tensor(
-        dtype=tensor.dtype,
-        shape=[stop - start, *tensor.shape[1:]],
-        data=tensor.data[start * row : stop * row],
-    )
+def _share_tensor(tensor: Tensor, into: Sequence[tuple[Tensor, int, int]]) -> None:
+    """Copy rows (start, stop) of a tensor into each."""
+    dtype, tail, data = tensor.dtype, tuple(tensor.shape[1:]), tensor.data
+    row = tensors.byte_count(dtype, (1, *tail))
+    for part, start, stop in into:
+        part.dtype = dtype
+        part.shape.extend((stop - start, *tail))
+        part.data = data[start * row : stop * row]
