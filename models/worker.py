@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from google.protobuf.message import DecodeError
@@ -82,9 +83,12 @@ class Worker:
             return WorkReply(error=_invalid(BadRow("", str(error))))
 
     def _answer(self, request: rows.Request) -> WorkReply:
+        begun = perf_counter()
         try:
             with torch.inference_mode():
-                return run(self.vae, self.card, request, self.device)
+                reply = run(self.vae, self.card, request, self.device)
+            reply.compute_seconds = perf_counter() - begun
+            return reply
         except BadRow as error:
             return WorkReply(error=_invalid(error))
         except NumericFailure as error:
@@ -118,7 +122,8 @@ def open_envelope(body: bytes) -> rows.Request:
 def _share(reply: WorkReply, sizes: list[int]) -> list[WorkReply]:
     op = reply.WhichOneof("result")
     assert op is not None
-    return [WorkReply(**{op: part}) for part in rows.split(getattr(reply, op), sizes)]
+    parts = rows.split(getattr(reply, op), sizes)
+    return [WorkReply(**{op: part}, compute_seconds=reply.compute_seconds) for part in parts]
 
 
 def _invalid(error: BadRow) -> WorkError:
