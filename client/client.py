@@ -1,6 +1,6 @@
 """The service as Python functions: numpy in, small dataclasses out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from rdserve.client import chunks, results
 from rdserve.client.calls import Caller, Ids, Keys, Progress
 from rdserve.client.channel import Security, open_channel
+from rdserve.client.comparing import Comparing
 from rdserve.client.errors import InputError, ReplyError
 from rdserve.client.health import wait_until_serving
 from rdserve.client.images import as_binary, as_latents
@@ -144,6 +145,24 @@ class Client:
         keys = Keys.of(len(rows), n_samples, seed, example_ids)
         request = vae_pb2.ScoreRequest(model=model)
         return self._caller.rows(self._stub.Score, request, rows, keys, Score, on_progress)
+
+    def score_models(
+        self,
+        models: Sequence[str],
+        images: ArrayLike,
+        *,
+        n_samples: int = 1,
+        seed: int = 0,
+        example_ids: Ids | None = None,
+    ) -> Comparing:
+        """As `score` on several models at once: the images are sent once, and rows come as they are made.
+
+        For as many images as one message carries. A model that fails is yielded with its error, and the
+        others go on; what fails for all is raised by the iteration, which can be cancelled.
+        """
+        rows = as_binary(images)
+        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        return Comparing(self._caller, self._stub.Compare, models, rows, keys)
 
     def sample(
         self,

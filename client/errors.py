@@ -1,6 +1,7 @@
 """What can go wrong, as types. Every gRPC status maps to one class, so callers never read codes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -46,6 +47,17 @@ class ServiceError(RdserveError):
         self.metadata = MappingProxyType(dict(metadata or {}))
         self.fields = MappingProxyType(dict(fields or {}))
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> "tuple[Callable[[str], ServiceError], tuple[str]]":
+        """Errors travel between processes, as those of calls made on other machines do."""
+        make = partial(
+            type(self),
+            reason=self.reason,
+            metadata=dict(self.metadata),
+            fields=dict(self.fields),
+            retry_after_s=self.retry_after_s,
+        )
+        return make, (str(self),)
 
 
 class Unknown(ServiceError):
@@ -148,17 +160,23 @@ _BY_STATUS: dict[grpc.StatusCode, type[ServiceError]] = {
     )
 }
 
+_BY_CODE: dict[int, type[ServiceError]] = {status.value[0]: kind for status, kind in _BY_STATUS.items()}
+
 
 def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     """The typed form of a failed call; raise it `from error`."""
-    kind = _BY_STATUS.get(error.code(), Unknown)
     status = _rich_status(error)
     if status is None:
-        return kind(error.details() or error.code().name)
+        return _BY_STATUS.get(error.code(), Unknown)(error.details() or error.code().name)
+    return from_status(status)
+
+
+def from_status(status: Status) -> ServiceError:
+    """The typed form of a failure that a reply tells of."""
     info, bad, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
         _ = detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
-    return kind(
+    return _BY_CODE.get(status.code, Unknown)(
         status.message,
         reason=info.reason,
         metadata=info.metadata,

@@ -40,9 +40,12 @@ class Batcher:
         return join([part async for part in self.stream(request, card, left)])
 
     async def stream(
-        self, request: Request, card: Card, left: float | None = None
+        self, request: Request, card: Card, left: float | None = None, *, merged: bool = True
     ) -> AsyncIterator[Response]:
         """The response in parts of consecutive rows, as they come.
+
+        merged: False keeps others' rows out of its calls. Sums of floats depend on the size of a batch in
+            their last digit; so the request alone decides all digits.
 
         Raises:
             as `run`.
@@ -52,17 +55,20 @@ class Batcher:
         self._check_deadline(request, left)
         with self._admitted(request):
             if n_rows(request) <= max_rows:
-                yield await lane.submit(request, max_rows=max_rows)
+                yield await lane.submit(request, max_rows=max_rows if merged else 0)
                 return
-            async for part in self._in_chunks(request, lane, max_rows):
+            async for part in self._in_chunks(request, lane, max_rows, merged):
                 yield part
 
-    async def _in_chunks(self, request: Request, lane: Lane, max_rows: int) -> AsyncIterator[Response]:
+    async def _in_chunks(
+        self, request: Request, lane: Lane, max_rows: int, merged: bool
+    ) -> AsyncIterator[Response]:
         """A window of chunks at a time: other callers get their turn, and a cancelled one stops costing."""
         window: deque[asyncio.Task[Response]] = deque()
         try:
             for part in cut(request, max_rows):
-                window.append(asyncio.create_task(lane.submit(part, max_rows=max_rows)))
+                most = max_rows if merged else 0
+                window.append(asyncio.create_task(lane.submit(part, max_rows=most)))
                 if len(window) == self._settings.slots:
                     yield await window.popleft()
             while window:

@@ -88,12 +88,10 @@ async def _score(
 async def _rows(
     model: str, request: CompareRequest, card: Card, batcher: Batcher, left: float | None
 ) -> AsyncIterator[CompareResponse]:
-    score = ScoreRequest(
-        model=model, images=request.images, noise=request.noise, n_samples=request.n_samples
-    )
+    score = ScoreRequest(model=model, images=request.images, noise=request.noise, n_samples=request.n_samples)
     check(score, card)
     first = 0
-    async for part in batcher.stream(score, card, left):
+    async for part in batcher.stream(score, card, left, merged=False):
         assert isinstance(part, ScoreResponse)
         yield CompareResponse(model=model, first_row=first, scores=part)
         first += len(part.rate_nats)

@@ -1,0 +1,89 @@
+"""Several models scored on one upload, each model's rows as they come."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from rdserve.client import results
+from rdserve.client.calls import KEY_BYTES, Caller, Keys
+from rdserve.client.errors import Cancelled, InputError, ReplyError, ServiceError, from_rpc_error, from_status
+from rdserve.client.results import Score
+from rdserve.v1 import tensors, vae_pb2
+from rdserve.v1.limits import MAX_MESSAGE_BYTES
+
+
+@dataclass(frozen=True)
+class ModelRows:
+    """Consecutive rows of one model's scores, those of images[first : first + len(score.rate_nats)]."""
+
+    model: str
+    first: int
+    score: Score
+
+
+@dataclass(frozen=True)
+class ModelFailed:
+    """A model that gives no more rows, and why."""
+
+    model: str
+    error: ServiceError
+
+
+class Comparing:
+    """One call under way; iterate over it once.
+
+    Raises:
+        InputError: no models, one twice, or more images than a message holds.
+        ServiceError: the call failed as a whole; what was yielded before holds.
+        ReplyError: a reply that breaks the contract.
+    """
+
+    def __init__(
+        self, caller: Caller, method: Any, models: Sequence[str], rows: tensors.Array, keys: Keys
+    ) -> None:
+        if not models or len(set(models)) < len(models):
+            raise InputError(f"name at least one model, each once; got {', '.join(models) or 'none'}")
+        request = vae_pb2.CompareRequest(
+            models=models,
+            images=tensors.to_message(rows),
+            noise=keys.noise(slice(None)),
+            n_samples=keys.n_samples,
+        )
+        size = request.ByteSize() + KEY_BYTES
+        if size > MAX_MESSAGE_BYTES:
+            raise InputError(f"{len(rows)} images take {size} bytes, a message at most {MAX_MESSAGE_BYTES}")
+        self._n = len(rows)
+        self._came = dict.fromkeys(models, 0)
+        self._call = method(request, timeout=caller.timeout, metadata=caller.metadata)
+
+    def cancel(self) -> None:
+        """End the call, from any thread; the iteration then raises Cancelled."""
+        self._call.cancel()
+
+    def __iter__(self) -> Iterator[ModelRows | ModelFailed]:
+        try:
+            for reply in self._call:
+                yield self._read(reply)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        except grpc.FutureCancelledError as error:
+            raise Cancelled("the call was cancelled here") from error
+        finally:
+            self._call.cancel()
+        if missing := [model for model, rows in self._came.items() if rows < self._n]:
+            raise ReplyError(f"the reply ended without all {self._n} rows of {', '.join(missing)}")
+
+    def _read(self, reply: vae_pb2.CompareResponse) -> ModelRows | ModelFailed:
+        if reply.model not in self._came:
+            raise ReplyError(f"rows of model {reply.model!r}, which was not asked for")
+        if reply.WhichOneof("result") == "error":
+            self._came[reply.model] = self._n
+            return ModelFailed(reply.model, from_status(reply.error))
+        first, came = self._came[reply.model], len(reply.scores.rate_nats)
+        if reply.first_row != first or first + came > self._n:
+            raise ReplyError(
+                f"model {reply.model!r}: {came} rows from {reply.first_row} on, after {first} of {self._n} rows"
+            )
+        self._came[reply.model] += came
+        return ModelRows(reply.model, first, results.from_reply(Score, reply.scores, came))
