@@ -22,8 +22,16 @@ def train(
     family: Annotated[str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    objective: Annotated[
+        str | None, typer.Option(help="beta-vae, target-rate, geco, free-bits, info-vae or iwae.")
+    ] = None,
     beta: Annotated[float | None, typer.Option(help="Weight of the rate.")] = None,
     annealing_epochs: Annotated[int | None, typer.Option(help="Beta rises from 0 over so many.")] = None,
+    target_rate: Annotated[float | None, typer.Option(help="Nats, of target-rate and geco.")] = None,
+    free_nats: Annotated[float | None, typer.Option(help="Of free-bits.")] = None,
+    info_alpha: Annotated[float | None, typer.Option(help="Of info-vae.")] = None,
+    info_lambda: Annotated[float | None, typer.Option(help="Of info-vae.")] = None,
+    importance_samples: Annotated[int | None, typer.Option(help="Of iwae, per image.")] = None,
     epochs: Annotated[int | None, typer.Option()] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
@@ -40,7 +48,13 @@ def train(
 ) -> None:
     """Train a model, or go on with the run in the folder. What is not given is the data set's default."""
     given = {
+        "objective": objective,
         "beta": beta,
+        "target_rate": target_rate,
+        "free_nats": free_nats,
+        "info_alpha": info_alpha,
+        "info_lambda": info_lambda,
+        "importance_samples": importance_samples,
         "annealing_epochs": annealing_epochs,
         "epochs": epochs,
         "batch_size": batch_size,

@@ -50,11 +50,25 @@ class RateDistortion(NamedTuple):
         return self.expected_distortion + beta * self.expected_rate
 
 
-def evaluate(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> RateDistortion:
-    """Rate and distortion of images x (B, H, W), with n_samples draws of z for each."""
+class Evaluation(NamedTuple):
+    """Rate and distortion, and what they were computed from."""
+
+    rd: RateDistortion
+    z: Tensor  # (K, B, Z)
+    m: Distribution
+
+
+def visit(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> Evaluation:
+    """`evaluate`, for who also wants the codes and the marginal."""
     e, m = vae.encoder(x), vae.marginal()
     z = draw(e, n_samples)
-    return RateDistortion(rate(e, m, z), distortion(vae.decoder(z), x), analytic_rate(e, m))
+    rd = RateDistortion(rate(e, m, z), distortion(vae.decoder(z), x), analytic_rate(e, m))
+    return Evaluation(rd, z, m)
+
+
+def evaluate(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> RateDistortion:
+    """Rate and distortion of images x (B, H, W), with n_samples draws of z for each."""
+    return visit(vae, x, n_samples, draw).rd
 
 
 def importance_bound(rd: RateDistortion) -> Tensor:

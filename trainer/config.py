@@ -19,8 +19,10 @@ class Config:
     """Everything that decides the weights.
 
     annealing_epochs: beta rises linearly from 0 over so many epochs; 0: none.
+    target_rate: nats, for the objectives target-rate and geco; free_nats: for free-bits.
+    info_alpha, info_lambda: for info-vae; importance_samples: for iwae.
     learning_rate: constant for the first half of training, then linear to 0 (paper, appendix F.4).
-    keep: the weights of the last epoch, or of the epoch with the lowest D + beta R on the validation split.
+    keep: the weights of the last epoch, or of the one the objective values most on the validation split.
     reference_samples: posterior samples per image for the numbers in the card.
     """
 
@@ -36,9 +38,14 @@ class Config:
     learning_rate: Annotated[float, Field(gt=0)]
     keep: Literal["last", "best"]
     reference_samples: Positive
-    objective: Literal["beta-vae"] = "beta-vae"
+    objective: Literal["beta-vae", "target-rate", "geco", "free-bits", "info-vae", "iwae"] = "beta-vae"
     beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     annealing_epochs: Annotated[int, Field(ge=0)] = 0
+    target_rate: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    free_nats: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    info_alpha: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.0
+    info_lambda: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    importance_samples: Positive = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

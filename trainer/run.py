@@ -27,7 +27,7 @@ class Means(NamedTuple):
 
 @dataclass
 class Best:
-    """The weights with the lowest D + beta R on the validation split so far."""
+    """The weights with the lowest goal of the objective on the validation split so far."""
 
     objective: float  # nats
     epoch: int

@@ -12,12 +12,13 @@ import torch
 from rdserve.data import SPLITS, load
 from rdserve.models.card import Card
 from rdserve.models.noise import Keys, Noise, Purpose
-from rdserve.models.rate_distortion import evaluate
+from rdserve.models.rate_distortion import visit
 from rdserve.models.sampling import draw
 from rdserve.trainer import optim, state
 from rdserve.trainer.config import Config
 from rdserve.trainer.finish import finish, finished
 from rdserve.trainer.measure import measure
+from rdserve.trainer.objectives import Codes
 from rdserve.trainer.progress import Watch
 from rdserve.trainer.run import Best, Means, Run, begin
 from rdserve.trainer.stop import stop_asked
@@ -121,8 +122,12 @@ def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
         group["lr"] = optim.learning_rate(config, so_far / config.epochs)
     run.vae.train()
     with mixed(config, run.device):
-        rd = evaluate(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
-    loss = run.objective.loss(rd, so_far)
+        rd, z, m = visit(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
+        codes = None
+        if run.objective.wants_codes:
+            with torch.no_grad():  # a flow's draws are not differentiable; R is what trains a marginal
+                codes = Codes(z[0], draw(m, noise.about(Purpose.PRIOR), 1)[0])
+    loss = run.objective.loss(rd, so_far, codes)
     run.optimiser.zero_grad()
     loss.backward()
     run.optimiser.step()
@@ -165,7 +170,7 @@ def means(run: Run, n: int) -> Means:
 def end_epoch(run: Run, epoch: int, n: int, valid: Tensor, watch: Watch) -> None:
     """Measure the validation split, keep the best weights, tell."""
     here = measure(run.vae.eval(), valid, seed=run.config.seed).means
-    objective = here.distortion + run.config.beta * here.rate
+    objective = run.objective.goal(here.rate, here.distortion)
     if run.config.keep == "best" and (run.best is None or objective < run.best.objective):
         weights = {name: tensor.detach().clone() for name, tensor in run.vae.state_dict().items()}
         run.best = Best(objective, epoch, weights)

@@ -1,10 +1,23 @@
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rdserve.models.rate_distortion import RateDistortion
-from rdserve.trainer import configure, objectives
-from rdserve.trainer.objectives import BetaVAE, ramp
+from rdserve.trainer import configure, objectives, train
+from rdserve.trainer.objectives import (
+    IWAE,
+    OBJECTIVES,
+    BetaVAE,
+    Codes,
+    FreeBits,
+    Geco,
+    InfoVAE,
+    TargetRate,
+    ramp,
+    squared_mmd,
+)
 
 
 def _rd(rate: float, distortion: float) -> RateDistortion:
@@ -31,3 +44,92 @@ def test_the_config_names_the_objective() -> None:
     objective = objectives.build(configure("---", "digits", beta=0.4, annealing_epochs=3))
     assert isinstance(objective, BetaVAE)
     assert (objective.beta, objective.annealing_epochs) == (0.4, 3)
+
+
+def _free(rate: float, distortion: float) -> tuple[RateDistortion, torch.Tensor]:
+    """A batch whose rate can be differentiated."""
+    r = torch.full((1, 3), rate, requires_grad=True)
+    return RateDistortion(r, torch.full((1, 3), distortion)), r
+
+
+@pytest.mark.parametrize(("rate", "pull"), [(5.0, 1.0), (1.0, -1.0)])
+def test_target_rate_pulls_the_rate_from_either_side(rate: float, pull: float) -> None:
+    objective = TargetRate(3.0, epochs=10)
+    objective.running.fill_(rate)
+    rd, r = _free(rate, 10.0)
+    loss = objective.loss(rd, 0.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(10 + abs(3 - rate), rel=1e-5)
+    assert r.grad.sum().item() == pytest.approx(pull)
+
+
+def test_target_rate_weighs_four_times_in_the_second_half() -> None:
+    losses = []
+    for epoch in (4.9, 5.0):
+        objective = TargetRate(3.0, epochs=10)
+        objective.running.fill_(5.0)
+        losses.append(objective.loss(_rd(5.0, 10.0), epoch).item())
+    assert losses == pytest.approx([12.0, 18.0])
+
+
+def test_geco_raises_beta_while_the_rate_is_above_the_target_and_lowers_it_below() -> None:
+    betas = {}
+    for rate in (6.0, 1.0):
+        objective = Geco(3.0)
+        for _ in range(500):
+            objective.loss(_rd(rate, 10.0), 0.0)
+        betas[rate] = objective.log_beta.exp().item()
+    assert betas[6.0] > 10
+    assert betas[1.0] < 0.1
+
+
+def test_what_adapts_is_saved_with_the_run() -> None:
+    assert set(Geco(3.0).state_dict()) == {"running", "log_beta"}
+    assert set(TargetRate(3.0, 10).state_dict()) == {"running"}
+
+
+@pytest.mark.parametrize(("rate", "slope"), [(2.0, 0.0), (6.0, 0.5)])
+def test_free_bits_cost_nothing_and_no_gradient(rate: float, slope: float) -> None:
+    rd, r = _free(rate, 10.0)
+    loss = FreeBits(0.5, free_nats=4.0).loss(rd, 0.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(10 + 0.5 * max(rate, 4))
+    assert r.grad.sum().item() == pytest.approx(slope)
+
+
+def test_mmd_tells_laws_apart_and_is_unbiased() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def sample(shift: float) -> torch.Tensor:
+        return torch.randn(200, 4, generator=generator) + shift
+
+    same = torch.stack([squared_mmd(sample(0), sample(0)) for _ in range(50)])
+    other = torch.stack([squared_mmd(sample(0), sample(0.5)) for _ in range(50)])
+    assert same.mean().abs() < 4 * same.std() / 50**0.5
+    assert other.min() > same.max()
+
+
+def test_info_vae_is_the_elbo_where_its_weights_vanish() -> None:
+    codes = Codes(torch.randn(8, 2), torch.randn(8, 2))
+    loss = InfoVAE(alpha=0.0, weight=1.0).loss(_rd(3.0, 10.0), 0.0, codes)
+    assert loss.item() == pytest.approx(13.0)
+
+
+def test_one_importance_sample_is_the_elbo() -> None:
+    assert IWAE(1).loss(_rd(3.0, 10.0), 0.0).item() == pytest.approx(13.0)
+    assert IWAE(7).n_samples == 7
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_is_built_by_name_and_prefers_less_distortion(name: str) -> None:
+    objective = objectives.build(configure("---", "digits", objective=name, target_rate=3.0))
+    assert objective.goal(3.0, 10.0) < objective.goal(3.0, 11.0)
+
+
+def test_geco_trains_a_model_to_its_target(tmp_path: Path) -> None:
+    config = configure(
+        "---", "digits", objective="geco", target_rate=3.0, epochs=24, width=0.1, latent_dim=8, keep="last"
+    )
+    card = train(config, tmp_path / "model", name="geco")
+    assert card.objective.name == "geco"
+    assert card.reference.rate_nats == pytest.approx(3.0, abs=0.5)
