@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,30 +15,22 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 from rdserve.server.auth import RequireToken, Tokens
-from rdserve.server.backends import Backend, InProcess, LoadError
+from rdserve.server.backends import Backend, InProcess
 from rdserve.server.batcher import Batcher
 from rdserve.server.catalogue import Catalogue
-from rdserve.server.errors import ServiceError
+from rdserve.server.drain import Door
+from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
 from rdserve.server.interceptors import ErrorsToStatus
-from rdserve.server.probe import ProbeError, check_answer, golden_request
 from rdserve.server.servicer import VaeServicer
 from rdserve.server.settings import Settings
 from rdserve.server.store import Found, Offer, collect, look
 from rdserve.server.tls import server_credentials
-from rdserve.server.work import ask
-from rdserve.v1 import vae_pb2, vae_pb2_grpc
+from rdserve.v1 import vae_pb2_grpc
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
-from rdserve.v1.vae_pb2 import MODEL_STATE_SERVING, ScoreResponse
-
-SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 LISTENING = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-    # A small message that unpacks to a huge one is refused unread: no compression either way.
-    "grpc.compression_enabled_algorithms_bitset": 1,
     # Clients may ping idle connections, every 10 s at most; those that do not answer ours are closed.
     "grpc.keepalive_permit_without_calls": 1,
     "grpc.http2.min_ping_interval_without_data_ms": 10_000,
@@ -51,7 +45,8 @@ LISTENING = {
     "grpc.so_reuseport": 0,
 }
 
-Announce = Callable[[str], None]
+# To write out answers that are ready.
+FAREWELL_SECONDS = 1.0
 
 
 class StartError(RuntimeError):
@@ -65,12 +60,15 @@ class Service:
         self.settings = settings
         self._announce = announce
         self._catalogue = Catalogue()
-        self._backend = make_backend(settings)
-        self._batcher = Batcher(self._backend.call, settings)
         self._health = health_aio.HealthServicer()
+        self._fleet = Fleet(self._catalogue, self._health, settings, announce)
+        self._backend = make_backend(settings, self._fleet.down)
+        self._batcher = Batcher(self._backend.call, settings, self._fleet.lost)
+        self._door = Door()
+        # Archives made of checkpoints; they may have to be loaded again.
+        self._scratch = tempfile.TemporaryDirectory(prefix="rdserve-", ignore_cleanup_errors=True)
         self._credentials = server_credentials(settings)
         self._server = _make_server(settings)
-        self._settled = 0
         self.address = ""
 
     async def start(self) -> None:
@@ -84,27 +82,34 @@ class Service:
         await self._listen()
         count = len(found.archives) + len(found.checkpoints)
         self._announce(f"loading {count} models on {self.settings.backend}, answering on {self.address}")
-        with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
-            offers = await self._prepare(found, Path(scratch))
-            await self._load_all(offers)
-        serving = [entry for entry in self._catalogue if entry.state == MODEL_STATE_SERVING]
+        offers = await self._prepare(found, Path(self._scratch.name))
+        serving = await self._fleet.start(offers, self._backend, self._batcher)
         if not serving:
             raise StartError(f"none of {len(offers)} models serves")
-        await self._health.set(SERVICE, SERVING)
-        of = "" if len(serving) == len(offers) else f" of {len(offers)}"
-        self._announce(f"serving {len(serving)}{of} models on {self.address}")
+        of = "" if serving == len(offers) else f" of {len(offers)}"
+        self._announce(f"serving {serving}{of} models on {self.address}")
 
     async def stop(self) -> None:
-        """Refuse new work, finish what is in flight within the grace period, end what was started."""
+        """Say so, refuse new work, finish what is in flight within the grace period, end what was started."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self.settings.grace_seconds)
+        self._door.close()
+        end = time.monotonic() + self.settings.grace_seconds
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._batcher.drain(), timeout=self.settings.grace_seconds)
-        await self._backend.stop()
+            await asyncio.wait_for(self._door.empty(), timeout=self.settings.grace_seconds)
+        # What remains are answers on their way out, and watchers of health, who never leave.
+        await self._server.stop(FAREWELL_SECONDS)
+        await self._fleet.stop()
+        await self._backend.stop(within=max(FAREWELL_SECONDS, end - time.monotonic()))
+        self._scratch.cleanup()
+
+    def kill(self) -> None:
+        """End everything that was started, now."""
+        self._backend.kill()
+        self._scratch.cleanup()
 
     async def _listen(self) -> None:
         vae_pb2_grpc.add_VaeServiceServicer_to_server(
-            VaeServicer(self._catalogue, self._batcher), self._server
+            VaeServicer(self._catalogue, self._batcher, self._door), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
@@ -136,49 +141,14 @@ class Service:
             await asyncio.gather(starting, return_exceptions=True)
         return offers
 
-    async def _load_all(self, offers: list[Offer]) -> None:
-        for offer in offers:
-            if offer.archive is not None:
-                self._catalogue.add(offer.name, offer.archive.card)
-                await self._health.set(offer.name, NOT_SERVING)
-        turns = asyncio.Semaphore(self.settings.load_concurrency)
-        await asyncio.gather(*(self._load(offer, turns, len(offers)) for offer in offers))
 
-    async def _load(self, offer: Offer, turns: asyncio.Semaphore, total: int) -> None:
-        async with turns:
-            reason = await self._try(offer)
-        self._settled += 1
-        if reason:
-            self._catalogue.failed(offer.name, reason)
-            await self._health.set(offer.name, NOT_SERVING)
-        else:
-            self._catalogue.serving(offer.name)
-            await self._health.set(offer.name, SERVING)
-        self._announce(
-            f"[{self._settled}/{total}] {offer.name} " + (f"FAILED: {reason}" if reason else "ready")
-        )
-
-    async def _try(self, offer: Offer) -> str:
-        """Load and question a model: why it does not serve, or nothing."""
-        if offer.archive is None:
-            return offer.reason
-        try:
-            await self._backend.load(offer.archive)
-            response = await ask(self._backend.call, golden_request(offer.archive.card))
-            assert isinstance(response, ScoreResponse)
-            check_answer(offer.archive.card, response)
-        except (LoadError, ServiceError, ProbeError) as error:
-            return str(error)
-        return ""
-
-
-def make_backend(settings: Settings) -> Backend:
-    """The backend that the settings name."""
+def make_backend(settings: Settings, on_down: Callable[[str], None] = lambda reason: None) -> Backend:
+    """The backend that the settings name; `on_down` hears why everything that it ran is gone."""
     if settings.backend == "in-process":
         return InProcess(settings)
     from rdserve.server.torchserve import TorchServe
 
-    return TorchServe(settings)
+    return TorchServe(settings, on_down)
 
 
 def _make_server(settings: Settings) -> aio.Server:
@@ -192,13 +162,24 @@ def _make_server(settings: Settings) -> aio.Server:
 async def serve(settings: Settings, announce: Announce, ready_file: Path | None = None) -> None:
     """Run a service until SIGTERM or SIGINT. `ready_file` gets its address once it serves.
 
+    The first signal lets it finish what is in flight, the second ends it there and then.
+
     Raises:
         StartError, SettingsError: as `Service.start`.
     """
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    announce = _patient(announce)
     service = Service(settings, announce)
+
+    def signalled(number: signal.Signals) -> None:
+        if stopping.is_set():
+            service.kill()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signalled, number)
     try:
         if await _unless(stopping, service.start()):
             if ready_file is not None:
@@ -208,6 +189,16 @@ async def serve(settings: Settings, announce: Announce, ready_file: Path | None 
     finally:
         await service.stop()
     announce("stopped")
+
+
+def _patient(announce: Announce) -> Announce:
+    """A full disk, or a reader who has left, must not end a service that only wanted to say so."""
+
+    def say(line: str) -> None:
+        with contextlib.suppress(OSError):
+            announce(line)
+
+    return say
 
 
 async def _unless(stopping: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rdserve.server.archive import Archive
+from rdserve.server.errors import BackendUnavailable
 from rdserve.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Backend(Protocol):
         """Get ready to load. Raises RuntimeError where that fails."""
 
     async def load(self, archive: Archive) -> None:
-        """Load one model under its card's name. Raises LoadError."""
+        """Load one model under its card's name, in place of what is there; what carries the models is
+        started again where it has died. Raises LoadError."""
 
     async def call(self, model: str, work: bytes) -> bytes:
         """The serialized WorkReply to a serialized WorkRequest.
@@ -33,8 +35,11 @@ class Backend(Protocol):
             BackendUnavailable: nobody answered; the same call may work later.
         """
 
-    async def stop(self) -> None:
-        """End everything that was started; return when it is gone."""
+    async def stop(self, *, within: float = 10.0) -> None:
+        """End everything that was started; return when it is gone, after `within` seconds by force."""
+
+    def kill(self) -> None:
+        """End everything that was started, now."""
 
 
 class InProcess:
@@ -56,13 +61,18 @@ class InProcess:
         self._workers[archive.card.name] = (worker, threads)
 
     async def call(self, model: str, work: bytes) -> bytes:
+        if model not in self._workers:
+            raise BackendUnavailable(f"model {model!r} is not loaded")
         worker, threads = self._workers[model]
         replies = await asyncio.get_running_loop().run_in_executor(threads, worker.work, [work])
         return replies[0]
 
-    async def stop(self) -> None:
+    async def stop(self, *, within: float = 10.0) -> None:
         for _, threads in self._workers.values():
-            await asyncio.to_thread(threads.shutdown)
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def kill(self) -> None:
+        """Threads end with the process."""
 
 
 def _import_torch(threads: int) -> None:

@@ -32,9 +32,13 @@ class Catalogue:
         """A model that is loading."""
         self._put(Entry(name, card))
 
-    def serving(self, name: str) -> None:
-        """The model answers."""
-        self._put(replace(self.find(name), state=MODEL_STATE_SERVING, reason=""))
+    def serving(self, name: str, card: Card) -> None:
+        """The model answers; its card may not have been known."""
+        self._put(Entry(name, card, MODEL_STATE_SERVING))
+
+    def loading(self, name: str, reason: str) -> None:
+        """The model has stopped answering and is brought back."""
+        self._put(replace(self.find(name), state=MODEL_STATE_LOADING, reason=reason))
 
     def failed(self, name: str, reason: str) -> None:
         """The model does not answer; it need not be known yet."""

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,23 +34,26 @@ class Java:
     which cannot be closed, are random, on loopback, and want a token that only `folder` holds.
     """
 
-    def __init__(self, folder: Path, store: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, store: Path, settings: Settings, on_end: Callable[[str], None]) -> None:
         self.folder = folder
         self.inference_socket = folder / "inference.sock"
         self.management_socket = folder / "management.sock"
         self._store = store
         self._settings = settings
+        self._on_end = on_end
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
         self._tail: deque[str] = deque(maxlen=20)
         self._started = asyncio.Event()
+        self._asked = False  # to stop
 
     async def start(self) -> None:
-        """Return when the frontend listens.
+        """Return when the frontend listens. `on_end` gets its last words if it ends unasked after that.
 
         Raises:
             TorchServeError: no Java, or it stopped, or it took too long.
         """
+        self._clear()
         command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
         self._process = await asyncio.create_subprocess_exec(
             *command,
@@ -62,24 +65,37 @@ class Java:
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C must reach the front only, which drains first
         )
-        self._output = asyncio.create_task(self._read())
+        self._started = asyncio.Event()
+        self._output = asyncio.create_task(self._read(self._process, self._started))
         await self._until_started()
 
-    async def stop(self) -> None:
-        """End the frontend and every worker; return when none is left."""
+    async def stop(self, within: float) -> None:
+        """End the frontend and every worker, after `within` seconds by force; return when none is left."""
         if self._process is None:
             return
+        self._asked = True
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), timeout=10)
+            await asyncio.wait_for(self._process.wait(), timeout=within)
         except TimeoutError:
-            log.warning("TorchServe ignored SIGTERM for 10 s; killing it")
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            log.warning("TorchServe ignored SIGTERM for %.0f s; killing it", within)
+        self.kill()
         await self._process.wait()
         if self._output is not None:
             await self._output
+
+    def kill(self) -> None:
+        """End the frontend and every worker, now."""
+        if self._process is not None:
+            _kill_group(self._process)
+
+    def _clear(self) -> None:
+        """Remove what a frontend that was killed leaves in the folder: it would not start over that."""
+        for name in ("logs", "tmp"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for socket in self.folder.glob("*.sock"):
+            socket.unlink()
 
     def _write_config(self) -> Path:
         if len(str(self.folder).encode()) > MAX_FOLDER:
@@ -110,19 +126,27 @@ class Java:
         started.cancel()
         if not self._started.is_set():
             fate = "stopped" if self._output.done() else f"did not start within {timeout} s"
-            await self.stop()
+            await self.stop(within=1)
             raise TorchServeError(f"TorchServe {fate}; its last words:\n" + "\n".join(self._tail))
 
-    async def _read(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        async for raw in _lines(self._process.stdout):
+    async def _read(self, process: asyncio.subprocess.Process, started: asyncio.Event) -> None:
+        assert process.stdout is not None
+        async for raw in _lines(process.stdout):
             if STARTED in raw:
-                self._started.set()
+                started.set()
                 continue
             line = raw.decode(errors="replace").rstrip()
             self._tail.append(line)
-            log.warning("%s", line) if self._started.is_set() else log.info("%s", line)
+            log.warning("%s", line) if started.is_set() else log.info("%s", line)
+        await process.wait()
+        if started.is_set() and not self._asked:
+            _kill_group(process)  # its workers
+            self._on_end("\n".join(self._tail))
+
+
+def _kill_group(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

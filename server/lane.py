@@ -61,7 +61,7 @@ class Lane:
         self.answered = 0.0  # monotonic time of the latest answer
 
     async def submit(self, request: Request, *, max_rows: int) -> Response:
-        """The response to a request of at most `max_rows` rows.
+        """The response to a request, which travels beside others while all are at most `max_rows` rows.
 
         A caller that is cancelled while its request waits costs no call; one whose request was sent
         leaves it to finish, because a worker cannot be stopped.
@@ -71,6 +71,11 @@ class Lane:
         with self._pace.holding(op_of(request), _samples([waiting])):
             self._pump()
             return await waiting.answer
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing is under way."""
+        return not (self._calls or self._queue or self._suspects)
 
     def hold(self) -> None:
         """Send nothing until `open`; what is under way may still be answered."""
@@ -105,7 +110,7 @@ class Lane:
         return [*self._calls, *(answer for answer in waiting if not answer.done())]
 
     def overdue(self, *, floor: float, unknown: float) -> float:
-        """Seconds without an answer to what is under way, where that is too long; else 0.
+        """Seconds that the oldest call has been under way, where that is too long; else 0.
 
         Too long is ten times what such a call takes, or `floor` if that is more; `unknown` seconds
         where its op has not been answered yet.
@@ -116,7 +121,7 @@ class Lane:
         request = oldest.batch[0].request
         expected = self._pace.call_seconds(op_of(request), _samples(oldest.batch))
         limit = unknown if expected is None else max(floor, 10 * expected)
-        silence = monotonic() - max(self.answered, oldest.sent)
+        silence = monotonic() - oldest.sent
         return silence if silence > limit else 0.0
 
     def _pump(self) -> None:
@@ -150,7 +155,8 @@ class Lane:
             if not batch:
                 key = merge_key(waiting.request)
             size = n_rows(waiting.request)
-            if not batch or (merge_key(waiting.request) == key and rows + size <= batch[0].max_rows):
+            fits = not batch or rows + size <= min(batch[0].max_rows, waiting.max_rows)
+            if fits and (not batch or merge_key(waiting.request) == key):
                 batch.append(waiting)
                 rows += size
             else:

@@ -98,8 +98,9 @@ class SelfTest(BaseModel):
             if abs(compared.z) > MAX_Z:
                 raise SelfTestError(
                     f"model {card.name!r} has a mean {name} of {compared.here:.4g} nats over "
-                    f"{len(self.rows)} images of the {card.reference.split} split, its card states {compared.stated:.4g}: "
-                    f"{abs(compared.z):.1f} standard errors apart, at most {MAX_Z:g} are chance"
+                    f"{len(self.rows)} images of the {card.reference.split} split, its card states "
+                    f"{compared.stated:.4g}: {abs(compared.z):.1f} standard errors apart, "
+                    f"at most {MAX_Z:g} are chance"
                 )
 
 

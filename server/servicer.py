@@ -6,10 +6,14 @@ from typing import Any, cast
 from grpc import aio
 from rdserve.server.batcher import Batcher
 from rdserve.server.catalogue import Catalogue, to_message
+from rdserve.server.comparing import compare
+from rdserve.server.drain import Door
 from rdserve.server.validation import check
 from rdserve.v1 import vae_pb2_grpc
 from rdserve.v1.rows import Request
 from rdserve.v1.vae_pb2 import (
+    CompareRequest,
+    CompareResponse,
     DecodeRequest,
     DecodeResponse,
     EncodeRequest,
@@ -32,9 +36,10 @@ Context = aio.ServicerContext[Any, Any]
 class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
     """The edge: it knows the messages, the catalogue and the batcher, and nothing of what runs the models."""
 
-    def __init__(self, catalogue: Catalogue, batcher: Batcher) -> None:
+    def __init__(self, catalogue: Catalogue, batcher: Batcher, door: Door) -> None:
         self._catalogue = catalogue
         self._batcher = batcher
+        self._door = door
 
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
         return ListModelsResponse(models=map(to_message, self._catalogue))
@@ -43,24 +48,32 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         return GetModelResponse(model=to_message(self._catalogue.find(request.model)))
 
     async def Encode(self, request: EncodeRequest, context: Context) -> EncodeResponse:
-        return cast(EncodeResponse, await self._run(request))
+        return cast(EncodeResponse, await self._run(request, context))
 
     async def Decode(self, request: DecodeRequest, context: Context) -> DecodeResponse:
-        return cast(DecodeResponse, await self._run(request))
+        return cast(DecodeResponse, await self._run(request, context))
 
     async def Reconstruct(self, request: ReconstructRequest, context: Context) -> ReconstructResponse:
-        return cast(ReconstructResponse, await self._run(request))
+        return cast(ReconstructResponse, await self._run(request, context))
 
     async def Score(self, request: ScoreRequest, context: Context) -> ScoreResponse:
-        return cast(ScoreResponse, await self._run(request))
+        return cast(ScoreResponse, await self._run(request, context))
 
     async def Sample(self, request: SampleRequest, context: Context) -> AsyncIterator[SampleResponse]:
-        card = self._catalogue.ready(request.model)
-        check(request, card)
-        async for part in self._batcher.stream(request, card):
-            yield cast(SampleResponse, part)
+        with self._door.entered():
+            card = self._catalogue.ready(request.model)
+            check(request, card)
+            async for part in self._batcher.stream(request, card, context.time_remaining()):
+                yield cast(SampleResponse, part)
 
-    async def _run(self, request: Request) -> Any:
-        card = self._catalogue.ready(request.model)
-        check(request, card)
-        return await self._batcher.run(request, card)
+    async def Compare(self, request: CompareRequest, context: Context) -> AsyncIterator[CompareResponse]:
+        with self._door.entered():
+            left = context.time_remaining()
+            async for message in compare(request, self._catalogue, self._batcher, left):
+                yield message
+
+    async def _run(self, request: Request, context: Context) -> Any:
+        with self._door.entered():
+            card = self._catalogue.ready(request.model)
+            check(request, card)
+            return await self._batcher.run(request, card, context.time_remaining())

@@ -27,6 +27,9 @@ class Settings:
     max_queued_requests: requests a model may have waiting or running before more are refused.
     max_queued_bytes: the same, in bytes of requests, over all models.
     load_concurrency: models loaded at once; each load keeps one core busy.
+    probe_seconds: a model that was silent for so long is asked a question; it has probe_timeout_seconds.
+    hang_seconds: a call that takes longer, and ten times longer than its like, has a worker that hangs.
+    grace_seconds: what SIGTERM leaves for work in flight.
     tls_cert, tls_key: PEM files of the server's chain and key; TLS is on with them.
     tls_client_ca: PEM file of the authority whose certificates clients must show (mutual TLS).
     token_file: one bearer token per line; callers must send one of them.
@@ -47,6 +50,9 @@ class Settings:
     start_timeout_seconds: int = 60
     load_timeout_seconds: int = 120
     response_timeout_seconds: int = 120
+    probe_seconds: float = 15.0
+    probe_timeout_seconds: float = 10.0
+    hang_seconds: float = 30.0
     grace_seconds: float = 20.0
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -24,11 +24,15 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 @dataclass(frozen=True)
 class Offer:
-    """One model found. archive: None where it cannot be served; `reason` then says why."""
+    """One model found. archive: None where it cannot be served; `reason` then says why.
+
+    path: the archive's, which may be mended while the service runs; None for a bad checkpoint.
+    """
 
     name: str
     archive: Archive | None
     reason: str = ""
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def _open(path: Path, name: str) -> Offer:
     try:
         archive = open_archive(path)
     except ArchiveError as error:
-        return Offer(name, None, str(error))
-    return Offer(archive.card.name, archive)
+        return Offer(name, None, str(error), path)
+    return Offer(archive.card.name, archive, path=path)
 
 
 async def _package(checkpoints: Sequence[Path], store: Path) -> list[Offer]:

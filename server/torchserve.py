@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,34 +19,46 @@ from rdserve.server.settings import Settings
 log = logging.getLogger(__name__)
 
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
+_WORKER_DIED = "Worker died"
+_HANDLER_RAISED = "Prediction failed"
 
 
 class TorchServe:
-    """One frontend over HTTP on a Unix socket. It is started, used and stopped by this process alone."""
+    """One frontend over HTTP on a Unix socket. It is started, used and stopped by this process alone.
 
-    def __init__(self, settings: Settings) -> None:
+    `on_down` hears why a frontend ended that was not told to; `load` starts another.
+    """
+
+    def __init__(self, settings: Settings, on_down: Callable[[str], None]) -> None:
         self._settings = settings
+        self._on_down = on_down
         # TorchServe ends a call that takes too long, and its worker with it; this is for when it does not.
         self._timeout = aiohttp.ClientTimeout(total=settings.response_timeout_seconds + 10)
         self._folder = Path(tempfile.mkdtemp(prefix="rdserve-ts-"))
         self._store = self._folder / "store"
-        self._java = Java(self._folder, self._store, settings)
+        self._java = Java(self._folder, self._store, settings, self._ended)
+        self._starting = asyncio.Lock()
         self._management: aiohttp.ClientSession | None = None
         self._inference: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        self._store.mkdir()
+        self._store.mkdir(exist_ok=True)
         await self._java.start()
         keys = json.loads((self._folder / "key_file.json").read_text())
         self._management = _connect(self._java.management_socket, keys["management"]["key"])
         self._inference = _connect(self._java.inference_socket, keys["inference"]["key"])
 
     async def load(self, archive: Archive) -> None:
+        await self._revive()
         try:
             await asyncio.to_thread(archive.copy_into, self._store)
+            await self._manage("DELETE", f"/models/{archive.card.name}", HTTPStatus.NOT_FOUND)
+            await self._manage("POST", "/models", **self._registration(archive))
         except (ArchiveError, OSError) as error:
             raise LoadError(str(error)) from error
-        parameters: dict[str, str | int] = {
+
+    def _registration(self, archive: Archive) -> dict[str, str | int]:
+        return {
             "url": f"{archive.card.name}{SUFFIX}",
             "model_name": archive.card.name,
             "initial_workers": self._settings.workers,
@@ -56,18 +69,39 @@ class TorchServe:
             "startup_timeout": self._settings.load_timeout_seconds,
             "response_timeout": self._settings.response_timeout_seconds,
         }
+
+    async def _revive(self) -> None:
+        """Start the frontend again where it has ended, or says nothing."""
+        async with self._starting:
+            try:
+                async with asyncio.timeout(self._settings.probe_timeout_seconds):
+                    await self._manage("GET", "/models", limit=1)
+                return
+            except (LoadError, TimeoutError) as error:
+                log.error("TorchServe does not answer (%s); starting it again", error or "no answer")
+            await self._disconnect()
+            self._java.kill()
+            try:
+                await self.start()
+            except (RuntimeError, OSError) as error:
+                raise LoadError(str(error)) from error
+
+    async def _manage(self, method: str, path: str, *also_fine: HTTPStatus, **parameters: str | int) -> None:
+        """One call of the management API. Raises LoadError unless it answers OK, or one of `also_fine`."""
+        if self._management is None:
+            raise LoadError("TorchServe is not running")
         timeout = aiohttp.ClientTimeout(total=self._settings.load_timeout_seconds)
-        assert self._management is not None, "start() comes first"
         try:
-            async with self._management.post("/models", params=parameters, timeout=timeout) as answer:
+            async with self._management.request(method, path, params=parameters, timeout=timeout) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise LoadError(f"TorchServe did not load it: {type(error).__name__} {error}") from error
-        if answer.status != HTTPStatus.OK:
+        if answer.status not in (HTTPStatus.OK, *also_fine):
             raise LoadError(f"TorchServe did not load it: {_message(body)}")
 
     async def call(self, model: str, work: bytes) -> bytes:
-        assert self._inference is not None, "start() comes first"
+        if self._inference is None:
+            raise BackendUnavailable("TorchServe is not running")
         try:
             async with self._inference.post(
                 f"/predictions/{model}", data=work, timeout=self._timeout
@@ -79,12 +113,24 @@ class TorchServe:
             return body
         raise _failure(model, answer.status, _message(body))
 
-    async def stop(self) -> None:
-        for session in (self._inference, self._management):
+    async def stop(self, *, within: float = 10.0) -> None:
+        await self._disconnect()
+        await self._java.stop(within)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        self._java.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _disconnect(self) -> None:
+        sessions, self._inference, self._management = (self._inference, self._management), None, None
+        for session in sessions:
             if session is not None:
                 await session.close()
-        await self._java.stop()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    def _ended(self, last_words: str) -> None:
+        log.error("TorchServe ended; its last words: %s", last_words)
+        self._on_down("TorchServe ended and is started again")
 
 
 def _connect(socket: Path, key: str) -> aiohttp.ClientSession:
@@ -103,6 +149,8 @@ def _message(body: bytes) -> str:
 
 
 def _failure(model: str, status: int, message: str) -> Exception:
-    if status in _LATER or "Worker died" in message:
+    if _WORKER_DIED in message:
+        return BackendUnavailable(f"model {model!r}: its worker died", worker_ended=True)
+    if status in _LATER and message != _HANDLER_RAISED:
         return BackendUnavailable(f"model {model!r}: {message}")
     return RuntimeError(f"TorchServe answered {status} for model {model!r}: {message}")

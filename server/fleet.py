@@ -1,0 +1,121 @@
+"""All the models: each with its keeper, and what the outside is told about them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
+from rdserve.server.backends import Backend
+from rdserve.server.batcher import Batcher
+from rdserve.server.catalogue import Catalogue
+from rdserve.server.errors import BackendUnavailable
+from rdserve.server.keeper import Keeper, Trouble
+from rdserve.server.settings import Settings
+from rdserve.server.store import Offer
+from rdserve.v1 import vae_pb2
+from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, ModelState
+
+SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+log = logging.getLogger(__name__)
+
+Announce = Callable[[str], None]
+
+
+class Fleet:
+    """Keeps the models. `announce` gets a line when one of them has settled."""
+
+    def __init__(
+        self, catalogue: Catalogue, health: health_aio.HealthServicer, settings: Settings, announce: Announce
+    ) -> None:
+        self._catalogue = catalogue
+        self._health = health
+        self._settings = settings
+        self._announce = announce
+        self._keepers: dict[str, Keeper] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsettled: set[str] = set()
+        self._settled = asyncio.Event()
+
+    async def start(self, offers: Sequence[Offer], backend: Backend, batcher: Batcher) -> int:
+        """Load the models; return, once each has settled, how many serve."""
+        turns = asyncio.Semaphore(self._settings.load_concurrency)
+        self._unsettled = {offer.name for offer in offers}
+        for offer in offers:
+            if offer.archive is not None:
+                self._catalogue.add(offer.name, offer.archive.card)
+            await self._health.set(offer.name, NOT_SERVING)
+            lane = batcher.lane(offer.name)
+            keeper = Keeper(offer, backend, lane, self._settings, turns, self._report)
+            self._keepers[offer.name] = keeper
+            self._tasks.append(task := asyncio.create_task(keeper.run()))
+            task.add_done_callback(_complain)
+        await self._all_settled()
+        await self._tell_readiness()
+        return sum(entry.state == MODEL_STATE_SERVING for entry in self._catalogue)
+
+    async def stop(self) -> None:
+        """Leave the models as they are."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def lost(self, model: str, error: BackendUnavailable) -> None:
+        """A call to a model came back without an answer."""
+        self._keepers[model].suspect(Trouble(error, heals=error.worker_ended))
+
+    def down(self, reason: str) -> None:
+        """Everything that the backend ran is gone."""
+        for keeper in self._keepers.values():
+            keeper.suspect(Trouble(BackendUnavailable(reason), heals=False))
+
+    async def _all_settled(self) -> None:
+        settled = asyncio.create_task(self._settled.wait())
+        try:
+            # A keeper ends by a defect only, or with nothing left to try.
+            while not settled.done():
+                running = {task for task in self._tasks if not task.done()}
+                await asyncio.wait({settled, *running}, return_when=asyncio.FIRST_COMPLETED)
+                for task in self._tasks:
+                    _ = task.done() and task.result()
+        finally:
+            settled.cancel()
+
+    async def _report(self, name: str, state: ModelState.ValueType, reason: str) -> None:
+        first = name in self._unsettled
+        if state == MODEL_STATE_LOADING:
+            self._catalogue.loading(name, reason)
+        elif state == MODEL_STATE_FAILED:
+            self._catalogue.failed(name, reason)
+        else:
+            self._catalogue.serving(name, self._keepers[name].card)
+        await self._health.set(name, SERVING if state == MODEL_STATE_SERVING else NOT_SERVING)
+        self._say(name, state, reason)
+        if first and state != MODEL_STATE_LOADING:
+            self._unsettled.discard(name)
+            if not self._unsettled:
+                self._settled.set()
+        if self._settled.is_set():
+            await self._tell_readiness()
+
+    def _say(self, name: str, state: ModelState.ValueType, reason: str) -> None:
+        if name in self._unsettled:
+            done = len(self._keepers) - len(self._unsettled) + 1
+            verdict = f"FAILED: {reason}" if reason else "ready"
+            self._announce(f"[{done}/{len(self._keepers)}] {name} {verdict}")
+        else:
+            word = ModelState.Name(state).removeprefix("MODEL_STATE_").lower()
+            self._announce(f"{name} is {word}" + (f": {reason}" if reason else ""))
+
+    async def _tell_readiness(self) -> None:
+        """Ready while any model serves: one that loads again must not take its neighbours off the air."""
+        serves = any(entry.state == MODEL_STATE_SERVING for entry in self._catalogue)
+        await self._health.set(SERVICE, SERVING if serves else NOT_SERVING)
+
+
+def _complain(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("a model is no longer watched", exc_info=error)
