@@ -1,0 +1,50 @@
+"""All that is said of a comparison, computed once: what every file and the report write down."""
+
+from dataclasses import dataclass
+
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.dominance import dominated
+from rdserve.compare.pairs import Pair, pairs
+from rdserve.compare.rows import Row
+from rdserve.compare.scene import Scene, scene
+from rdserve.compare.signature import signature
+
+
+@dataclass(frozen=True)
+class Findings:
+    """scene: rows along the frontier and the plane. pairs: every two models, a before b in the comparison.
+
+    dominated_by: per model that another one surely beats in both R and D, that other one.
+    signature: the line that names the numbers.
+    """
+
+    comparison: Comparison
+    scene: Scene
+    pairs: tuple[Pair, ...]
+    dominated_by: dict[str, str]
+    signature: str
+
+    @property
+    def best(self) -> Row:
+        """The row of the least R + D."""
+        return max(self.scene.rows, key=lambda row: row.elbo_nats)
+
+    @property
+    def title(self) -> str:
+        """ "12 models on digits (test, 400 images)"."""
+        data, m, n = self.comparison.data, len(self.comparison.models), self.comparison.n
+        images = f"{n:,} image{'s' if n > 1 else ''}".replace(",", " ")
+        return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {images})"
+
+
+def find(comparison: Comparison) -> Findings:
+    """Compute everything."""
+    names = comparison.names
+    by = dominated(comparison.scores, level=comparison.level, method=comparison.method)
+    return Findings(
+        comparison=comparison,
+        scene=scene(comparison),
+        pairs=pairs(comparison),
+        dominated_by={name: names[other] for name, other in zip(names, by, strict=True) if other is not None},
+        signature=signature(comparison),
+    )

@@ -1,0 +1,76 @@
+"""The report: one HTML file that needs nothing else, with the whole comparison inside."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from rdserve.compare import pictures as pictures_
+from rdserve.compare import view
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.document import to_document
+from rdserve.compare.findings import Findings, find
+from rdserve.compare.pictures import Pictures
+from rdserve.compare.verdict import verdict
+from rdserve.compare.words import interval, nats, p_value, signed
+
+# Where a reader of the file finds the numbers: `<script type="application/json" id="comparison">`.
+DATA_ID = "comparison"
+
+
+def write(comparison: Comparison, path: Path, pictures: Pictures | None = None) -> None:
+    """Write the report, with pictures drawn now unless they are given or there is no service to draw them."""
+    drawn = pictures if pictures is not None else pictures_.take(comparison)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(find(comparison), drawn), encoding="utf-8")
+
+
+def render(findings: Findings, pictures: Pictures | None = None) -> str:
+    """The report as HTML text.
+
+    Its policy forbids every request, and every style and script but the two written here, by their
+    hashes: a model's name can be anything, and stays words.
+    """
+    env = _environment()
+    page = view.page(findings, pictures)
+    css = env.get_template("report.css.j2").render(page=page)
+    script = files("rdserve.compare").joinpath("templates/report.js").read_text(encoding="utf-8")
+    return env.get_template("report.html.j2").render(
+        page=page,
+        css=Markup(css),
+        script=Markup(script),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(css)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        verdict=verdict(findings),
+        document=embedded(to_document(findings)),
+        data_id=DATA_ID,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("rdserve.compare"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"nats": nats, "signed": signed, "interval": interval, "p": p_value}
+    return environment
+
+
+def embedded(document: Mapping[str, Any]) -> Markup:
+    """JSON that ends no script element and opens no comment, whatever it says."""
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,161 @@
+"""What the report's templates show, in the order they show it. No HTML here, and no statistics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rdserve.client.results import ModelInfo
+from rdserve.compare import sprites
+from rdserve.compare.document import DEFINITIONS
+from rdserve.compare.drawing import HEIGHT, SHAPES, WIDTH, Drawing, draw, style
+from rdserve.compare.findings import Findings
+from rdserve.compare.key import parts
+from rdserve.compare.pairs import Pair, pair
+from rdserve.compare.pictures import N_DRAWS, Pictures
+from rdserve.compare.rows import Row
+from rdserve.compare.scene import label
+from rdserve.compare.tightness import Tightness, tightness
+
+ENCODERS = {"-": "Gaussian", "+": "inverse autoregressive flow"}
+DECODERS = {"-": "deconvolution", "+": "autoregressive"}
+MARGINALS = {"-": "standard normal", "+": "autoregressive flow", "v": "VampPrior", "?": "see its card"}
+# Wanted edge of an image in the table and beside the plane, pixels.
+CELL, SMALL_CELL = 48, 34
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's line, card and pictures. mark: classes and path of its marker; drawn: has pictures."""
+
+    index: int
+    row: Row
+    info: ModelInfo
+    label: str
+    mark: tuple[str, str]
+    family_words: str
+    tightness: Tightness | None
+    dominated_by: str | None
+    against_best: Pair | None
+    drawn: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An image on which models differ. position: among the pictures; costs: R + D by model, nats."""
+
+    position: int
+    example_id: int
+    label: int | None
+    costs: Mapping[str, float]
+
+    @property
+    def best(self) -> str:
+        return min(self.costs, key=lambda name: self.costs[name])
+
+    @property
+    def worst(self) -> str:
+        return max(self.costs, key=lambda name: self.costs[name])
+
+    @property
+    def spread(self) -> float:
+        """The largest paired difference between any two models, nats."""
+        return self.costs[self.worst] - self.costs[self.best]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All of it. sprites: by CSS class, a data URI with its columns and rows of cells.
+    cell, small: height and width of an image in the table and beside the plane, pixels."""
+
+    findings: Findings
+    models: Sequence[Model]
+    drawing: Drawing
+    pictures: Pictures | None
+    differing: Sequence[Difference]
+    sprites: Mapping[str, tuple[str, int, int]]
+    cell: tuple[int, int]
+    small: tuple[int, int]
+    n_draws: int
+    level: str
+    key: Mapping[str, Sequence[tuple[str, str, str]]]
+    definitions: Mapping[str, str]
+    size: tuple[float, float] = (WIDTH, HEIGHT)
+
+
+def page(findings: Findings, pictures: Pictures | None) -> Page:
+    """Gather what the templates need."""
+    return Page(
+        findings=findings,
+        models=[_model(findings, index, row, pictures) for index, row in enumerate(findings.scene.rows)],
+        drawing=draw(findings.scene),
+        pictures=pictures,
+        differing=_differing(findings, pictures) if pictures else (),
+        sprites=_sprites(findings, pictures) if pictures else {},
+        cell=_cell(pictures.images.shape[1:], CELL) if pictures else (0, 0),
+        small=_cell(pictures.images.shape[1:], SMALL_CELL) if pictures else (0, 0),
+        n_draws=N_DRAWS,
+        level=f"{100 * findings.comparison.level:g}%",
+        key=_key(),
+        definitions=DEFINITIONS,
+    )
+
+
+def _model(findings: Findings, index: int, row: Row, pictures: Pictures | None) -> Model:
+    comparison, best = findings.comparison, findings.best.name
+    encoder, decoder, marginal = parts(row.family)
+    words = f"{ENCODERS[encoder]} encoder, {DECODERS[decoder]} decoder, {MARGINALS[marginal]} marginal"
+    return Model(
+        index=index,
+        row=row,
+        info=comparison.models[comparison.names.index(row.name)],
+        label=label(row, findings.scene.rows),
+        mark=(style(row.family), SHAPES[marginal]),
+        family_words="not a tuple of the paper's" if marginal == "?" else words,
+        tightness=tightness(comparison.score(row.name), comparison.n_samples),
+        dominated_by=findings.dominated_by.get(row.name),
+        against_best=None if row.name == best else pair(comparison, row.name, best),
+        drawn=pictures is not None and row.name in pictures.reconstructions,
+    )
+
+
+def _differing(findings: Findings, pictures: Pictures) -> list[Difference]:
+    comparison = findings.comparison
+    found = []
+    for position in pictures.differing:
+        row = pictures.rows[position]
+        costs = {name: -float(comparison.score(name).elbo_nats[row]) for name in comparison.names}
+        label = None if comparison.labels is None else int(comparison.labels[row])
+        found.append(Difference(int(position), int(comparison.example_ids[row]), label, costs))
+    return found
+
+
+def _sprites(findings: Findings, pictures: Pictures) -> dict[str, tuple[str, int, int]]:
+    images = sprites.sheet_row(pictures.images, len(pictures.images))
+    found = {"data": (sprites.data_uri(images), len(pictures.images), 1)}
+    for index, row in enumerate(findings.scene.rows):
+        if row.name in pictures.reconstructions:
+            pixels = sprites.model_sprite(pictures.reconstructions[row.name], pictures.samples[row.name])
+            columns = pixels.shape[1] // pictures.images.shape[2]
+            found[f"m{index}"] = (sprites.data_uri(pixels), columns, sprites.ROWS)
+    return found
+
+
+def _cell(shape: Sequence[int], wanted: int) -> tuple[int, int]:
+    """Height and width on the page of an image (H, W): whole pixels for each of its own if there is room."""
+    exact = wanted / max(shape)
+    factor = float(round(exact)) if exact >= 1.5 else exact
+    height, width = np.round(np.multiply(shape, factor)).astype(int).tolist()
+    return height, width
+
+
+def _key() -> dict[str, list[tuple[str, str, str]]]:
+    """By question: (classes, path, words) of the marks that answer it, as in the paper."""
+
+    def mark(family: str, words: str) -> tuple[str, str, str]:
+        return style(family), SHAPES[parts(family)[2]], words
+
+    return {
+        "marginal m(z): shape": [mark(f"++{sign}", f"{sign} {MARGINALS[sign]}") for sign in "-+v"],
+        "decoder d(x|z): lightness": [mark(f"+{sign}-", f"{sign} {DECODERS[sign]}") for sign in "-+"],
+        "encoder e(z|x): fill": [mark(f"{sign}+-", f"{sign} {ENCODERS[sign]}") for sign in "-+"],
+    }

@@ -1,0 +1,32 @@
+"""Numbers as a person reads them."""
+
+import math
+
+from rdserve.compare.intervals import Interval
+
+
+def nats(value: float, digits: int = 2) -> str:
+    """Fixed digits with a true minus sign; a dash where there is no number."""
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """As `nats`, with a plus sign where it is positive."""
+    text = nats(value, digits)
+    return f"+{text}" if value > 0 and float(text.replace("∞", "inf")) > 0 else text
+
+
+def interval(value: Interval, digits: int = 2) -> str:
+    """ "−0.31 to +0.12", or a dash."""
+    if math.isnan(value.low):
+        return "–"
+    return f"{signed(value.low, digits)} to {signed(value.high, digits)}"
+
+
+def p_value(value: float) -> str:
+    """As a person writes it: three decimals, and no claim below a thousandth."""
+    if math.isnan(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
