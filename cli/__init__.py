@@ -22,6 +22,7 @@ COMMANDS = {
     "zoo": Lazy("train", "train", "Train every model of a recipe that is not there yet."),
     "package": Lazy("package", "server", "Verify checkpoints and make an archive of each."),
     "serve": Lazy("serve", "server", "Serve models over gRPC."),
+    "health": Lazy("health", "", "Whether a service serves, as an exit code."),
     "models": Lazy("query", "compare", "List the models of a service."),
     "encode": Lazy("query", "compare", "Images to latents."),
     "reconstruct": Lazy("query", "compare", "Images to latents and back."),
@@ -33,6 +34,7 @@ COMMANDS = {
 
 # What tells that an extra is not installed.
 SENTINELS = {
+    "": (),
     "compare": ("matplotlib", "rich"),
     "train": ("torch", "safetensors"),
     "train,compare": ("torch", "matplotlib", "rich"),

@@ -33,6 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # `serve --host` is RDSERVE_SERVE_HOST, and so on: what containers are set up with.
+    context_settings={"auto_envvar_prefix": "RDSERVE"},
     help="Serve latent-variable models, and compare them in the rate-distortion plane.",
 )
 

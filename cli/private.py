@@ -25,7 +25,8 @@ def private_service(models: Path, announce: Callable[[str], None]) -> Iterator[s
     """
     command = [sys.executable, "-m", "rdserve.cli", "serve", "--models", str(models), "--port", "0"]
     # On loopback, for this command: whoever asks for tokens elsewhere means another service.
-    env = {name: value for name, value in os.environ.items() if name != "RDSERVE_TOKENS_FILE"}
+    others = ("RDSERVE_SERVE_", "RDSERVE_TOKENS_FILE")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     # A session of its own: Ctrl-C comes to this process alone, which then stops the service.
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=env)
     try:

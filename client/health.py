@@ -31,3 +31,17 @@ def wait_until_serving(channel: grpc.Channel, service: str, *, timeout: float) -
                 raise failure from error
         finally:
             watch.cancel()
+
+
+def state(channel: grpc.Channel, service: str, *, timeout: float) -> str:
+    """What the server says of `service` now: SERVING, NOT_SERVING or UNKNOWN; "" asks whether it lives.
+
+    Raises:
+        NotFound: the server knows no such service.
+        ServiceError: it did not answer.
+    """
+    try:
+        reply = HealthStub(channel).Check(HealthCheckRequest(service=service), timeout=timeout)
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
+    return HealthCheckResponse.ServingStatus.Name(reply.status)

@@ -1,0 +1,31 @@
+"""`rdserve health`: what a container's health check and a pod's probes run."""
+
+from typing import Annotated
+
+import typer
+from rdserve.cli.trust import chosen_trust, trusting
+from rdserve.client import RdserveError
+from rdserve.client.channel import Security, open_channel
+from rdserve.client.chunks import SERVICE
+from rdserve.client.health import state
+
+SERVING = "SERVING"
+
+
+@trusting
+def health(
+    server: Annotated[str, typer.Option(help="Address of the service, host:port.")] = "localhost:50051",
+    model: Annotated[str | None, typer.Option(help="Ask for this model only.")] = None,
+    alive: Annotated[bool, typer.Option("--alive", help="Whether it answers, ready or not.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that the answer may take.")] = 5.0,
+) -> None:
+    """Exit with 0 where the service serves, else with 1 and a line that says why."""
+    name = "" if alive else model or SERVICE
+    try:
+        with open_channel(server, Security(**chosen_trust())) as channel:
+            answer = state(channel, name, timeout=timeout)
+    except RdserveError as error:
+        answer = f"{type(error).__name__}: {error}"
+    typer.echo(f"{server} {name}: {answer}".replace("  ", " "))
+    if answer != SERVING:
+        raise typer.Exit(1)
