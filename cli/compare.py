@@ -64,7 +64,7 @@ def _choose(served: Sequence[ModelInfo], wanted: str, shape: tuple[int, ...], da
         chosen = [model for model in served if not faults[model.name]]
     if not chosen:
         raise InputError(f"no model to compare on {data}")
-    scoring.check_comparable(chosen, shape)
+    scoring.check_fit(chosen, shape)
     return chosen
 
 

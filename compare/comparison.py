@@ -6,6 +6,7 @@ of the versioned schema `rdserve-comparison-data/1`; docs/statistics.md lists th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,15 @@ from rdserve.compare.intervals import Method
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+    from rdserve.compare.findings import Findings
+    from rdserve.compare.pairs import Pair
+
 SCHEMA = "rdserve-comparison-data/1"
 
 _INFO = TypeAdapter(ModelInfo)
 _ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
+_COLUMNS = (*_ARRAYS[:2], "elbo_nats", *_ARRAYS[2:])
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,39 @@ class Comparison:
             raise InputError(f"no model {name!r} in the comparison; there are {', '.join(self.names)}")
         return self.scores[self.names.index(name)]
 
+    # What follows is computed by modules that stand on this one, hence imported on use.
+
+    @cached_property
+    def findings(self) -> "Findings":
+        """All that is said of it: rows, pairs, frontier, who is dominated."""
+        from rdserve.compare.findings import find
+
+        return find(self)
+
+    @property
+    def pairs(self) -> "tuple[Pair, ...]":
+        """Every two models, a before b: their paired differences and preference."""
+        return self.findings.pairs
+
+    @cached_property
+    def verdict(self) -> str:
+        """One paragraph: who is better, by how much, for which beta, and what stays open."""
+        from rdserve.compare.verdict import verdict
+
+        return verdict(self.findings)
+
+    def table(self, width: int = 100) -> str:
+        """The models along the frontier, and their differences to the best, as text."""
+        from rdserve.compare.terminal import as_text
+
+        return as_text(self.findings, width)
+
+    def figure(self) -> "Figure":
+        """The rate-distortion plane, a matplotlib figure."""
+        from rdserve.compare.plane import rd_plane
+
+        return rd_plane(self.findings.scene, title=self.findings.title)
+
     def report(self, path: "Path | str") -> "Path":
         """Write the report, one self-contained HTML file, and return its path."""
         from pathlib import Path
@@ -100,6 +139,21 @@ class Comparison:
 
         report.write(self, Path(path))
         return Path(path)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a line per model and example. Raises ImportError without pandas."""
+        import pandas
+
+        columns: dict[str, Any] = {"example_id": self.example_ids}
+        if self.labels is not None:
+            columns |= {"label": self.labels}
+        frames = [
+            pandas.DataFrame(
+                {"model": info.name} | columns | {name: getattr(score, name) for name in _COLUMNS}
+            )
+            for info, score in zip(self.models, self.scores, strict=True)
+        ]
+        return pandas.concat(frames, ignore_index=True)
 
 
 def to_document(comparison: Comparison) -> dict[str, Any]:

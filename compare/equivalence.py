@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from rdserve.client.results import Score
 from rdserve.compare.intervals import Interval, Method, interval, p_below
 from rdserve.compare.paired import Difference, difference
 
@@ -50,3 +51,17 @@ def _outcome(interval: Interval, p: float, margin: float, level: float) -> Outco
     if p < 1 - level:
         return "equivalent"
     return "different" if interval.low > margin or interval.high < -margin else "undecided"
+
+
+def same(a: Score, b: Score, *, margin: float, level: float = 0.95, method: Method = "t") -> Outcome:
+    """Whether two models agree in R and in D: "equivalent" if in both, "different" if surely not in one.
+
+    "equivalent" needs both tests, and so no correction; "different" is at `level` for each of them.
+    """
+    found = {
+        equivalence(x, y, margin=margin, level=level, method=method).outcome
+        for x, y in ((a.rate_nats, b.rate_nats), (a.distortion_nats, b.distortion_nats))
+    }
+    if "different" in found:
+        return "different"
+    return "undecided" if "undecided" in found else "equivalent"

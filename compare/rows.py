@@ -68,10 +68,8 @@ def compare(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: 
     """One row per model, sorted along the frontier: by rate, then by distortion.
 
     Raises:
-        ValueError: scores of different numbers of examples, or of other than one likelihood.
+        ValueError: scores of different numbers of examples.
     """
-    if len({model.likelihood for model in models}) > 1:
-        raise ValueError("distortions compare only within one likelihood")
     if len({len(score.rate_nats) for score in scores}) > 1:
         raise ValueError("models were scored on different numbers of examples")
     means = [(mean(score.rate_nats), mean(score.distortion_nats)) for score in scores]

@@ -22,10 +22,13 @@ def score_all(
     *,
     n_samples: int = 1,
     seed: int = 0,
+    example_ids: Ids | None = None,
     at_once: int = 8,
     on_progress: Callable[[str, int], None] | None = None,
 ) -> dict[str, Score]:
     """Score images (N, H, W) on every model with the same noise; `on_progress` gets (model, rows done).
+
+    example_ids: (N,) names of the noise, 0, 1, ... by default.
 
     Raises:
         ServiceError: the first that any model met; the others are dropped. `error.__notes__` names the model.
@@ -38,7 +41,9 @@ def score_all(
             if on_progress:
                 on_progress(model, rows)
 
-        return client.score(model, images, n_samples=n_samples, seed=seed, on_progress=report)
+        return client.score(
+            model, images, n_samples=n_samples, seed=seed, example_ids=example_ids, on_progress=report
+        )
 
     return _for_each(models, score, at_once=at_once)
 
@@ -84,17 +89,11 @@ def _for_each(models: Sequence[str], work: Callable[[str, Event], T], *, at_once
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def check_comparable(models: Sequence[ModelInfo], shape: tuple[int, ...]) -> None:
-    """Raises InputError by name: models that do not serve, take other images, have other likelihoods."""
+def check_fit(models: Sequence[ModelInfo], shape: tuple[int, ...]) -> None:
+    """Raises InputError by name: a model that does not serve, or takes other images."""
     for model in models:
         if fault := misfit(model, shape):
             raise InputError(f"model {model.name!r} {fault}")
-    by_likelihood: dict[str, list[str]] = {}
-    for model in models:
-        by_likelihood.setdefault(model.likelihood, []).append(model.name)
-    if len(by_likelihood) > 1:
-        groups = "; ".join(f"{likelihood}: {', '.join(names)}" for likelihood, names in by_likelihood.items())
-        raise InputError(f"distortions compare only within one likelihood, got {groups}. Pick one group")
 
 
 def misfit(model: ModelInfo, shape: tuple[int, ...]) -> str:

@@ -3,10 +3,15 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 
 from rdserve.client.results import ModelInfo
+from rdserve.compare.against import differences_table
+from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import coordinates, entropy_bound
 from rdserve.compare.rows import Row
+from rdserve.compare.verdict import verdict
+from rdserve.compare.words import shortened
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -35,7 +40,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold."""
     best = entropy_bound(coordinates(rows))
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=NAME_WIDTH)
+    table.add_column("model", no_wrap=True)
     table.add_column("tuple", no_wrap=True)
     table.add_column("beta", justify="right")
     for name in ("R", "D", "-ELBO"):
@@ -52,7 +57,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
 
 def _cells(row: Row) -> list[Text]:
     values = (
-        row.name,
+        shortened(row.name, NAME_WIDTH),
         row.family,
         f"{row.beta:g}",
         with_error(row.rate_nats, row.rate_standard_error_nats),
@@ -95,6 +100,29 @@ def models_table(models: Sequence[ModelInfo]) -> Table:
         table.add_row(*map(Text, values))
     table.caption = "R, D: the trainer's own figures, nats per image on its test split"
     return table
+
+
+def show(
+    findings: Findings,
+    on: Console,
+    *,
+    baseline: str | None = None,
+    equivalence_margin: float | None = None,
+) -> None:
+    """The models, their differences to the baseline or to the best, and the verdict in words."""
+    on.print(comparison_table(findings.scene.rows))
+    if len(findings.scene.rows) > 1:
+        on.print()
+        on.print(differences_table(findings, baseline=baseline, equivalence_margin=equivalence_margin))
+    on.print()
+    on.print(Text(verdict(findings)), width=min(on.width, WIDTH))
+
+
+def as_text(findings: Findings, width: int = WIDTH) -> str:
+    """What `show` prints, without colours."""
+    file = StringIO()
+    show(findings, Console(file=file, width=width, color_system=None))
+    return file.getvalue()
 
 
 @contextmanager

@@ -64,11 +64,10 @@ def test_the_first_failure_is_named_and_stops_the_others() -> None:
     [
         ({"image_shape": (28, 28)}, "model 'b' takes 28x28 images, the data has 8x8"),
         ({"state": "FAILED", "state_reason": "no weights"}, "model 'b' is FAILED: no weights"),
-        ({"likelihood": "gaussian"}, "bernoulli: a; gaussian: b"),
     ],
 )
-def test_what_does_not_compare_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+def test_what_does_not_fit_is_refused_by_name(change: dict[str, Any], message: str) -> None:
     models = [replace(MODEL, name="a"), replace(MODEL, name="b", **change)]
     with pytest.raises(InputError, match=message):
-        scoring.check_comparable(models, (8, 8))
-    scoring.check_comparable(models[:1], (8, 8))
+        scoring.check_fit(models, (8, 8))
+    scoring.check_fit(models[:1], (8, 8))

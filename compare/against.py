@@ -1,0 +1,90 @@
+"""Every model against one of them, as a table for a terminal of 100 columns."""
+
+import math
+from collections.abc import Sequence
+
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.equivalence import same
+from rdserve.compare.findings import Findings
+from rdserve.compare.leader import leader
+from rdserve.compare.multiplicity import holm
+from rdserve.compare.paired import Difference
+from rdserve.compare.pairs import Pair, pairs
+from rdserve.compare.verdict import objective
+from rdserve.compare.words import nats, p_value, shortened, signed
+from rich.table import Table
+from rich.text import Text
+
+NAME_WIDTH = 24
+
+
+def differences_table(
+    findings: Findings, *, baseline: str | None = None, equivalence_margin: float | None = None
+) -> Table:
+    """Paired differences to the baseline, or to the model of the least D + beta R; of two models or more.
+
+    equivalence_margin: says "same" of models whose R and D both lie within so many nats of the baseline's.
+    """
+    comparison, reference = findings.comparison, baseline or leader(findings).name
+    found = pairs(comparison, baseline=reference)
+    adjusted = dict(zip([pair.a for pair in found], _adjusted(findings, found, baseline), strict=True))
+    what = objective(comparison.beta)
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    table.add_column(f"minus {shortened(reference, NAME_WIDTH - 6)}", no_wrap=True)
+    for name in ("R", "D", what, "lower on", "p", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    by_name = {pair.a: pair for pair in found}
+    for row in findings.scene.rows:
+        if pair := by_name.get(row.name):
+            name, p = shortened(row.name, NAME_WIDTH), adjusted[row.name]
+            outcome = _outcome(comparison, pair, p, equivalence_margin)
+            values = [_with_reach(d) for d in (pair.rate, pair.distortion, pair.weighted)]
+            table.add_row(*map(Text, (name, *values, _share(pair.weighted), p_value(p), outcome)))
+    table.caption = _caption(comparison, what, equivalence_margin)
+    return table
+
+
+def _adjusted(findings: Findings, found: Sequence[Pair], baseline: str | None) -> list[float]:
+    """Holm over what was asked: these pairs; or all, where the reference itself comes from the data."""
+    if baseline:
+        return [float(p) for p in holm([pair.weighted.p_value for pair in found])]
+    every = holm([pair.weighted.p_value for pair in findings.pairs])
+    of = {frozenset((pair.a, pair.b)): float(p) for pair, p in zip(findings.pairs, every, strict=True)}
+    return [of[frozenset((pair.a, pair.b))] for pair in found]
+
+
+def _outcome(comparison: Comparison, pair: Pair, p: float, margin: float | None) -> str:
+    if margin is not None:
+        found = same(
+            comparison.score(pair.a),
+            comparison.score(pair.b),
+            margin=margin,
+            level=comparison.level,
+            method=comparison.method,
+        )
+        return {"equivalent": "same", "different": "other", "undecided": "open"}[found]
+    if not p < 1 - comparison.level:
+        return "open"
+    return "better" if pair.weighted.mean < 0 else "worse"
+
+
+def _with_reach(found: Difference) -> str:
+    """ "+0.31 ± 0.05": the mean, and half of its interval."""
+    return f"{signed(found.mean)} ± {nats((found.interval.high - found.interval.low) / 2)}"
+
+
+def _share(found: Difference) -> str:
+    return f"{100 * found.wins / found.n:.0f}%"
+
+
+def _caption(comparison: Comparison, what: str, margin: float | None) -> str:
+    kind = ", whenever one stops" if comparison.method == "sequential" else ""
+    lines = [
+        f"paired difference in nats ± half its {100 * comparison.level:g}% interval{kind}; lower is better",
+        f"lower on: share of the images on which {what} is lower; p: of {what}, by Holm",
+    ]
+    if margin is not None:
+        lines.append(f"same: R and D both surely within {margin:g} nats; other: one surely is not")
+    elif not math.isclose(comparison.beta, 1):
+        lines.append(f"better, worse: by {what}")
+    return "\n".join(lines)

@@ -1,0 +1,150 @@
+"""A comparison in one paragraph of words: who is better, by how much, for which beta, and what stays open."""
+
+import math
+from collections.abc import Sequence
+
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.findings import Findings
+from rdserve.compare.frontier import convex_hull, coordinates
+from rdserve.compare.leader import Leader, leader
+from rdserve.compare.paired import Difference
+from rdserve.compare.pairs import Pair
+from rdserve.compare.preference import Preference
+from rdserve.compare.race import in_words, standing
+from rdserve.compare.rows import Row
+from rdserve.compare.words import nats, signed
+
+MOST_NAMED = 3
+
+
+def verdict(findings: Findings) -> str:
+    """Plain text; every claim is at the comparison's level, over many models with Holm's correction."""
+    comparison = findings.comparison
+    if len(comparison.models) == 1:
+        said = [_alone(findings.best)]
+    elif len(comparison.models) == 2:
+        said = _of_two(comparison, findings.pairs[0])
+    else:
+        said = _of_many(findings)
+    if comparison.method == "sequential":
+        said.append(in_words(standing(comparison)))
+    if comparison.failures:
+        said.append(f"No scores came from {listed(list(comparison.failures))}.")
+    return " ".join(said + [f"Warning: {warning}." for warning in comparison.warnings])
+
+
+def objective(beta: float) -> str:
+    """How D + beta R is written."""
+    return "R + D" if beta == 1 else f"D + {beta:g} R"
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """ "a, b and c", or "a, b, c and 4 more"."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _alone(row: Row) -> str:
+    place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
+    return f"{row.name} alone: {place} nats over {row.n} images, and nothing to compare it with."
+
+
+def _of_two(comparison: Comparison, pair: Pair) -> list[str]:
+    """As seen from the better of the two."""
+    better, worse = (pair.a, pair.b) if pair.weighted.mean <= 0 else (pair.b, pair.a)
+    flip = 1 if better == pair.a else -1
+    said = [
+        _headline(better, worse, pair.weighted, objective(comparison.beta)),
+        f"Its R is {_change(pair.rate, flip)} and its D {_change(pair.distortion, flip)}.",
+        _along_beta(pair.a, pair.b, pair.preference),
+    ]
+    if pair.identified is False:
+        said.append(
+            "The difference in ELBO is smaller than the gap of the bounds, so which model gives the data "
+            "more likelihood is not identified."
+        )
+    return said
+
+
+def _headline(better: str, worse: str, found: Difference, what: str) -> str:
+    size, reach = nats(abs(found.mean)), _reach(found)
+    if not found.sign:
+        return f"{better} and {worse} are not told apart: {what} of {better} is {size} nats lower ({reach})."
+    wins = found.wins if found.mean < 0 else found.losses
+    often = f"on {wins} of {found.n} images"
+    return f"{better} is better than {worse}: its {what} is {size} nats lower ({reach}), {often}."
+
+
+def _reach(found: Difference) -> str:
+    """The interval of how much lower the lower one is."""
+    low, high = sorted(end if found.mean <= 0 else -end for end in found.interval)
+    ends = f"{nats(-high)} to {nats(-low)}" if found.sign else f"{nats(-low)} lower to {nats(high)} higher"
+    return f"{100 * found.level:g}% interval {ends}"
+
+
+def _change(found: Difference, flip: int) -> str:
+    if not found.sign:
+        return f"not surely different ({signed(flip * found.mean)} nats)"
+    return f"{nats(abs(found.mean))} nats {'higher' if flip * found.mean > 0 else 'lower'}"
+
+
+def _along_beta(a: str, b: str, found: Preference) -> str:
+    names = {"A": a, "B": b}
+    sides = [
+        f"{names[answer]} is better for {_ranges(ranges)}"
+        for answer in ("A", "B")
+        if (ranges := found.where(answer))
+    ]
+    if not sides:
+        return "No beta decides between them on these images."
+    still_open = found.where("undecided")
+    rest = f"; {_ranges(still_open)} is open" if still_open else ""
+    return f"By D + beta R, {', '.join(sides)}{rest}."
+
+
+def _ranges(ranges: Sequence[tuple[float, float]]) -> str:
+    return " and ".join(_range(low, high) for low, high in ranges)
+
+
+def _range(low: float, high: float) -> str:
+    if low == 0:
+        return "every beta" if math.isinf(high) else f"beta below {high:.3g}"
+    return f"beta above {low:.3g}" if math.isinf(high) else f"beta from {low:.3g} to {high:.3g}"
+
+
+def _of_many(findings: Findings) -> list[str]:
+    comparison, best = findings.comparison, leader(findings)
+    count = f"Of {len(comparison.models)} models on {comparison.n} images"
+    lowest = f"{best.name} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
+    said = [f"{count}, {lowest}{_lead(best)}."]
+    if beaten := list(findings.dominated_by):
+        said.append(f"Surely dominated, as another has both lower R and lower D: {listed(beaten)}.")
+    return [*said, _best_along_beta(findings.scene.rows)]
+
+
+def _lead(best: Leader) -> str:
+    """Against which others the lead is sure."""
+    if not best.rivals:
+        name, pair = next(iter(best.pairs.items()))
+        gap = nats(abs(pair.weighted.mean))
+        return f", surely lower than all others: next is {name}, {gap} higher ({_reach(pair.weighted)})"
+    surely = len(best.pairs) - len(best.rivals)
+    than = f", surely lower than {surely} of the others" if surely else ""
+    return f"{than}, but not told apart from {listed(best.rivals)}"
+
+
+def _best_along_beta(rows: Sequence[Row]) -> str:
+    """Whose mean is the least for which beta: the corners of the hull, and its slopes between them."""
+    points = coordinates(rows)
+    hull = convex_hull(points)
+    names = [
+        next(row.name for row, at in zip(rows, points, strict=True) if (at == corner).all())
+        for corner in hull
+    ]
+    slopes = [-(d[1] / d[0]) for d in hull[1:] - hull[:-1]]
+    edges = [math.inf, *map(float, slopes), 0.0]
+    parts = [f"{name} for {_range(edges[i + 1], edges[i])}" for i, name in enumerate(names)]
+    if len(parts) > MOST_NAMED + 1:
+        parts = [parts[0], f"{len(parts) - 2} others in between", parts[-1]]
+    return f"By the means, the least D + beta R is that of {listed(parts, len(parts))}."
