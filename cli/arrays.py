@@ -30,9 +30,16 @@ def read_images(
 
 def _read(file: Path) -> Array:
     try:
-        loaded = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with file.open("rb") as stream:
+            return _array(np.load(stream, allow_pickle=False), file)
+    except InputError:
+        raise
+    except Exception as error:  # numpy, zipfile and zlib raise what they like on bytes that are no array
         raise InputError(f"{file}: not a readable .npy or .npz file ({error})") from error
+
+
+def _array(loaded: Any, file: Path) -> Array:
+    """The one array of a file, or the one that is named images."""
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:
