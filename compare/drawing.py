@@ -96,13 +96,13 @@ def _marks(scene: Scene, to: "_Pixels", names: dict[int, Text], leaders: dict[in
 
 
 def _rate_ticks(scene: Scene, to: "_Pixels") -> list[Text]:
-    ticks = np.array(MaxNLocator(8).tick_values(scene.low[0], scene.high[0]))
+    ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(scene.low[0], scene.high[0]))
     places = [float(x) for x in to.x(ticks)]
     return [Text(x, BOTTOM + 17, number(r)) for r, x in zip(ticks, places, strict=True) if LEFT <= x <= RIGHT]
 
 
 def _distortion_ticks(scene: Scene, to: "_Pixels") -> list[Text]:
-    ticks = np.array(MaxNLocator(8).tick_values(scene.low[1], scene.high[1]))
+    ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(scene.low[1], scene.high[1]))
     places = [float(y) for y in to.y(ticks)]
     return [Text(LEFT - 8, y, number(d)) for d, y in zip(ticks, places, strict=True) if TOP <= y <= BOTTOM]
 

@@ -1,101 +1,95 @@
-"""Writing a comparison down: JSON, CSV, and the two plane. See docs/comparison.md for the schema."""
+"""Writing a comparison down: JSON, CSV, figures, tables, the report. docs/comparison.md describes them."""
 
 import csv
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from rdserve.client.results import Reconstruction
-from rdserve.compare import plane, sheet
-from rdserve.compare.frontier import coordinates, entropy_bound
-from rdserve.compare.rows import Row
-from rdserve.compare.scene import of_rows
+from rdserve.compare import plane, report, sheet, tables
+from rdserve.compare.document import to_document
+from rdserve.compare.findings import Findings
+from rdserve.compare.pictures import Pictures
 
-Images = NDArray[np.bool_]
+REPORT, JSON, CSV, CSV_ABOUT = "report.html", "comparison.json", "examples.csv", "examples.csv-metadata.json"
+PLANE, SHEET, LATEX, MARKDOWN = "rd-plane", "reconstructions.png", "table.tex", "table.md"
 
-SCHEMA = "rdserve-comparison/1"
-JSON, CSV, PLANE, SHEET = "comparison.json", "comparison.csv", "rd-plane.png", "reconstructions.png"
-
-DEFINITIONS = {
-    "rate_nats": "mean over examples of KL(e(z|x) || m(z)), or of its estimate from n_samples of e(z|x)",
-    "distortion_nats": "mean over examples of -log d(x|z), z from e(z|x), summed over pixels",
-    "elbo_nats": "-(rate_nats + distortion_nats)",
-    "importance_bound_nats": "mean of log (1/K) sum_k m(z_k) d(x|z_k) / e(z_k|x), K = n_samples",
-    "*_standard_error_nats": "over examples; that of elbo_nats is of the per-example sums",
-}
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What the numbers depend on besides the models: the first n examples of a split, and the noise."""
-
-    data_name: str
-    data_split: str
-    data_sha256: str
-    n: int
-    seed: int
-    n_samples: int
+# Column, its type in CSV on the Web, what it is. Rows are per model and example.
+COLUMNS = (
+    ("model", "string", "name of the model"),
+    ("example_id", "integer", "with the seed, the name of the noise; the image's place in the split"),
+    ("label", "integer", "class of the image, empty where none is known"),
+    ("rate_nats", "double", "R of the image, nats"),
+    ("distortion_nats", "double", "D of the image, nats"),
+    ("elbo_nats", "double", "-(R + D), nats"),
+    ("importance_bound_nats", "double", "lower bound on log p(x) from all samples, nats"),
+    ("importance_ess", "double", "effective number of those samples"),
+)
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """images (M, H, W) of the data and, per model, their reconstructions."""
-
-    images: Images
-    reconstructions: Mapping[str, Reconstruction]
-
-
-def write_report(folder: Path, rows: Sequence[Row], about: Provenance, pictures: Pictures) -> list[Path]:
-    """Write the four files, creating the folder; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in (JSON, CSV, PLANE, SHEET)]
-    what = f"{about.data_name} ({about.data_split}, {about.n} images)"
-    paths[0].write_text(to_json(rows, about))
-    write_csv(paths[1], rows)
-    count = f"{len(rows)} model{'s' if len(rows) > 1 else ''}"
-    plane.save(plane.rd_plane(of_rows(rows, [None] * len(rows)), title=f"{count} on {what}"), paths[2])
-    title = f"Reconstructions of {about.data_name} ({about.data_split})"
-    headers = sheet.headers(rows)
-    drawn = sheet.reconstruction_sheet(pictures.images, pictures.reconstructions, headers, title=title)
-    plane.save(drawn, paths[3])
-    return paths
+def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[Path]:
+    """Write every file, creating the folder; returns their paths. Without pictures there is no sheet."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
+    (out / JSON).write_text(to_json(findings), encoding="utf-8")
+    write_csv(findings, out / CSV)
+    figure = plane.rd_plane(findings.scene, title=findings.title)
+    for suffix in (".svg", ".png"):
+        plane.save(figure, out / f"{PLANE}{suffix}", findings.signature)
+    (out / LATEX).write_text(tables.to_latex(findings), encoding="utf-8")
+    (out / MARKDOWN).write_text(tables.to_markdown(findings), encoding="utf-8")
+    names = [REPORT, JSON, CSV, CSV_ABOUT, f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
+    if pictures is not None and pictures.reconstructions:
+        plane.save(_sheet(findings, pictures), out / SHEET, findings.signature)
+        names.append(SHEET)
+    return [out / name for name in names]
 
 
-def to_json(rows: Sequence[Row], about: Provenance) -> str:
-    """The comparison as JSON text. Values that are not finite are null: one example has no standard error."""
-    document = {
-        "schema": SCHEMA,
-        "units": "nats per example, summed over pixels and latents",
-        "definitions": DEFINITIONS,
-        "data": {
-            "name": about.data_name,
-            "split": about.data_split,
-            "sha256": about.data_sha256,
-            "n": about.n,
+def to_json(findings: Findings) -> str:
+    """`comparison.json`. Values that are not finite are null: one example has no standard error."""
+    return json.dumps(to_document(findings), indent=1, allow_nan=False) + "\n"
+
+
+def write_csv(findings: Findings, path: Path) -> None:
+    """A line per model and example; beside it, what the columns are and what made them (CSV on the Web)."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(name for name, _, _ in COLUMNS)
+        writer.writerows(_lines(findings))
+    about: dict[str, Any] = {
+        "@context": "http://www.w3.org/ns/csvw",
+        "url": path.name,
+        "dc:description": findings.signature,
+        "tableSchema": {
+            "columns": [
+                {"name": name, "datatype": kind, "dc:description": words} for name, kind, words in COLUMNS
+            ],
+            "primaryKey": ["model", "example_id"],
         },
-        "seed": about.seed,
-        "n_samples": about.n_samples,
-        "best_rate_plus_distortion_nats": entropy_bound(coordinates(rows)),
-        "models": [_finite(asdict(row)) for row in rows],
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    beside = path.with_name(f"{path.name}-metadata.json")
+    beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """One line per model; columns as the JSON's fields, empty where a value is not finite."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(_finite(asdict(row)) for row in rows)
+def _lines(findings: Findings) -> Iterator[tuple[object, ...]]:
+    comparison = findings.comparison
+    labels = [""] * comparison.n if comparison.labels is None else comparison.labels.tolist()
+    for name, score in zip(comparison.names, comparison.scores, strict=True):
+        arrays = (
+            score.rate_nats,
+            score.distortion_nats,
+            score.elbo_nats,
+            score.importance_bound_nats,
+            score.importance_ess,
+        )
+        values = (array.tolist() for array in arrays)
+        for example, label, *numbers in zip(comparison.example_ids.tolist(), labels, *values, strict=True):
+            yield (name, example, label, *numbers)
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
+def _sheet(findings: Findings, pictures: Pictures) -> Any:
+    few, comparison = pictures.representative, findings.comparison
+    rows = [row for row in findings.scene.rows if row.name in pictures.reconstructions]
+    drawn = {row.name: pictures.few(row.name) for row in rows}
+    title = f"Reconstructions of {comparison.data.name} ({comparison.data.split})"
+    return sheet.reconstruction_sheet(pictures.images[few], drawn, sheet.headers(rows), title=title)

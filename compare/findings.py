@@ -1,9 +1,11 @@
 """All that is said of a comparison, computed once: what every file and the report write down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.dominance import dominated
+from rdserve.compare.intervals import Interval
+from rdserve.compare.paired import Difference
 from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import Scene, scene
@@ -29,12 +31,28 @@ class Findings:
         """The row of the least R + D."""
         return max(self.scene.rows, key=lambda row: row.elbo_nats)
 
+    def against_best(self, name: str) -> Difference | None:
+        """Of R + D, the model's minus the best one's; None for the best itself."""
+        best = self.best.name
+        for pair in self.pairs:
+            if (pair.a, pair.b) == (name, best):
+                return pair.total
+            if (pair.a, pair.b) == (best, name):
+                return reversed_(pair.total)
+        return None
+
     @property
     def title(self) -> str:
         """ "12 models on digits (test, 400 images)"."""
         data, m, n = self.comparison.data, len(self.comparison.models), self.comparison.n
         images = f"{n:,} image{'s' if n > 1 else ''}".replace(",", " ")
         return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {images})"
+
+
+def reversed_(one: Difference) -> Difference:
+    """The same difference, seen from b."""
+    low, high = one.interval
+    return replace(one, mean=-one.mean, interval=Interval(-high, -low), wins=one.losses, losses=one.wins)
 
 
 def find(comparison: Comparison) -> Findings:

@@ -41,6 +41,11 @@ class Pictures:
         """Positions among the P of the representatives."""
         return np.arange(self.n_representative)
 
+    def few(self, name: str) -> Reconstruction:
+        """A model's reconstructions of the representatives."""
+        made = self.reconstructions[name]
+        return Reconstruction(made.latents[: self.n_representative], made.images[: self.n_representative])
+
     @property
     def differing(self) -> Rows:
         """Positions among the P of the images where the models differ most."""

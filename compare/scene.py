@@ -13,8 +13,8 @@ from rdserve.compare.rows import Row
 
 Float64 = NDArray[np.float64]
 
-# More names than this hide what they name.
-MOST_LABELS = 24
+# More names than this hide what they name; then so many of the frontier have to do.
+CROWD, NAMED_OF_A_CROWD = 24, 12
 NAME_WIDTH = 24
 
 
@@ -66,16 +66,23 @@ def of_rows(found: Sequence[Row], ellipses: Sequence[Ellipse | None]) -> Scene:
 def label(row: Row, rows: Sequence[Row]) -> str:
     """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart."""
     if sum((other.family, other.beta) == (row.family, row.beta) for other in rows) > 1:
-        return row.name if len(row.name) <= NAME_WIDTH else f"{row.name[: NAME_WIDTH - 1]}…"
+        return shortened(row.name)
     return row.family if row.beta == 1 else f"{row.family} β{row.beta:g}"
+
+
+def shortened(name: str) -> str:
+    """A long name without its middle: what tells models apart is often at the end."""
+    if len(name) <= NAME_WIDTH:
+        return name
+    return f"{name[: NAME_WIDTH // 2 - 1]}…{name[-NAME_WIDTH // 2 :]}"
 
 
 def labelled(rows: Sequence[Row]) -> list[int]:
     """Positions of the rows to name in the plane: all, or of a crowd some of the frontier, evenly spread."""
-    if len(rows) <= MOST_LABELS:
+    if len(rows) <= CROWD:
         return list(range(len(rows)))
     best = [index for index, row in enumerate(rows) if row.on_frontier]
-    few = np.linspace(0, len(best) - 1, min(MOST_LABELS, len(best))).round().astype(int)
+    few = np.linspace(0, len(best) - 1, min(NAMED_OF_A_CROWD, len(best))).round().astype(int)
     return [best[index] for index in np.unique(few)]
 
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdserve.client.results import ModelInfo
-from rdserve.compare import sprites
+from rdserve.compare import paired, sprites
 from rdserve.compare.document import DEFINITIONS
 from rdserve.compare.drawing import HEIGHT, SHAPES, WIDTH, Drawing, draw, style
 from rdserve.compare.findings import Findings
 from rdserve.compare.key import parts
-from rdserve.compare.pairs import Pair, pair
 from rdserve.compare.pictures import N_DRAWS, Pictures
 from rdserve.compare.rows import Row
-from rdserve.compare.scene import label
+from rdserve.compare.scene import CROWD, label
 from rdserve.compare.tightness import Tightness, tightness
 
 ENCODERS = {"-": "Gaussian", "+": "inverse autoregressive flow"}
@@ -35,7 +34,7 @@ class Model:
     family_words: str
     tightness: Tightness | None
     dominated_by: str | None
-    against_best: Pair | None
+    against_best: paired.Difference | None
     drawn: bool
 
 
@@ -77,6 +76,7 @@ class Page:
     small: tuple[int, int]
     n_draws: int
     level: str
+    crowd: int
     key: Mapping[str, Sequence[tuple[str, str, str]]]
     definitions: Mapping[str, str]
     size: tuple[float, float] = (WIDTH, HEIGHT)
@@ -95,13 +95,14 @@ def page(findings: Findings, pictures: Pictures | None) -> Page:
         small=_cell(pictures.images.shape[1:], SMALL_CELL) if pictures else (0, 0),
         n_draws=N_DRAWS,
         level=f"{100 * findings.comparison.level:g}%",
+        crowd=CROWD,
         key=_key(),
         definitions=DEFINITIONS,
     )
 
 
 def _model(findings: Findings, index: int, row: Row, pictures: Pictures | None) -> Model:
-    comparison, best = findings.comparison, findings.best.name
+    comparison = findings.comparison
     encoder, decoder, marginal = parts(row.family)
     words = f"{ENCODERS[encoder]} encoder, {DECODERS[decoder]} decoder, {MARGINALS[marginal]} marginal"
     return Model(
@@ -113,7 +114,7 @@ def _model(findings: Findings, index: int, row: Row, pictures: Pictures | None) 
         family_words="not a tuple of the paper's" if marginal == "?" else words,
         tightness=tightness(comparison.score(row.name), comparison.n_samples),
         dominated_by=findings.dominated_by.get(row.name),
-        against_best=None if row.name == best else pair(comparison, row.name, best),
+        against_best=findings.against_best(row.name),
         drawn=pictures is not None and row.name in pictures.reconstructions,
     )
 

@@ -27,7 +27,7 @@ def test_every_model_is_named_once(n: int) -> None:
 def test_of_a_crowd_the_frontier_is_named() -> None:
     drawn = scene(comparison_at([(0.5 * k, 30 - 0.5 * k + k % 2) for k in range(60)]))
     named = [drawn.rows[index] for index in labelled(drawn.rows)]
-    assert 10 < len(named) <= 24
+    assert len(named) == 12
     assert all(row.on_frontier for row in named)
     written = texts(plane.rd_plane(drawn))
     assert sorted(written[-len(named) :]) == sorted(row.name for row in named)

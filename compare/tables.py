@@ -1,0 +1,103 @@
+"""The table of a comparison as LaTeX (booktabs) and as Markdown, to paste into a paper or an issue."""
+
+import math
+from collections.abc import Sequence
+
+from rdserve.compare.findings import Findings
+from rdserve.compare.paired import Difference
+from rdserve.compare.rows import Row
+from rdserve.compare.verdict import verdict
+from rdserve.compare.words import nats, signed
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+} | {sign: f"\\{sign}" for sign in "&%$#_{}"}
+_MARKDOWN = set("\\`*_{}[]<>|~&")
+
+
+def to_latex(findings: Findings) -> str:
+    """A `tabular` for the package booktabs; the signature is a comment above it."""
+    lines = [
+        f"% {findings.signature}",
+        r"\begin{tabular}{llrrrrr}",
+        r"\toprule",
+        r"model & $(e,d,m)$ & $\beta$ & $R$ & $D$ & $R + D$ & $\Delta(R + D)$ \\",
+        r"\midrule",
+    ]
+    for row, cells in _cells(findings):
+        name, family, *numbers = cells
+        shown = [latex(name), rf"\texttt{{{latex(family)}}}", *(_as_maths(number) for number in numbers)]
+        if row.name == findings.best.name:
+            shown[0] = rf"\textbf{{{shown[0]}}}"
+        lines.append(f"{' & '.join(shown)} \\\\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def to_markdown(findings: Findings) -> str:
+    """The verdict, the table, and the signature in a comment."""
+    lines = [
+        f"**{markdown(findings.title)}**",
+        "",
+        markdown(verdict(findings)),
+        "",
+        "| model | tuple | β | R | D | R + D | Δ(R + D) to the best |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for row, (name, family, *numbers) in _cells(findings):
+        mark = "**" if row.name == findings.best.name else ""
+        lines.append(f"| {mark}{markdown(name)}{mark} | {markdown(family)} | {' | '.join(numbers)} |")
+    what = f"Nats per image, mean ± standard error over {findings.comparison.n} images"
+    lines += ["", f"{what}; Δ is paired, with its {100 * findings.comparison.level:g}% interval."]
+    return "\n".join([*lines, "", f"<!-- {findings.signature} -->", ""])
+
+
+def latex(text: str) -> str:
+    """Words that stay words in LaTeX."""
+    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+
+
+def markdown(text: str) -> str:
+    """Words that stay words in Markdown, on one line."""
+    return "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in " ".join(text.split()))
+
+
+def _cells(findings: Findings) -> Sequence[tuple[Row, list[str]]]:
+    return [
+        (
+            row,
+            [
+                row.name,
+                row.family,
+                f"{row.beta:g}",
+                _with_error(row.rate_nats, row.rate_standard_error_nats),
+                _with_error(row.distortion_nats, row.distortion_standard_error_nats),
+                _with_error(-row.elbo_nats, row.elbo_standard_error_nats),
+                _against(findings.against_best(row.name)),
+            ],
+        )
+        for row in findings.scene.rows
+    ]
+
+
+def _with_error(value: float, error: float) -> str:
+    return nats(value) if math.isnan(error) else f"{nats(value)} ± {nats(error)}"
+
+
+def _against(total: Difference | None) -> str:
+    if total is None:
+        return "best"
+    low, high = total.interval
+    return f"{signed(total.mean)} [{signed(low)}, {signed(high)}]"
+
+
+def _as_maths(number: str) -> str:
+    """A number as LaTeX sets numbers."""
+    if number == "best":
+        return number
+    for sign, maths in (("−", "-"), ("±", r"\pm"), ("∞", r"\infty")):
+        number = number.replace(sign, maths)
+    return f"${number}$"
