@@ -38,6 +38,7 @@ class Java:
         self.folder = folder
         self.inference_socket = folder / "inference.sock"
         self.management_socket = folder / "management.sock"
+        self.metrics_socket = folder / "metrics.sock"
         self._store = store
         self._settings = settings
         self._on_end = on_end
@@ -106,7 +107,7 @@ class Java:
         properties = _properties(self._settings) | {
             "inference_address": f"unix:{self.inference_socket}",
             "management_address": f"unix:{self.management_socket}",
-            "metrics_address": f"unix:{self.folder / 'metrics.sock'}",
+            "metrics_address": f"unix:{self.metrics_socket}",
             "model_store": self._store,
         }
         path = self.folder / "config.properties"
@@ -187,6 +188,8 @@ def _command(folder: Path, config: Path) -> list[str]:
         "-Xmx512m",
         "-XX:MaxDirectMemorySize=512m",
         "-XX:+UseSerialGC",
+        # The optimising compiler burns more, for the first minutes, than it ever saves a mere relay.
+        "-XX:TieredStopAtLevel=1",
         "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4",
         f"-Djava.io.tmpdir={folder / 'tmp'}",
         f"-Dmodel_server_home={package.parent}",
@@ -207,7 +210,8 @@ def _properties(settings: Settings) -> dict[str, str | int]:
         "grpc_inference_port": 0,
         "grpc_management_port": 0,
         "enable_model_api": "true",
-        "enable_metrics_api": "false",
+        "enable_metrics_api": "true",
+        "metrics_mode": "prometheus",
         "disable_system_metrics": "true",
         # Minutes; the tokens keep other users of the machine off the gRPC ports.
         "token_expiration_min": 60 * 24 * 365 * 10,

@@ -13,6 +13,7 @@ import aiohttp
 from rdserve.server.archive import SUFFIX, Archive, ArchiveError
 from rdserve.server.backends import LoadError
 from rdserve.server.errors import BackendUnavailable
+from rdserve.server.http1 import Http
 from rdserve.server.java import Java
 from rdserve.server.settings import Settings
 
@@ -33,20 +34,25 @@ class TorchServe:
         self._settings = settings
         self._on_down = on_down
         # TorchServe ends a call that takes too long, and its worker with it; this is for when it does not.
-        self._timeout = aiohttp.ClientTimeout(total=settings.response_timeout_seconds + 10)
+        self._patience = settings.response_timeout_seconds + 10
         self._folder = Path(tempfile.mkdtemp(prefix="rdserve-ts-"))
         self._store = self._folder / "store"
         self._java = Java(self._folder, self._store, settings, self._ended)
         self._starting = asyncio.Lock()
         self._management: aiohttp.ClientSession | None = None
-        self._inference: aiohttp.ClientSession | None = None
+        self._inference: Http | None = None
 
     async def start(self) -> None:
         self._store.mkdir(exist_ok=True)
         await self._java.start()
         keys = json.loads((self._folder / "key_file.json").read_text())
         self._management = _connect(self._java.management_socket, keys["management"]["key"])
-        self._inference = _connect(self._java.inference_socket, keys["inference"]["key"])
+        self._inference = Http(self._java.inference_socket, keys["inference"]["key"])
+
+    @property
+    def metrics_socket(self) -> Path:
+        """Where the frontend tells its own metrics."""
+        return self._java.metrics_socket
 
     async def load(self, archive: Archive) -> None:
         await self._revive()
@@ -103,15 +109,13 @@ class TorchServe:
         if self._inference is None:
             raise BackendUnavailable("TorchServe is not running")
         try:
-            async with self._inference.post(
-                f"/predictions/{model}", data=work, timeout=self._timeout
-            ) as answer:
-                body = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
+            async with asyncio.timeout(self._patience):
+                status, body = await self._inference.post(f"/predictions/{model}", work)
+        except OSError as error:  # TimeoutError is one
             raise BackendUnavailable(f"model {model!r}: no answer from TorchServe") from error
-        if answer.status == HTTPStatus.OK:
+        if status == HTTPStatus.OK:
             return body
-        raise _failure(model, answer.status, _message(body))
+        raise _failure(model, status, _message(body))
 
     async def stop(self, *, within: float = 10.0) -> None:
         await self._disconnect()
@@ -123,10 +127,12 @@ class TorchServe:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _disconnect(self) -> None:
-        sessions, self._inference, self._management = (self._inference, self._management), None, None
-        for session in sessions:
-            if session is not None:
-                await session.close()
+        inference, management = self._inference, self._management
+        self._inference = self._management = None
+        if inference is not None:
+            inference.close()
+        if management is not None:
+            await management.close()
 
     def _ended(self, last_words: str) -> None:
         log.error("TorchServe ended; its last words: %s", last_words)
@@ -137,7 +143,7 @@ def _connect(socket: Path, key: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         base_url="http://torchserve",
         connector=aiohttp.UnixConnector(str(socket), limit=0),
-        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"},
+        headers={"Authorization": f"Bearer {key}"},
     )
 
 
