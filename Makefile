@@ -3,7 +3,7 @@ BIN := .venv/bin
 PROTOS := vae worker
 PORT ?= 50051
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint test demo serve zoo clean FORCE
+.PHONY: help install proto lint browser test demo serve zoo clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,7 +17,7 @@ install: .venv/installed ## create .venv and install everything
 # A strict editable install lists modules one by one, so it is stale once a file is added.
 build/modules.txt: FORCE
 	@mkdir -p build
-	@find proto data models trainer server client compare cli -name '*.py' | sort > $@.new
+	@find proto data models trainer server client compare cli '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/
@@ -29,7 +29,10 @@ lint: install ## formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: install lint ## the whole suite, real TorchServe included
+browser: ## Chromium, in which the report is tested
+	@command -v chromium chromedriver >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } || echo "no Chromium to be had here: the report's tests in a browser will be skipped"
+
+test: install lint browser ## the whole suite, real TorchServe included
 	$(BIN)/python -m pytest
 
 demo: install ## the digits zoo on TorchServe, compared over gRPC; files in report/

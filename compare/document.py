@@ -1,6 +1,6 @@
 """What was found of a comparison as JSON: `comparison.json`, and the data inside the report.
 
-compare/templates/comparison.schema.json describes it for machines, docs/comparison.md for people.
+compare/comparison.schema.json describes it for machines, docs/comparison.md for people.
 """
 
 import math
@@ -13,6 +13,8 @@ from rdserve.compare.pairs import Pair
 from rdserve.compare.signature import ids_sha256
 
 SCHEMA = "rdserve-comparison/2"
+# Where the report keeps the document: `<script type="application/json" id="comparison">`.
+DATA_ID = "comparison"
 
 DEFINITIONS = {
     "rate_nats": "mean over examples of KL(e(z|x) || m(z)), or of its estimate from n_samples of e(z|x)",

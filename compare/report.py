@@ -14,21 +14,18 @@ from markupsafe import Markup
 from rdserve.compare import pictures as pictures_
 from rdserve.compare import view
 from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import to_document
-from rdserve.compare.findings import Findings, find
+from rdserve.compare.document import DATA_ID, to_document
+from rdserve.compare.findings import Findings
 from rdserve.compare.pictures import Pictures
 from rdserve.compare.verdict import verdict
 from rdserve.compare.words import interval, nats, p_value, signed
-
-# Where a reader of the file finds the numbers: `<script type="application/json" id="comparison">`.
-DATA_ID = "comparison"
 
 
 def write(comparison: Comparison, path: Path, pictures: Pictures | None = None) -> None:
     """Write the report, with pictures drawn now unless they are given or there is no service to draw them."""
     drawn = pictures if pictures is not None else pictures_.take(comparison)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(find(comparison), drawn), encoding="utf-8")
+    path.write_text(render(comparison.findings, drawn), encoding="utf-8")
 
 
 def render(findings: Findings, pictures: Pictures | None = None) -> str:
