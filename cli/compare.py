@@ -1,18 +1,30 @@
-"""`rdserve compare`: a data set on several models, as a table, figures and files."""
+"""`rdserve compare`: a data set on several models, as a verdict, tables, figures and files."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
 from rdserve.cli.trust import trusting
 from rdserve.client import Client, InputError, ModelInfo
-from rdserve.compare import files, scoring, terminal
-from rdserve.compare.pictures import representatives
-from rdserve.compare.rows import Row
-from rdserve.compare.rows import compare as compare_rows
+from rdserve.compare import api, files, pictures, scoring, terminal
+from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.gate import Limits, Outcome, gate, to_junit, to_markdown
 from rdserve.data import Dataset, load
+
+JUNIT, SUMMARY = "gate.xml", "gate.md"
+
+GATE = "Gate: exit 0 if kept, 1 if broken, 2 if undecided"
+Most = Annotated[float | None, typer.Option(rich_help_panel=GATE, help="Nats above the baseline's, at most.")]
+Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence of every interval.")]
+Beta = Annotated[float, typer.Option(min=0.0, help="Weigh the models by D + beta R.")]
+Margin = Annotated[
+    float | None, typer.Option(min=1e-9, help="Models within so many nats, in R and in D, are the same.")
+]
 
 
 @trusting
@@ -24,6 +36,18 @@ def compare(
     models: Annotated[str, typer.Option(help="Names, separated by commas; or all.")] = "all",
     n_samples: NSamples = 1,
     seed: Seed = 0,
+    level: Level = 0.95,
+    beta: Beta = 1.0,
+    equivalence_margin: Margin = None,
+    sequential: Annotated[bool, typer.Option("--sequential", help="Stop once the answer is known.")] = False,
+    allow_incomparable: Annotated[
+        bool, typer.Option("--allow-incomparable", help="Compare what does not compare, with a warning.")
+    ] = False,
+    baseline: Annotated[str | None, typer.Option(help="Compare every other model with this one.")] = None,
+    max_rate_increase: Most = None,
+    max_distortion_increase: Most = None,
+    max_elbo_decrease: Most = None,
+    max_weighted_increase: Most = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
     server: Server = ADDRESS,
     serve: Annotated[
@@ -31,70 +55,90 @@ def compare(
     ] = None,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Score a data set on several models with the same noise, and compare them in the (R, D) plane."""
+    """Score a data set on several models with the same noise, and say which is better, and for which beta."""
+    limits = Limits(max_rate_increase, max_distortion_increase, max_elbo_decrease, max_weighted_increase)
+    score = partial(
+        api.compare,
+        seed=seed,
+        n_samples=n_samples,
+        level=level,
+        beta=beta,
+        stop=api.Stop(baseline, equivalence_margin or 0.0) if sequential else None,
+        allow_incomparable=allow_incomparable,
+    )
     with connection(server, timeout=timeout, models=serve) as client:
+        if limits.any and not baseline:
+            raise InputError("a limit is on what changed since a baseline: name it with --baseline")
         dataset = load(data, split=split, root=data_root)
         images = dataset.images[:limit]
-        chosen = _choose(client.models(), models, images.shape[1:], data)
-        about = files.Provenance(data, split, dataset.sha256, len(images), seed, n_samples)
-        rows = _score(client, chosen, images, about)
-        paths = files.write_report(out, rows, about, _pictures(client, rows, dataset, len(images), seed))
-        terminal.console().print(terminal.comparison_table(rows))
+        names = _choose(client.models(), models, baseline, images.shape[1:], data)
+        comparison = _score(score, client, names, dataset, images)
+        paths = files.write_all(comparison.findings, _pictures(comparison), out)
+        console = terminal.console()
+        terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
+        outcome = _gate(comparison, baseline, limits, out, paths)
         typer.echo("\n" + "\n".join(map(str, paths)))
+    raise typer.Exit(outcome)
 
 
-def _choose(served: Sequence[ModelInfo], wanted: str, shape: tuple[int, ...], data: str) -> list[ModelInfo]:
-    """The models asked for by name; or all that fit the data, saying which do not.
+def _choose(
+    served: Sequence[ModelInfo], wanted: str, baseline: str | None, shape: tuple[int, ...], data: str
+) -> list[str]:
+    """The models asked for by name and the baseline; or all that fit the data, saying which do not.
 
     Raises:
-        InputError: a name that is not served, a model that does not fit the data, several likelihoods, or
-            no model left.
+        InputError: a name that is not served, or no model left.
     """
-    if wanted != "all":
-        by_name = {model.name: model for model in served}
-        names = list(dict.fromkeys(name.strip() for name in wanted.split(",") if name.strip()))
-        if unknown := [name for name in names if name not in by_name]:
-            raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(by_name) or 'none'}")
-        chosen = [by_name[name] for name in names]
-    else:
-        faults = {model.name: scoring.misfit(model, shape) for model in served}
-        for name, fault in faults.items():
-            if fault:
-                typer.echo(f"left out: model {name!r} {fault}", err=True)
-        chosen = [model for model in served if not faults[model.name]]
-    if not chosen:
+    faults = {model.name: scoring.misfit(model, shape) for model in served}
+    asked = [name.strip() for name in wanted.split(",") if name.strip()]
+    if wanted == "all":
+        for name in filter(faults.get, faults):
+            typer.echo(f"left out: model {name!r} {faults[name]}", err=True)
+        asked = [name for name, fault in faults.items() if not fault]
+    if not asked:
         raise InputError(f"no model to compare on {data}")
-    scoring.check_fit(chosen, shape)
-    return chosen
+    names = list(dict.fromkeys([*asked, baseline] if baseline else asked))
+    if unknown := [name for name in names if name not in faults]:
+        raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(faults) or 'none'}")
+    return names
 
 
 def _score(
-    client: Client, models: Sequence[ModelInfo], images: files.Images, about: files.Provenance
-) -> list[Row]:
-    names = [model.name for model in models]
+    score: "partial[Comparison]",
+    client: Client,
+    names: Sequence[str],
+    dataset: Dataset,
+    images: NDArray[np.bool_],
+) -> Comparison:
     total = len(names) * len(images)
     with terminal.progress(f"scoring {len(names)} models", total, terminal.console(stderr=True)) as done:
-        scores = scoring.score_all(
+        return score(
             client,
             names,
             images,
-            n_samples=about.n_samples,
-            seed=about.seed,
+            labels=None if dataset.labels is None else dataset.labels[: len(images)],
+            data=Data(dataset.name, dataset.split, dataset.sha256),
             on_progress=lambda _, rows: done(rows),
         )
-    return compare_rows(models, [scores[name] for name in names], n_samples=about.n_samples)
 
 
-def _pictures(client: Client, rows: Sequence[Row], dataset: Dataset, n: int, seed: int) -> files.Pictures:
-    shown = representatives(dataset.labels, n)
-    names = [row.name for row in rows]
-    with terminal.progress("reconstructing", len(names), terminal.console(stderr=True)) as done:
-        drawn = scoring.reconstruct_all(
-            client,
-            names,
-            dataset.images[shown],
-            example_ids=shown,
-            seed=seed,
-            on_progress=lambda _: done(1),
-        )
-    return files.Pictures(dataset.images[shown], drawn)
+def _pictures(comparison: Comparison) -> pictures.Pictures | None:
+    names = comparison.names
+    with terminal.progress("drawing pictures", len(names), terminal.console(stderr=True)) as done:
+        return pictures.take(comparison, on_progress=lambda _: done(1))
+
+
+def _gate(
+    comparison: Comparison, baseline: str | None, limits: Limits, out: Path, paths: list[Path]
+) -> Outcome:
+    """Say and write down whether the limits are kept, adding to `paths`; without limits they are."""
+    if baseline is None or not limits.any:
+        return Outcome.PASS
+    checked = gate(comparison, baseline, limits)
+    for check in checked.checks:
+        typer.echo(f"{check.outcome.name.lower()}: {check.model}: {check.sentence}")
+    written = {out / JUNIT: to_junit(checked), out / SUMMARY: to_markdown(checked)}
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+    paths += written
+    return checked.outcome

@@ -1,7 +1,7 @@
 """A yes or no for continuous integration: is any model worse than the baseline by more than allowed?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import IntEnum
 from xml.etree import ElementTree
 
@@ -30,6 +30,11 @@ class Limits:
     elbo_decrease: float | None = None
     weighted_increase: float | None = None
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to keep to."""
+        return any(limit is not None for limit in astuple(self))
+
 
 @dataclass(frozen=True)
 class Check:
@@ -50,10 +55,10 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """ "R increased by 0.21 nats [0.18, 0.24]; at most 0.20 is allowed"."""
+        """What moved by how much, and how much is allowed."""
         low, high = self.difference.interval
-        moved = f"{self.quantity} by {self.difference.mean:+.3f} nats [{low:+.3f}, {high:+.3f}]"
-        return f"{moved}; at most {self.limit:+.3f} is allowed"
+        moved = f"{self.quantity} {self.difference.mean:+.3f} nats [{low:+.3f}, {high:+.3f}]"
+        return f"{moved}, at most {self.limit:+.3f} allowed"
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,10 @@ def _checks(comparison: Comparison, name: str, baseline: str, limits: Limits) ->
     new, old, level = comparison.score(name), comparison.score(baseline), comparison.level
     method = comparison.method
     wanted = {
-        "R rises": (limits.rate_increase, new.rate_nats, old.rate_nats),
-        "D rises": (limits.distortion_increase, new.distortion_nats, old.distortion_nats),
-        "the ELBO falls": (limits.elbo_decrease, -new.elbo_nats, -old.elbo_nats),
-        f"D + {comparison.beta:g} R rises": (
+        "R": (limits.rate_increase, new.rate_nats, old.rate_nats),
+        "D": (limits.distortion_increase, new.distortion_nats, old.distortion_nats),
+        "-ELBO": (limits.elbo_decrease, -new.elbo_nats, -old.elbo_nats),
+        f"D + {comparison.beta:g} R": (
             limits.weighted_increase,
             weighted(new, comparison.beta),
             weighted(old, comparison.beta),

@@ -115,7 +115,7 @@ def show(
         on.print()
         on.print(differences_table(findings, baseline=baseline, equivalence_margin=equivalence_margin))
     on.print()
-    on.print(Text(verdict(findings)), width=min(on.width, WIDTH))
+    on.print(Text(verdict(findings, baseline)), width=min(on.width, WIDTH))
 
 
 def as_text(findings: Findings, width: int = WIDTH) -> str:

@@ -7,8 +7,9 @@ from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import convex_hull, coordinates
 from rdserve.compare.leader import Leader, leader
+from rdserve.compare.multiplicity import holm
 from rdserve.compare.paired import Difference
-from rdserve.compare.pairs import Pair
+from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.preference import Preference
 from rdserve.compare.race import in_words, standing
 from rdserve.compare.rows import Row
@@ -17,17 +18,20 @@ from rdserve.compare.words import nats, signed
 MOST_NAMED = 3
 
 
-def verdict(findings: Findings) -> str:
-    """Plain text; every claim is at the comparison's level, over many models with Holm's correction."""
+def verdict(findings: Findings, baseline: str | None = None) -> str:
+    """Plain text; every claim is at the comparison's level, over many models with Holm's correction.
+
+    baseline: of three models or more, tell which are better and which worse than this one.
+    """
     comparison = findings.comparison
     if len(comparison.models) == 1:
         said = [_alone(findings.best)]
     elif len(comparison.models) == 2:
         said = _of_two(comparison, findings.pairs[0])
     else:
-        said = _of_many(findings)
+        said = _of_many(findings) if baseline is None else _against(comparison, baseline)
     if comparison.method == "sequential":
-        said.append(in_words(standing(comparison)))
+        said.append(in_words(standing(comparison, baseline)))
     if comparison.failures:
         said.append(f"No scores came from {listed(list(comparison.failures))}.")
     return " ".join(said + [f"Warning: {warning}." for warning in comparison.warnings])
@@ -132,6 +136,23 @@ def _lead(best: Leader) -> str:
     surely = len(best.pairs) - len(best.rivals)
     than = f", surely lower than {surely} of the others" if surely else ""
     return f"{than}, but not told apart from {listed(best.rivals)}"
+
+
+def _against(comparison: Comparison, baseline: str) -> list[str]:
+    """Each other model by its paired difference to the baseline; Holm over these."""
+    found = pairs(comparison, baseline=baseline)
+    adjusted = holm([pair.weighted.p_value for pair in found])
+    sides: dict[str, list[str]] = {"surely better": [], "surely worse": [], "not told apart": []}
+    for pair, p in zip(found, adjusted, strict=True):
+        side = "surely better" if pair.weighted.mean < 0 else "surely worse"
+        sides[side if p < 1 - comparison.level else "not told apart"].append(pair.a)
+    parts = [
+        f"{side} {'is' if len(names) == 1 else 'are'} {listed(names)}"
+        for side, names in sides.items()
+        if names
+    ]
+    start = f"Against {baseline}, by {objective(comparison.beta)} on {comparison.n} images"
+    return [f"{start}: {'; '.join(parts)}."]
 
 
 def _best_along_beta(rows: Sequence[Row]) -> str:
