@@ -1,0 +1,216 @@
+"""Any interleaving of callers, models, ops, sizes, seeds and cancellations: each gets what it gets alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdserve.models.card import Architecture
+from rdserve.models.worker import Worker
+from rdserve.server.batcher import Batcher
+from rdserve.server.errors import NumericFailure
+from rdserve.server.settings import Settings
+from rdserve.server.work import disclose, enclose
+from rdserve.v1 import rows, tensors, vae_pb2
+from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_NUMERIC_FAILURE, WorkError, WorkReply, WorkRequest
+from tiny import tiny_card
+
+POISON = 666
+OPS: dict[str, type[rows.Request]] = {
+    "encode": vae_pb2.EncodeRequest,
+    "decode": vae_pb2.DecodeRequest,
+    "reconstruct": vae_pb2.ReconstructRequest,
+    "score": vae_pb2.ScoreRequest,
+    "sample": vae_pb2.SampleRequest,
+}
+CARD = tiny_card("tiny-mmm", Architecture(family="---", image_size=8, latent_dim=4))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One call: after how many turns of the loop it starts, and after how many it hangs up, if it does."""
+
+    model: str
+    op: str
+    n: int
+    k: int
+    seed: int
+    first_id: int | None
+    packed: bool
+    starts: int
+    hangs_up: int | None
+
+    def request(self) -> rows.Request:
+        """Rows that differ between callers, as bits or as bytes."""
+        ids = [] if self.first_id is None else range(self.first_id, self.first_id + self.n)
+        noise = vae_pb2.NoiseKeys(seed=self.seed, example_ids=ids)
+        rng = np.random.default_rng((self.n, self.seed))
+        given: dict[str, Any] = {"images": tensors.to_message(self._images(rng))}
+        if self.op == "decode":
+            given = {"latents": tensors.to_message(rng.standard_normal((self.n, 4)))}
+        if self.op == "sample":
+            given = {"n_latents": self.n}
+        return OPS[self.op](model=self.model, n_samples=self.k, noise=noise, **given)
+
+    def _images(self, rng: np.random.Generator) -> tensors.Array:
+        images = rng.random((self.n, 8, 8)) < 0.5
+        return images if self.packed else images.astype(np.uint8)
+
+
+callers = st.builds(
+    Caller,
+    model=st.sampled_from(["a", "b"]),
+    op=st.sampled_from(list(OPS)),
+    n=st.integers(1, 12),
+    k=st.sampled_from([1, 1, 2]),
+    seed=st.one_of(st.integers(0, 3), st.just(POISON), st.just(2**64 - 1)),
+    first_id=st.one_of(st.none(), st.integers(0, 2**64 - 20)),
+    packed=st.booleans(),
+    starts=st.integers(0, 4),
+    hangs_up=st.one_of(st.none(), st.none(), st.integers(0, 12)),
+)
+
+
+def echo(request: rows.Request) -> rows.Response:
+    """Each row's answer names its noise key and sums up its input."""
+    n, k = rows.n_rows(request), rows.n_samples(request)
+    seeds, ids = rows.row_keys(request.noise, n)
+    tensor = rows.input_of(request)
+    sums = tensors.to_array(tensor).reshape(n, -1).sum(1) if tensor else np.zeros(n)
+    facts = np.stack([seeds % 2**20, ids % 2**20, sums], axis=1).astype(np.float64)
+    own = {field.name for field in RESPONSES[type(request)].DESCRIPTOR.fields}
+    pair = tensors.to_message(facts)
+    many = tensors.to_message(np.repeat(facts[:, None], k, axis=1))
+    values = {
+        "posterior_mode": pair,
+        "posterior_scale": pair,
+        "latents": many if "posterior_mode" in own else pair,
+        "images": many,
+        "rate_nats": facts[:, 0],
+        "distortion_nats": facts[:, 1],
+        "importance_bound_nats": facts[:, 2],
+        "importance_ess": np.full(n, float(k)),
+        "rate_is_exact": True,
+    }
+    return RESPONSES[type(request)](**{name: values[name] for name in own})
+
+
+RESPONSES: dict[type[rows.Request], Any] = {
+    vae_pb2.EncodeRequest: vae_pb2.EncodeResponse,
+    vae_pb2.DecodeRequest: vae_pb2.DecodeResponse,
+    vae_pb2.ReconstructRequest: vae_pb2.ReconstructResponse,
+    vae_pb2.ScoreRequest: vae_pb2.ScoreResponse,
+    vae_pb2.SampleRequest: vae_pb2.SampleResponse,
+}
+
+
+def echo_work(work: bytes) -> bytes:
+    """What an echoing worker makes of an envelope; one poisoned row fails all of it."""
+    envelope = WorkRequest.FromString(work)
+    op = envelope.WhichOneof("op") or ""
+    request: rows.Request = getattr(envelope, op)
+    seeds, _ = rows.row_keys(request.noise, rows.n_rows(request))
+    if POISON in seeds:
+        error = WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message="poison")
+        return WorkReply(error=error).SerializeToString()
+    return WorkReply(**{op: echo(request)}).SerializeToString()  # type: ignore[arg-type]
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def play(
+    callers: Sequence[Caller], call: Callable[[str, bytes], Awaitable[bytes]], *, max_batch_rows: int
+) -> list[rows.Response | BaseException]:
+    """What each caller gets, when all share one batcher."""
+    batcher = Batcher(call, Settings(models=Path(), max_batch_rows=max_batch_rows))
+
+    async def one(caller: Caller) -> rows.Response:
+        await turns(caller.starts)
+        return await batcher.run(caller.request(), CARD)
+
+    async def hang_up(task: asyncio.Task[rows.Response], after: int) -> None:
+        await turns(after)
+        task.cancel()
+
+    tasks = [asyncio.create_task(one(caller)) for caller in callers]
+    given = zip(tasks, callers, strict=True)
+    quitters = [hang_up(task, caller.hangs_up) for task, caller in given if caller.hangs_up is not None]
+    await asyncio.gather(*quitters)
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), timeout=60)
+    await asyncio.wait_for(batcher.drain(), timeout=60)
+    return results
+
+
+def check(caller: Caller, got: rows.Response | BaseException, same: Callable[[Any, Any], None]) -> None:
+    """A caller that stayed got its answer or its own error; one that hung up, that or nothing."""
+    if isinstance(got, asyncio.CancelledError):
+        assert caller.hangs_up is not None
+    elif caller.seed == POISON:
+        assert isinstance(got, NumericFailure)
+    else:
+        assert not isinstance(got, BaseException), got
+        same(got, caller)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    callers=st.lists(callers, min_size=1, max_size=12),
+    delays=st.lists(st.integers(0, 6), min_size=1, max_size=8),
+    max_batch_rows=st.sampled_from([1, 5, 16, 256]),
+)
+def test_each_caller_gets_what_it_gets_alone(
+    callers: list[Caller], delays: list[int], max_batch_rows: int
+) -> None:
+    calls = 0
+
+    async def call(model: str, work: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        await turns(delays[calls % len(delays)])
+        return echo_work(work)
+
+    def same(got: rows.Response, caller: Caller) -> None:
+        assert got == echo(caller.request())
+
+    for caller, got in zip(
+        callers, asyncio.run(play(callers, call, max_batch_rows=max_batch_rows)), strict=True
+    ):
+        check(caller, got, same)
+
+
+@pytest.fixture(scope="module")
+def worker(checkpoints: Path) -> Worker:
+    return Worker.load(checkpoints / "tiny-mpv")
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    callers=st.lists(callers.filter(lambda caller: caller.seed != POISON), min_size=2, max_size=6),
+    max_batch_rows=st.sampled_from([5, 256]),
+)
+def test_also_on_a_real_model(worker: Worker, callers: list[Caller], max_batch_rows: int) -> None:
+    async def call(model: str, work: bytes) -> bytes:
+        await turns(3)
+        return worker.work([work])[0]
+
+    def same(got: rows.Response, caller: Caller) -> None:
+        request = caller.request()
+        alone = disclose(request, worker.work([enclose(request)])[0])
+        for field, value in alone.ListFields():
+            other = getattr(got, field.name)
+            if isinstance(value, vae_pb2.Tensor):
+                value, other = tensors.to_array(value), tensors.to_array(other)
+            np.testing.assert_allclose(other, value, rtol=1e-4, atol=1e-5)
+
+    for caller, got in zip(
+        callers, asyncio.run(play(callers, call, max_batch_rows=max_batch_rows)), strict=True
+    ):
+        check(caller, got, same)
