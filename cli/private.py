@@ -24,6 +24,7 @@ def private_service(models: Path, announce: Callable[[str], None]) -> Iterator[s
         NotServing: it ended before it served; its own words precede.
     """
     command = [sys.executable, "-m", "rdserve.cli", "serve", "--models", str(models), "--port", "0"]
+    command.append("--no-request-log")  # its stderr is the user's terminal
     # On loopback, for this command: whoever asks for tokens elsewhere means another service.
     others = ("RDSERVE_SERVE_", "RDSERVE_TOKENS_FILE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(others)}

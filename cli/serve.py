@@ -16,6 +16,11 @@ def serve(
     workers: Annotated[int, typer.Option(help="Worker processes per model.")] = 1,
     threads: Annotated[int, typer.Option(help="Torch threads per worker.")] = 1,
     max_batch_rows: Annotated[int, typer.Option(help="Samples that one call to a worker may hold.")] = 256,
+    metrics_host: Annotated[
+        str, typer.Option(help="Address for Prometheus, plain HTTP; whoever reaches it may read.")
+    ] = "127.0.0.1",
+    metrics_port: Annotated[int, typer.Option(help="Its port; 0 takes a free one.")] = 0,
+    request_log: Annotated[bool, typer.Option(help="One line of JSON per request, on stderr.")] = True,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file: its key.")] = None,
     tls_client_ca: Annotated[
@@ -29,13 +34,16 @@ def serve(
 ) -> None:
     """Serve models over gRPC until Ctrl-C or SIGTERM."""
     import asyncio
-    import logging
 
+    from rdserve.models import tracing
+    from rdserve.server import logs
     from rdserve.server.app import StartError
     from rdserve.server.app import serve as run
     from rdserve.server.settings import Settings, SettingsError
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    _allow_more_files()
+    logs.set_up(requests=request_log)
+    tracing.set_up("rdserve")
     try:
         settings = Settings(
             models=models,
@@ -45,6 +53,8 @@ def serve(
             workers=workers,
             threads=threads,
             max_batch_rows=max_batch_rows,
+            metrics_host=metrics_host,
+            metrics_port=metrics_port,
             tls_cert=tls_cert,
             tls_key=tls_key,
             tls_client_ca=tls_client_ca,
@@ -54,3 +64,16 @@ def serve(
     except (SettingsError, StartError) as error:
         typer.echo(f"rdserve serve: {error}", err=True)
         raise typer.Exit(1) from None
+    except Exception as error:
+        logs.crashed(error)
+        raise typer.Exit(70) from None
+
+
+def _allow_more_files() -> None:
+    """Each connection takes a file, and a shell's usual 1,024 are gone in a small flood."""
+    import contextlib
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS says "unlimited" and does not mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

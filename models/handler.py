@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rdserve.models import tracing
 from rdserve.models.worker import Worker
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
@@ -18,6 +19,7 @@ class RDHandler:
     def initialize(self, context: Any) -> None:
         # TorchServe keeps what a worker writes to stderr, and only that.
         logging.basicConfig(force=True, stream=sys.stderr, level=logging.WARNING, format=LOG_FORMAT)
+        tracing.set_up("rdserve-worker")
         torch.set_num_threads(int(os.environ.get("RDSERVE_TORCH_THREADS", "1")))
         properties = context.system_properties
         gpu = properties.get("gpu_id")

@@ -13,6 +13,7 @@ from time import perf_counter
 
 import torch
 from google.protobuf.message import DecodeError
+from rdserve.models import tracing
 from rdserve.models.calls import BadRow, NumericFailure, run
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
@@ -54,15 +55,19 @@ class Worker:
         """One serialized WorkReply per serialized WorkRequest, in order."""
         replies: list[WorkReply] = [WorkReply()] * len(bodies)
         groups: dict[tuple[object, ...], list[tuple[int, rows.Request]]] = defaultdict(list)
+        traceparent = ""
         for i, body in enumerate(bodies):
             try:
-                request = open_envelope(body)
+                envelope = _envelope(body)
+                request = _content(envelope)
             except BadRow as error:
                 replies[i] = WorkReply(error=_invalid(error))
             else:
                 groups[rows.merge_key(request)].append((i, request))
+                traceparent = traceparent or envelope.traceparent
         for group in groups.values():
-            answers = self._answer_all([request for _, request in group])
+            with tracing.span("compute", traceparent):
+                answers = self._answer_all([request for _, request in group])
             for (i, _), answer in zip(group, answers, strict=True):
                 replies[i] = answer
         return [reply.SerializeToString() for reply in replies]
@@ -108,10 +113,17 @@ def open_envelope(body: bytes) -> rows.Request:
     Raises:
         BadRow: not a WorkRequest, or an empty one.
     """
+    return _content(_envelope(body))
+
+
+def _envelope(body: bytes) -> WorkRequest:
     try:
-        envelope = WorkRequest.FromString(bytes(body))
+        return WorkRequest.FromString(bytes(body))
     except DecodeError:
         raise BadRow("", f"{len(body)} bytes that are no WorkRequest") from None
+
+
+def _content(envelope: WorkRequest) -> rows.Request:
     op = envelope.WhichOneof("op")
     if op is None:
         raise BadRow("op", "the WorkRequest names no op")

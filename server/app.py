@@ -21,6 +21,7 @@ from rdserve.server.catalogue import Catalogue
 from rdserve.server.drain import Door
 from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
 from rdserve.server.interceptors import ErrorsToStatus
+from rdserve.server.observability import Observability
 from rdserve.server.servicer import VaeServicer
 from rdserve.server.settings import Settings
 from rdserve.server.store import Found, Offer, collect, look
@@ -63,12 +64,14 @@ class Service:
         self._health = health_aio.HealthServicer()
         self._fleet = Fleet(self._catalogue, self._health, settings, announce)
         self._backend = make_backend(settings, self._fleet.down)
-        self._batcher = Batcher(self._backend.call, settings, self._fleet.lost)
+        self._observability = Observability(self._catalogue)
+        self._batcher = Batcher(self._backend.call, settings, self._fleet.lost, self._observability.watch)
+        self._observability.attach(self._batcher, self._backend)
         self._door = Door()
         # Archives made of checkpoints; they may have to be loaded again.
         self._scratch = tempfile.TemporaryDirectory(prefix="rdserve-", ignore_cleanup_errors=True)
         self._credentials = server_credentials(settings)
-        self._server = _make_server(settings)
+        self._server = _make_server(settings, self._observability.interceptor)
         self.address = ""
 
     async def start(self) -> None:
@@ -79,6 +82,7 @@ class Service:
             SettingsError: the models folder has nothing to serve.
         """
         found = look(self.settings.models)
+        self._open_metrics()
         await self._listen()
         count = len(found.archives) + len(found.checkpoints)
         self._announce(f"loading {count} models on {self.settings.backend}, answering on {self.address}")
@@ -100,6 +104,7 @@ class Service:
         await self._server.stop(FAREWELL_SECONDS)
         await self._fleet.stop()
         await self._backend.stop(within=max(FAREWELL_SECONDS, end - time.monotonic()))
+        self._observability.close()
         self._scratch.cleanup()
 
     def kill(self) -> None:
@@ -122,6 +127,14 @@ class Service:
             raise StartError(f"cannot listen on {host}:{self.settings.port}: {error}") from None
         await self._server.start()
         self.address = f"{host}:{port}"
+
+    def _open_metrics(self) -> None:
+        host, port = self.settings.metrics_host, self.settings.metrics_port
+        try:
+            address = self._observability.listen(host, port)
+        except OSError as error:
+            raise StartError(f"cannot listen for metrics on {host}:{port}: {error.strerror}") from None
+        self._announce(f"metrics on {address}")
 
     def _open_port(self, address: str) -> int:
         if self._credentials is None:
@@ -151,9 +164,9 @@ def make_backend(settings: Settings, on_down: Callable[[str], None] = lambda rea
     return TorchServe(settings, on_down)
 
 
-def _make_server(settings: Settings) -> aio.Server:
+def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") -> aio.Server:
     """Raises SettingsError where the token file cannot be used."""
-    interceptors: list[aio.ServerInterceptor[Any, Any]] = [ErrorsToStatus()]
+    interceptors: list[aio.ServerInterceptor[Any, Any]] = [*outer, ErrorsToStatus()]
     if settings.token_file is not None:
         interceptors.append(RequireToken(Tokens.read(settings.token_file)))
     return aio.server(interceptors=interceptors, options=list(LISTENING.items()))

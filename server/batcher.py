@@ -9,6 +9,7 @@ from rdserve.models.card import Card
 from rdserve.server.chunks import chunk_rows, cut, join
 from rdserve.server.errors import BackendUnavailable, DeadlineTooShort, Overloaded
 from rdserve.server.lane import Lane
+from rdserve.server.observed import UNWATCHED, Watch
 from rdserve.server.pace import Pace
 from rdserve.server.settings import Settings
 from rdserve.server.work import Call, ask, op_of
@@ -20,10 +21,17 @@ OnLoss = Callable[[str, BackendUnavailable], None]
 class Batcher:
     """Every model's lane, and the bounds over them. `on_loss` hears of models whose workers are lost."""
 
-    def __init__(self, call: Call, settings: Settings, on_loss: OnLoss = lambda model, error: None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        settings: Settings,
+        on_loss: OnLoss = lambda model, error: None,
+        watch: Watch = UNWATCHED,
+    ) -> None:
         self._call = call
         self._settings = settings
         self._on_loss = on_loss
+        self._watch = watch
         self._lanes: dict[str, Lane] = {}
         self._paces: dict[str, Pace] = {}
         self._requests: dict[str, int] = {}
@@ -91,8 +99,17 @@ class Batcher:
                 slots=self._settings.slots,
                 pace=self._paces[model],
                 on_loss=lambda error: self._on_loss(model, error),
+                watch=self._watch,
             )
         return self._lanes[model]
+
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """By model: requests that wait, calls under way."""
+        return {model: lane.load for model, lane in list(self._lanes.items())}
+
+    def held_bytes(self) -> int:
+        """Of all requests, waiting or running."""
+        return self._bytes
 
     async def _ask(self, request: Request) -> Response:
         return await ask(self._call, request)

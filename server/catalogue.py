@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rdserve.models.card import Card
+from rdserve.server import observed
 from rdserve.server.errors import ModelNotReady, UnknownModel
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, Model, ModelState
@@ -49,7 +50,9 @@ class Catalogue:
         """Raises UnknownModel."""
         if name not in self._entries:
             raise UnknownModel(name, self._entries)
-        return self._entries[name]
+        entry = self._entries[name]
+        observed.uses(name, entry.card)
+        return entry
 
     def ready(self, name: str) -> Card:
         """The card of a model that serves.

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
+from rdserve.server import observed
 from rdserve.server.errors import Defect, InvalidArgument, ServiceError, pushback_ms
 
 log = logging.getLogger(__name__)
@@ -43,16 +44,16 @@ def _guarded(handler: Handler, method: str) -> Handler:
     """
     if handler is None:
         return None
-    kind, behaviour = next((kind, found) for kind in _KINDS if (found := getattr(handler, kind)))
+    kind, behaviour = next((kind, found) for kind in KINDS if (found := getattr(handler, kind)))
     decode = _decoder(handler.request_deserializer)
     # Some streaming handlers yield their responses, others (grpc's own health.Watch) write them.
     writes = inspect.iscoroutinefunction(behaviour)
     guard = _unary if kind.endswith("unary") or writes else _stream
     guarded = guard(behaviour, _each(decode) if kind.startswith("stream") else decode, method)
-    return _KINDS[kind](guarded, response_serializer=handler.response_serializer)
+    return KINDS[kind](guarded, response_serializer=handler.response_serializer)
 
 
-_KINDS: dict[str, Callable[..., Handler]] = {
+KINDS: dict[str, Callable[..., Handler]] = {
     "unary_unary": grpc.unary_unary_rpc_method_handler,
     "unary_stream": grpc.unary_stream_rpc_method_handler,
     "stream_unary": grpc.stream_unary_rpc_method_handler,
@@ -102,13 +103,15 @@ def _stream(behaviour: Stream, decode: Decode, method: str) -> Stream:
 
 
 async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
-    if isinstance(error, aio.AbortError):  # the handler has aborted already
+    # The handler has aborted already, or the client has left and nobody can be told.
+    if isinstance(error, aio.AbortError | aio.InternalError):
         raise error
     seen = as_service_error(error, method)
     status = to_status(seen)
     rich: Any = rpc_status.to_status(status)
     pushback = (PUSHBACK, str(pushback_ms(seen)))
-    await context.abort(seen.status, status.message, (*rich.trailing_metadata, pushback))
+    noted = observed.failed(seen.reason)
+    await context.abort(seen.status, status.message, (*rich.trailing_metadata, pushback, *noted))
 
 
 def as_service_error(error: Exception, method: str) -> ServiceError:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from rdserve.server.errors import BackendUnavailable, ServiceError, WorkerCrashed
+from rdserve.server.observed import UNWATCHED, Ticket, Watch
 from rdserve.server.pace import Pace
 from rdserve.server.work import op_of
 from rdserve.v1.rows import Request, Response, merge, merge_key, n_rows, n_samples, split
@@ -22,6 +23,7 @@ class _Waiting:
     answer: asyncio.Future[Response] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+    ticket: Ticket = field(default_factory=Ticket)
 
 
 @dataclass(eq=False)
@@ -48,11 +50,13 @@ class Lane:
         slots: int,
         pace: Pace,
         on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self._send = send
         self._slots = slots
         self._pace = pace
         self._on_loss = on_loss
+        self._watch = watch
         self._queue: deque[_Waiting] = deque()
         self._suspects: deque[_Waiting] = deque()
         self._calls: dict[asyncio.Task[None], _Call] = {}
@@ -71,6 +75,11 @@ class Lane:
         with self._pace.holding(op_of(request), _samples([waiting])):
             self._pump()
             return await waiting.answer
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Requests that wait, calls under way."""
+        return len(self._queue) + len(self._suspects), len(self._calls)
 
     @property
     def idle(self) -> bool:
@@ -166,8 +175,12 @@ class Lane:
 
     async def _run(self, call: _Call) -> None:
         try:
-            whole = await self._send(merge([waiting.request for waiting in call.batch]))
-            parts = split(whole, [n_rows(waiting.request) for waiting in call.batch])
+            with self._watch.call([waiting.ticket for waiting in call.batch]) as seen:
+                request = merge([waiting.request for waiting in call.batch])
+                seen.sending(request)
+                whole = await self._send(request)
+                seen.answered(whole)
+                parts = split(whole, [n_rows(waiting.request) for waiting in call.batch])
         except BackendUnavailable as error:
             self._lost(call, error)
         except asyncio.CancelledError:
@@ -197,6 +210,7 @@ class Lane:
             if not self._open:
                 self._suspects.append(waiting)
             elif not waiting.answer.done():
+                self._watch.retried(waiting.request.model, 1, "batch_failed")
                 await self._run(_Call([waiting], call.alone))
 
     def _lost(self, call: _Call, error: BackendUnavailable) -> None:
@@ -204,6 +218,7 @@ class Lane:
         self.hold()
         if not call.alone:
             self._suspects.extend(call.batch)
+            self._watch.retried(call.batch[0].request.model, len(call.batch), "worker_lost")
         elif error.worker_ended:
             _fail(
                 call.batch[0], WorkerCrashed(f"{error.message}; twice, the second time on this request alone")

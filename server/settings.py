@@ -32,6 +32,7 @@ class Settings:
     grace_seconds: what SIGTERM leaves for work in flight.
     tls_cert, tls_key: PEM files of the server's chain and key; TLS is on with them.
     tls_client_ca: PEM file of the authority whose certificates clients must show (mutual TLS).
+    metrics_host, metrics_port: where Prometheus scrapes, over HTTP; 0 takes a free port.
     token_file: one bearer token per line; callers must send one of them.
 
     Beyond loopback both TLS and tokens are required.
@@ -54,6 +55,8 @@ class Settings:
     probe_timeout_seconds: float = 10.0
     hang_seconds: float = 30.0
     grace_seconds: float = 20.0
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -67,8 +70,9 @@ class Settings:
         for name in ("workers", "threads", "max_batch_rows", "max_queued_requests", "load_concurrency"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.port < 2**16:
-            raise SettingsError(f"port must be 0 to 65535, got {self.port}")
+        for name in ("port", "metrics_port"):
+            if not 0 <= getattr(self, name) < 2**16:
+                raise SettingsError(f"{name} must be 0 to 65535, got {getattr(self, name)}")
 
     def _check_security(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from rdserve.models.tracing import CARRIED
 from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory, ServiceError
+from rdserve.server.observed import computed
 from rdserve.v1 import worker_pb2
 from rdserve.v1.rows import Request, Response
 from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
@@ -30,7 +32,7 @@ def op_of(request: Request) -> str:
 
 def enclose(request: Request) -> bytes:
     """A request as a serialized WorkRequest."""
-    envelope = WorkRequest()
+    envelope = WorkRequest(traceparent=CARRIED.get())
     getattr(envelope, op_of(request)).CopyFrom(request)
     return envelope.SerializeToString()
 
@@ -42,6 +44,7 @@ def disclose(request: Request, reply: bytes) -> Response:
         ServiceError: the error that the reply carries.
     """
     envelope = WorkReply.FromString(reply)
+    computed(envelope.compute_seconds)
     kind = envelope.WhichOneof("result")
     if kind == "error":
         raise _to_exception(envelope.error)

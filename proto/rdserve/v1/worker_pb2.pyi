@@ -56,6 +56,9 @@ class WorkRequest(_message.Message):
     RECONSTRUCT_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    traceparent: _builtins.str
+    """W3C Trace Context of the call, where it is traced."""
     @_builtins.property
     def encode(self) -> _vae_pb2.EncodeRequest: ...
     @_builtins.property
@@ -74,10 +77,11 @@ class WorkRequest(_message.Message):
         reconstruct: _vae_pb2.ReconstructRequest | None = ...,
         sample: _vae_pb2.SampleRequest | None = ...,
         score: _vae_pb2.ScoreRequest | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "op", b"op", "reconstruct", b"reconstruct", "sample", b"sample", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "op", b"op", "reconstruct", b"reconstruct", "sample", b"sample", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "op", b"op", "reconstruct", b"reconstruct", "sample", b"sample", "score", b"score", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["encode", "decode", "reconstruct", "sample", "score"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015

@@ -1,0 +1,82 @@
+"""The log: one line of JSON per record, one record per request, never what a request holds."""
+
+import faulthandler
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from grpc import StatusCode
+
+if TYPE_CHECKING:
+    from rdserve.server.observe import Method
+    from rdserve.server.observed import Rpc
+
+REQUESTS = "rdserve.request"
+# Health checks and reflection, which come every few seconds, are DEBUG.
+QUIET = ("grpc.",)
+# Faults of this side.
+OURS = (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS)
+
+log = logging.getLogger(REQUESTS)
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON; `extra={"facts": ...}` adds members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        members: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        members |= getattr(record, "facts", {})
+        if record.exc_info:
+            members["exception"] = self.formatException(record.exc_info)
+        return json.dumps(members, ensure_ascii=False)
+
+
+def set_up(*, requests: bool) -> None:
+    """Warnings and worse to stderr; with `requests` a line for each of those too."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO if requests else logging.WARNING)
+    # A crash of native code leaves the stack of every thread.
+    faulthandler.enable()
+
+
+def crashed(error: BaseException) -> None:
+    """The service ends because of this."""
+    logging.getLogger("rdserve").critical(
+        "the service crashed: %s: %s", type(error).__name__, error, exc_info=error
+    )
+
+
+def request(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> None:
+    """One request's line."""
+    level = logging.ERROR if code in OURS else logging.INFO
+    if method.grpc_service.startswith(QUIET) and code not in OURS:
+        level = logging.DEBUG
+    if not log.isEnabledFor(level):
+        return
+    facts = {
+        "request_id": rpc.request_id,
+        "method": method.grpc_method,
+        "code": code.name,
+        "reason": rpc.reason,
+        "model": rpc.model,
+        "model_version": rpc.version,
+        "trace_id": rpc.trace_id,
+        "seconds": round(seconds, 6),
+    }
+    if rpc.batch_rows:
+        facts |= {
+            "queue_seconds": round(rpc.queue_seconds, 6),
+            "compute_seconds": round(rpc.compute_seconds, 6),
+            "batch_rows": rpc.batch_rows,
+        }
+    told = {name: value for name, value in facts.items() if value != ""}
+    log.log(level, "%s %s", method.grpc_method, code.name, extra={"facts": told})

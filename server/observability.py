@@ -1,0 +1,57 @@
+"""Everything that watches the service, put together."""
+
+from pathlib import Path
+
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from rdserve.server.backends import Backend
+from rdserve.server.batcher import Batcher
+from rdserve.server.catalogue import Catalogue
+from rdserve.server.metrics import Metrics
+from rdserve.server.metrics_http import Endpoint
+from rdserve.server.observe import Observe
+from rdserve.server.observe_batches import Batches
+from rdserve.server.observe_gpu import gpus
+from rdserve.server.observe_models import Models, Queues
+from rdserve.server.observe_quality import Quality
+from rdserve.server.observe_torchserve import TorchServeMetrics
+from rdserve.server.observed import Watch
+from rdserve.v1 import vae_pb2
+
+SERVICES = (
+    vae_pb2.DESCRIPTOR.services_by_name["VaeService"],
+    health_pb2.DESCRIPTOR.services_by_name["Health"],
+    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+)
+
+
+class Observability:
+    """The interceptor that sees RPCs, the watch that sees lanes, and the endpoint that shows both."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._metrics = Metrics()
+        self._endpoint: Endpoint | None = None
+        quality = Quality(catalogue)
+        self._metrics.registry.register(quality)
+        self._metrics.registry.register(Models(catalogue))
+        self.interceptor = Observe(self._metrics, SERVICES)
+        self.watch: Watch = Batches(self._metrics, quality)
+
+    def attach(self, batcher: Batcher, backend: Backend) -> None:
+        """More to read when someone looks."""
+        registry = self._metrics.registry
+        registry.register(Queues(batcher.loads, batcher.held_bytes))
+        if cards := gpus():
+            registry.register(cards)
+        if isinstance(found := getattr(backend, "metrics_socket", None), Path):
+            registry.register(TorchServeMetrics(lambda: found))
+
+    def listen(self, host: str, port: int) -> str:
+        """Open the endpoint; its address. Raises OSError where it cannot listen there."""
+        self._endpoint = Endpoint.open(self._metrics.registry, host, port)
+        return self._endpoint.address
+
+    def close(self) -> None:
+        """Nobody can look any more."""
+        if self._endpoint is not None:
+            self._endpoint.close()

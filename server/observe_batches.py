@@ -1,0 +1,108 @@
+"""What lanes do, as metrics and spans: waiting, merging, calling, computing, splitting."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic, time_ns
+
+from rdserve.models.tracing import CARRIED, Span
+from rdserve.server import observed
+from rdserve.server.metrics import Metrics
+from rdserve.server.observe_quality import Quality
+from rdserve.server.observed import Call, Rpc, Ticket, Watch
+from rdserve.server.work import op_of
+from rdserve.v1.rows import Request, Response, n_rows
+
+
+class Batches(Watch):
+    """Listens to every lane."""
+
+    def __init__(self, metrics: Metrics, quality: Quality) -> None:
+        self._metrics = metrics
+        self._quality = quality
+
+    @contextmanager
+    def call(self, tickets: Sequence[Ticket]) -> Iterator[Call]:
+        seen = _Seen(self._metrics, tickets)
+        observed.calls(seen)
+        try:
+            yield seen
+        except BaseException as error:
+            seen.end(type(error).__name__)
+            raise
+        seen.done()
+        # Requests that the service asks itself would pass for a caller's.
+        if seen.request is not None and seen.response is not None and seen.rpcs:
+            self._quality.add(seen.request.model, seen.response)
+
+    def retried(self, model: str, count: int, reason: str) -> None:
+        self._metrics.retried.labels(model, reason).inc(count)
+
+
+class _Seen(Call):
+    """One call under way. Its span hangs below the oldest request's, and links to the others'."""
+
+    def __init__(self, metrics: Metrics, tickets: Sequence[Ticket]) -> None:
+        self._metrics = metrics
+        self._tickets = tickets
+        self._span: Span | None = None
+        self._begun = self._sent = self._back = monotonic()
+        self.rpcs: list[Rpc] = list({id(t.rpc): t.rpc for t in tickets if t.rpc}.values())
+        self.request: Request | None = None
+        self.response: Response | None = None
+
+    def sending(self, request: Request) -> None:
+        self.request = request
+        self._sent = monotonic()
+        self._labels = (request.model, op_of(request))
+        self._rows = n_rows(request)
+        waits = self._metrics.queue.labels(*self._labels)
+        for ticket in self._tickets:
+            if (waited := ticket.send(self._rows)) is not None:
+                trace_id = ticket.rpc.trace_id if ticket.rpc else ""
+                waits.observe(waited, {"trace_id": trace_id} if trace_id else None)
+        self._metrics.batch.labels(*self._labels).observe(self._rows)
+        self._trace()
+
+    def answered(self, response: Response) -> None:
+        self.response = response
+        self._back = monotonic()
+
+    def done(self) -> None:
+        """Split: nothing is left to do."""
+        if self.request is None:
+            return
+        for rpc in self.rpcs:
+            rpc.compute_seconds += self.compute_seconds
+        stages = {
+            "merge": self._sent - self._begun,
+            "call": self._back - self._sent,
+            "compute": self.compute_seconds,
+            "split": monotonic() - self._back,
+        }
+        for stage, seconds in stages.items():
+            self._metrics.compute.labels(*self._labels, stage).observe(seconds)
+        self.end()
+
+    def end(self, error: str = "") -> None:
+        """The span is over."""
+        if self._span is not None and self.request is not None:
+            facts: dict[str, str | int | float] = {
+                "rdserve.model": self._labels[0],
+                "rdserve.op": self._labels[1],
+                "rdserve.rows": self._rows,
+                "rdserve.requests": len(self._tickets),
+                "rdserve.compute_seconds": self.compute_seconds,
+            }
+            self._span.end(facts, error)
+
+    def _trace(self) -> None:
+        spans = [rpc.span for rpc in self.rpcs if rpc.span]
+        if not spans:
+            CARRIED.set("")
+            return
+        for ticket in self._tickets:
+            if ticket.rpc and ticket.rpc.span:
+                ticket.rpc.span.child("queue", ticket.arrived_ns).end()
+        self._span = spans[0].child("call", links=spans[1:])
+        self._span.child("merge", time_ns() - round(1e9 * (self._sent - self._begun))).end()
+        CARRIED.set(self._span.traceparent)

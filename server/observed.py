@@ -1,0 +1,164 @@
+"""What the service learns of an RPC on its way, from the edge to a worker and back.
+
+The interceptor of `observe` begins a record; those on the way add what they know; its end becomes
+metrics, trailing metadata and a line of the log.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import monotonic, time_ns
+
+from rdserve.models.card import Card
+from rdserve.models.tracing import HEADER as TRACEPARENT
+from rdserve.models.tracing import Span
+from rdserve.v1.rows import Request, Response
+
+REQUEST_ID = "x-request-id"
+# What a header may hold and a log line should: who calls chooses it.
+_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+# W3C Trace Context, version 00: trace id, parent id, flags.
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(eq=False, slots=True)
+class Rpc:
+    """One RPC so far.
+
+    queue_seconds: the longest that a part of it waited. batch_rows: of the largest call it rode in.
+    compute_seconds: in the model, over its calls. waiting: parts that no worker was sent yet.
+    """
+
+    method: str
+    request_id: str
+    traceparent: str = ""
+    begun: float = field(default_factory=monotonic)
+    model: str = ""
+    version: str = ""
+    reason: str = ""
+    parts: int = 0
+    waiting: int = 0
+    queue_seconds: float = 0.0
+    batch_rows: int = 0
+    compute_seconds: float = 0.0
+    span: Span | None = None
+
+    @classmethod
+    def of(cls, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> "Rpc":
+        """The record of a call that begins. A request id or traceparent that is none is replaced, dropped."""
+        given = {key: value for key, value in metadata if key in (REQUEST_ID, TRACEPARENT)}
+        request_id, traceparent = str(given.get(REQUEST_ID, "")), str(given.get(TRACEPARENT, ""))
+        return cls(
+            method,
+            request_id if _ID.fullmatch(request_id) else uuid.uuid4().hex,
+            traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
+        )
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits, or nothing."""
+        return self.span.trace_id if self.span else self.traceparent[3:35]
+
+    def trailing(self) -> tuple[tuple[str, str], ...]:
+        """What the caller gets with the end of the call."""
+        pairs = [(REQUEST_ID, self.request_id)]
+        if self.version:
+            pairs.append(("rdserve-model-version", self.version))
+        if self.batch_rows:
+            pairs.append(("rdserve-queue-seconds", f"{self.queue_seconds:.6f}"))
+            pairs.append(("rdserve-batch-rows", str(self.batch_rows)))
+            pairs.append(("rdserve-compute-seconds", f"{self.compute_seconds:.6f}"))
+        return tuple(pairs)
+
+
+_CURRENT: ContextVar[Rpc | None] = ContextVar("rpc", default=None)
+
+
+def begin(rpc: Rpc) -> None:
+    """Everything in this task, and the tasks that it starts, works for that RPC."""
+    _CURRENT.set(rpc)
+
+
+def uses(model: str, card: Card | None) -> None:
+    """The RPC under way is about this model, which is there."""
+    if rpc := _CURRENT.get():
+        rpc.model, rpc.version = model, card.version if card else ""
+
+
+def failed(reason: str) -> tuple[tuple[str, str], ...]:
+    """The RPC under way ends for this reason; what its caller gets with the error."""
+    if (rpc := _CURRENT.get()) is None:
+        return ()
+    rpc.reason = reason
+    return rpc.trailing()
+
+
+class Ticket:
+    """A request, or a part of a large one, that waits for a worker on behalf of an RPC."""
+
+    __slots__ = ("arrived", "arrived_ns", "rpc", "sent")
+
+    def __init__(self) -> None:
+        self.rpc = _CURRENT.get()
+        self.arrived = monotonic()
+        self.arrived_ns = time_ns()
+        self.sent = False
+        if self.rpc:
+            self.rpc.parts += 1
+            self.rpc.waiting += 1
+
+    def send(self, rows: int) -> float | None:
+        """It rides in a call of so many rows. Seconds that it waited; None where it is sent once more."""
+        if self.rpc:
+            self.rpc.batch_rows = max(self.rpc.batch_rows, rows)
+        if self.sent:
+            return None
+        self.sent, waited = True, monotonic() - self.arrived
+        if self.rpc:
+            self.rpc.waiting -= 1
+            self.rpc.queue_seconds = max(self.rpc.queue_seconds, waited)
+        return waited
+
+
+class Call:
+    """A call to a worker, as a lane makes it; here nobody looks."""
+
+    compute_seconds = 0.0
+
+    def sending(self, request: Request) -> None:
+        """Merged, and on its way."""
+
+    def answered(self, response: Response) -> None:
+        """Back, and not yet split."""
+
+
+_CALL: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def calls(call: Call) -> None:
+    """Everything in this task, and the tasks that it starts, works for that call to a worker."""
+    _CALL.set(call)
+
+
+def computed(seconds: float) -> None:
+    """The worker says how long the call under way took it."""
+    if call := _CALL.get():
+        call.compute_seconds = seconds
+
+
+class Watch:
+    """What a lane tells of itself; here nobody listens."""
+
+    @contextmanager
+    def call(self, tickets: Sequence[Ticket]) -> Iterator[Call]:
+        """A call for these, from before they are merged until they are split."""
+        yield Call()
+
+    def retried(self, model: str, count: int, reason: str) -> None:
+        """So many requests go again."""
+
+
+UNWATCHED = Watch()
