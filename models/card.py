@@ -106,7 +106,11 @@ def read_card(folder: Path) -> Card:
     path = folder / CARD_FILE
     if not path.is_file():
         raise CardError(f"{folder}: no {CARD_FILE} here")
-    return parse_card(path.read_bytes(), where=str(path))
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"{path}: cannot read it: {error.strerror}") from None
+    return parse_card(text, where=str(path))
 
 
 def parse_card(text: bytes, where: str) -> Card:
@@ -139,6 +143,9 @@ def verify_weights(card: Card, folder: Path) -> None:
     """Raises CardError where the weights are missing or are not those that the card describes."""
     if not (folder / WEIGHTS_FILE).is_file():
         raise CardError(f"{folder}: no {WEIGHTS_FILE} here")
-    found = weights_sha256(folder)
+    try:
+        found = weights_sha256(folder)
+    except OSError as error:
+        raise CardError(f"{folder}: cannot read {WEIGHTS_FILE}: {error.strerror}") from None
     if found != card.weights.sha256:
         raise CardError(f"{folder}: the card says weights {card.weights.sha256}, the file is {found}")

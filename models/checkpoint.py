@@ -17,6 +17,8 @@ def save_weights(vae: VAE, folder: Path, dtype: torch.dtype = torch.float32) -> 
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{WEIGHTS_FILE}.draft"
     save_file({name: t.detach().to("cpu", dtype).contiguous() for name, t in vae.state_dict().items()}, draft)
+    # safetensors lets its owner alone read the file; a service often runs as somebody else.
+    draft.chmod(0o644)
     draft.replace(folder / WEIGHTS_FILE)
     digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
     return Weights.model_validate({"sha256": digest, "dtype": str(dtype).removeprefix("torch.")})

@@ -125,3 +125,7 @@ def test_input_shape_must_fit_the_architecture(folder: Path) -> None:
     edit(folder, lambda c: c["input"].update(shape=[9, 8]))
     with pytest.raises(CardError, match=r"\(9, 8\).*\(8, 8\)"):
         load(folder)
+
+
+def test_a_service_that_runs_as_somebody_else_can_read_the_weights(folder: Path) -> None:
+    assert (folder / WEIGHTS_FILE).stat().st_mode & 0o044 == 0o044
