@@ -1,6 +1,7 @@
 """`rdserve compare`: a data set on several models, as a verdict, tables, figures and files."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +10,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
-from rdserve.cli.trust import trusting
+from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import Client, InputError, ModelInfo
 from rdserve.compare import api, files, pictures, scoring, terminal
 from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.engines import Engine, Local
 from rdserve.compare.gate import Limits, Outcome, gate, to_junit, to_markdown
 from rdserve.data import Dataset, load
 
@@ -25,6 +27,13 @@ Beta = Annotated[float, typer.Option(min=0.0, help="Weigh the models by D + beta
 Margin = Annotated[
     float | None, typer.Option(min=1e-9, help="Models within so many nats, in R and in D, are the same.")
 ]
+
+
+class EngineName(StrEnum):
+    """local: this process. ray: the workers of a Ray cluster."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 @trusting
@@ -48,7 +57,11 @@ def compare(
     max_distortion_increase: Most = None,
     max_elbo_decrease: Most = None,
     max_weighted_increase: Most = None,
-    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Folder for the report, and for rows to go on from.")] = Path(
+        "report"
+    ),
+    restart: Annotated[bool, typer.Option("--restart", help="Score anew what the folder holds.")] = False,
+    engine: Annotated[EngineName, typer.Option(help="Where scoring is called from.")] = EngineName.LOCAL,
     server: Server = ADDRESS,
     serve: Annotated[
         Path | None, typer.Option(help="Start a service over this folder's models for this run.")
@@ -65,6 +78,8 @@ def compare(
         beta=beta,
         stop=api.Stop(baseline, equivalence_margin or 0.0) if sequential else None,
         allow_incomparable=allow_incomparable,
+        folder=out / "rows",
+        restart=restart,
     )
     with connection(server, timeout=timeout, models=serve) as client:
         if limits.any and not baseline:
@@ -72,6 +87,7 @@ def compare(
         dataset = load(data, split=split, root=data_root)
         images = dataset.images[:limit]
         names = _choose(client.models(), models, baseline, images.shape[1:], data)
+        score.keywords["engine"] = _engine(engine, client, timeout, private=serve is not None)
         comparison = _score(score, client, names, dataset, images)
         paths = files.write_all(comparison.findings, _pictures(comparison), out)
         console = terminal.console()
@@ -103,6 +119,14 @@ def _choose(
     return names
 
 
+def _engine(name: EngineName, client: Client, timeout: float, *, private: bool) -> Engine:
+    if name is EngineName.LOCAL:
+        return Local(client)
+    from rdserve.compare.ray_engine import RayEngine
+
+    return RayEngine(client.address, timeout=timeout, **({} if private else chosen_trust()))
+
+
 def _score(
     score: "partial[Comparison]",
     client: Client,
@@ -112,7 +136,7 @@ def _score(
 ) -> Comparison:
     total = len(names) * len(images)
     with terminal.progress(f"scoring {len(names)} models", total, terminal.console(stderr=True)) as done:
-        return score(
+        comparison = score(
             client,
             names,
             images,
@@ -120,6 +144,9 @@ def _score(
             data=Data(dataset.name, dataset.split, dataset.sha256),
             on_progress=lambda _, rows: done(rows),
         )
+    for name, why in comparison.failures.items():
+        typer.echo(f"left out: model {name!r} failed: {why}", err=True)
+    return comparison
 
 
 def _pictures(comparison: Comparison) -> pictures.Pictures | None:

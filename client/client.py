@@ -22,7 +22,7 @@ from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 class Client:
     """A connection to one service. Thread safe. Arrays of any length: they are sent in chunks.
 
-    address: "host:port" or "unix:/path".
+    address: "host:port" or "unix:/path"; kept as an attribute.
     timeout: seconds that one chunk may take, retries included.
     in_flight: chunks sent ahead of the one awaited.
     token: who calls; sent over TLS or to this machine only.
@@ -50,6 +50,7 @@ class Client:
         security = Security(tls, cert, key, token)
         if channel is not None and security != Security():
             raise InputError("a given channel has its own token and TLS; give them to it, or no channel")
+        self.address = address
         self._own = channel is None
         self._channel = channel or open_channel(address, security)
         self._stub = VaeServiceStub(self._channel)

@@ -3,19 +3,24 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.images import as_binary
-from rdserve.client.results import ModelInfo, Score, concatenate
+from rdserve.client.results import ModelInfo
 from rdserve.compare import guard, scoring
 from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.engines import Engine
 from rdserve.compare.race import standing
+from rdserve.compare.runner import Outcome, Run
 from rdserve.compare.sequential import START
 
 Progress = Callable[[str, int], None]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ def compare(
     beta: float = 1.0,
     stop: Stop | None = None,
     allow_incomparable: bool = False,
+    engine: Engine | None = None,
+    folder: Path | None = None,
+    restart: bool = False,
     on_progress: Progress | None = None,
 ) -> Comparison:
     """Score binary images (N, H, W) on models by name, with the same noise for all.
@@ -54,12 +62,16 @@ def compare(
     level, beta: of the intervals, and of the D + beta R, that the result reports.
     stop: when to stop before all images are scored; intervals then hold however often one looks.
     allow_incomparable: compare models of different likelihoods, binarisations or data, with a warning.
-    on_progress: told (model, rows) as they are done, from several threads.
+    engine: where scoring is called from; over this client by default.
+    folder: keeps the rows, so that the same comparison goes on from them; `restart` starts over.
+    on_progress: told (model, rows) as they are done.
+
+    A model that fails is left out, with a warning and its reason in `failures`.
 
     Raises:
-        InputError: a model that is not there or does not fit the images, models that do not compare, or
-            values out of range.
-        ServiceError: the first failure of any model; `error.__notes__` names it.
+        InputError: a model that is not there or does not fit the images, models that do not compare,
+            values out of range, or a folder with rows of another comparison.
+        RdserveError: no model gave all its scores; `error.__notes__` names the first that failed.
     """
     if not 0 < level < 1 or not beta >= 0:
         raise InputError(f"level lies between 0 and 1 and beta is at least 0, got {level} and {beta}")
@@ -67,25 +79,30 @@ def compare(
     chosen = _chosen(client, models, pixels.shape[1:])
     if stop and stop.baseline is not None and stop.baseline not in models:
         raise InputError(f"the baseline {stop.baseline!r} is none of {', '.join(models)}")
+    classes = None if labels is None else np.asarray(labels, np.int64)
+    if classes is not None and classes.shape != (len(pixels),):
+        raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
+    # Data sets may be sorted by class.
+    order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
     about = data or Data("images", "", hashlib.sha256(np.packbits(pixels).tobytes()).hexdigest())
     warnings = guard.check(chosen, allow_incomparable=allow_incomparable)
     unscored = Comparison(
-        models=tuple(chosen),
-        scores=tuple(_nothing() for _ in chosen),
-        example_ids=np.zeros(0, np.uint64),
+        models=(),
+        scores=(),
+        example_ids=(np.arange(len(pixels)) if order is None else order).astype(np.uint64),
         data=about,
         seed=seed,
         n_samples=n_samples,
+        labels=_ordered(classes, order),
         level=level,
         beta=beta,
         method="sequential" if stop else "t",
         warnings=warnings + (guard.foreign(chosen, about) if data else ()),
+        images=_ordered(pixels, order),
         client=client,
     )
-    classes = None if labels is None else np.asarray(labels, np.int64)
-    if classes is not None and classes.shape != (len(pixels),):
-        raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
-    return _score(client, unscored, pixels, classes, stop, on_progress)
+    with _run(engine or client, chosen, unscored, folder, restart, on_progress) as run:
+        return _score(run, chosen, unscored, stop)
 
 
 def _chosen(client: Client, names: Sequence[str], shape: tuple[int, ...]) -> list[ModelInfo]:
@@ -94,61 +111,63 @@ def _chosen(client: Client, names: Sequence[str], shape: tuple[int, ...]) -> lis
         raise InputError("no model to compare")
     if unknown := [name for name in names if name not in served]:
         raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(served) or 'none'}")
+    if len(set(names)) < len(names):
+        raise InputError(f"each model once, got {', '.join(names)}")
     chosen = [served[name] for name in names]
     scoring.check_fit(chosen, shape)
     return chosen
 
 
-def _score(
-    client: Client,
-    comparison: Comparison,
-    pixels: NDArray[np.bool_],
-    labels: NDArray[np.int64] | None,
-    stop: Stop | None,
+def _run(
+    engine: Engine | Client,
+    models: Sequence[ModelInfo],
+    unscored: Comparison,
+    folder: Path | None,
+    restart: bool,
     on_progress: Progress | None,
-) -> Comparison:
+) -> Run:
+    assert unscored.images is not None
+    return Run(
+        engine,
+        models,
+        unscored.images,
+        ids=unscored.example_ids,
+        seed=unscored.seed,
+        n_samples=unscored.n_samples,
+        folder=folder,
+        restart=restart,
+        on_progress=on_progress,
+    )
+
+
+def _score(run: Run, models: Sequence[ModelInfo], unscored: Comparison, stop: Stop | None) -> Comparison:
     """Add images chunk by chunk until all are scored, or until what `stop` asks is known."""
-    n = len(pixels)
-    # Data sets may be sorted by class.
-    order = np.random.default_rng(comparison.seed).permutation(n) if stop else np.arange(n)
-    for part in _parts(n, stop.chunk if stop else n):
-        done = order[: part.stop]
-        comparison = replace(
-            comparison,
-            scores=_more(client, comparison, pixels[order[part]], order[part], on_progress),
-            example_ids=done.astype(np.uint64),
-            labels=None if labels is None else labels[done],
-            images=pixels[done],
-        )
+    comparison = unscored
+    for part in _parts(unscored.n, stop.chunk if stop else unscored.n):
+        comparison = _scored(unscored, models, run.until(part.stop), part.stop)
         if stop and standing(comparison, stop.baseline, stop.equivalence_margin).settled:
             break
     return comparison
 
 
-def _more(
-    client: Client,
-    comparison: Comparison,
-    pixels: NDArray[np.bool_],
-    ids: NDArray[np.int64],
-    on_progress: Progress | None,
-) -> tuple[Score, ...]:
-    """Every model's scores so far with those of more images behind them."""
-    fresh = scoring.score_all(
-        client,
-        comparison.names,
-        pixels,
-        n_samples=comparison.n_samples,
-        seed=comparison.seed,
-        example_ids=ids,
-        on_progress=on_progress,
+def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: Outcome, n: int) -> Comparison:
+    """The first n examples, on the models that gave scores."""
+    failed = tuple(f"{model} is left out, it failed: {why}" for model, why in outcome.failures.items())
+    return replace(
+        unscored,
+        models=tuple(model for model in models if model.name in outcome.scores),
+        scores=tuple(outcome.scores.values()),
+        example_ids=unscored.example_ids[:n],
+        labels=_ordered(unscored.labels, slice(n)),
+        images=_ordered(unscored.images, slice(n)),
+        warnings=unscored.warnings + failed,
+        failures=outcome.failures,
     )
-    return tuple(concatenate([comparison.score(name), fresh[name]]) for name in comparison.names)
+
+
+def _ordered(rows: NDArray[T] | None, which: NDArray[np.int64] | slice | None) -> NDArray[T] | None:
+    return rows if rows is None or which is None else rows[which]
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def _nothing() -> Score:
-    empty = np.zeros(0)
-    return Score(empty, empty, empty, empty, rate_is_exact=True)
