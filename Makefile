@@ -30,7 +30,7 @@ lint: install ## formatting, lint, types
 	$(BIN)/mypy
 
 browser: ## Chromium, in which the report is tested
-	@command -v chromium chromedriver >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } || echo "no Chromium to be had here: the report's tests in a browser will be skipped"
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; } || echo "no Chromium to be had here: the report's tests in a browser will be skipped"
 
 test: install lint browser ## the whole suite, real TorchServe included
 	$(BIN)/python -m pytest

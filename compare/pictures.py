@@ -109,6 +109,8 @@ def most_different(comparison: Comparison, *, count: int = N_DIFFERING) -> Rows:
 
     Of two models: half of them where the one is better, half where the other is, as far as there are such.
     """
+    if len(comparison.scores) < 2:
+        return np.zeros(0, np.int64)
     costs = np.stack([-score.elbo_nats for score in comparison.scores])
     order = np.argsort(costs.min(0) - costs.max(0), kind="stable")
     if len(costs) == 2:

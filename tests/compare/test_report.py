@@ -1,0 +1,134 @@
+"""The report as text: nothing from outside, nothing that a name could run, everything inside."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn import pictures_of
+from points import CROWDED, comparison_at
+from rdserve.compare import report
+from rdserve.compare.comparison import Comparison, from_document
+from rdserve.compare.document import DATA_ID, to_document
+from rdserve.compare.verify import read
+
+HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}--><!--"
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text of scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.code: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in self.code:
+            self.code[self._inside].append(data)
+        else:
+            self.text += data
+
+
+def hostile() -> Comparison:
+    plain = comparison_at(CROWDED[:3])
+    changes = {"name": HOSTILE, "state_reason": HOSTILE, "data_name": HOSTILE, "binarisation": HOSTILE}
+    strange = replace(plain.models[0], **changes, family=HOSTILE)
+    models = (strange, *plain.models[1:])
+    return replace(plain, models=models, warnings=(HOSTILE,), failures={HOSTILE: HOSTILE})
+
+
+def test_names_stay_words() -> None:
+    comparison = hostile()
+    page = Elements(report.render(comparison.findings, pictures_of(comparison)))
+    assert [tag for tag, _ in page.tags].count("script") == 2
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert page.text.count(HOSTILE) > 10
+    inside = json.loads(next(text for text in page.code["script"] if text.startswith("{")))
+    assert inside["warnings"] == [HOSTILE]
+
+
+def test_nothing_comes_from_outside() -> None:
+    comparison = comparison_at(CROWDED)
+    html = report.render(comparison.findings, pictures_of(comparison))
+    addresses = [
+        value
+        for _, attributes in Elements(html).tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
+    ]
+    assert addresses
+    assert all(value and re.match(r"#|data:,", value) for value in addresses)
+    assert set(re.findall(r"url\((.{5})", html)) <= {"data:", "#fram"}
+    assert not re.findall(r"@import|\bstyle=", html)
+
+
+def test_the_policy_allows_the_pages_own_code_alone() -> None:
+    page = Elements(report.render(comparison_at(CROWDED[:2]).findings))
+    policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    for kind, text in (("style", page.code["style"][0]), ("script", page.code["script"][-1])):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_the_whole_comparison_is_inside(tmp_path: Path) -> None:
+    comparison = comparison_at(CROWDED[:4], labels=True)
+    report.write(comparison, tmp_path / "new" / "report.html")
+    document = read(tmp_path / "new" / "report.html")
+    assert document == json.loads(json.dumps(to_document(comparison.findings)))
+    again = from_document(document["examples"])
+    assert again.models == comparison.models
+    for mine, its in zip(comparison.scores, again.scores, strict=True):
+        np.testing.assert_array_equal(mine.rate_nats, its.rate_nats)
+        np.testing.assert_array_equal(mine.distortion_nats, its.distortion_nats)
+
+
+@pytest.mark.parametrize(("models", "n"), [(1, 50), (1, 1), (2, 1), (2, 2), (3, 3)])
+def test_small_comparisons_have_a_report_too(models: int, n: int) -> None:
+    comparison = comparison_at(CROWDED[:models], n=n)
+    for pictures in (None, pictures_of(comparison)):
+        html = report.render(comparison.findings, pictures)
+        assert "nan" not in html.replace("tenant", "").lower().split("<script")[0]
+        assert ("Pair by pair" in html) == (models > 1)
+        assert (">Where they differ<" in html) == (pictures is not None and models > 1)
+
+
+def test_models_without_pictures_are_named_with_the_reason() -> None:
+    comparison = comparison_at(CROWDED[:3])
+    drawn = pictures_of(comparison)
+    left = {name: made for name, made in drawn.reconstructions.items() if name != "m1"}
+    html = report.render(
+        comparison.findings, replace(drawn, reconstructions=left, failures={"m1": "it went away"})
+    )
+    assert "<b>m1</b> gave no pictures: it went away" in html
+
+
+def test_the_signature_is_in_the_head_and_at_the_foot() -> None:
+    findings = comparison_at(CROWDED[:2]).findings
+    page = Elements(report.render(findings))
+    assert ("meta", {"name": "rdserve-signature", "content": findings.signature}) in page.tags
+    assert findings.signature in page.text
+
+
+def test_the_data_is_where_a_reader_looks_for_it() -> None:
+    page = Elements(report.render(comparison_at(CROWDED[:2]).findings))
+    assert ("script", {"type": "application/json", "id": DATA_ID}) in page.tags
