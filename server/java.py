@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ from rdserve.v1.limits import MAX_MESSAGE_BYTES, MIB
 log = logging.getLogger("rdserve.torchserve")
 
 STARTED = b"Model server started."
+# The thread is named after its model: W-9000-NAME_VERSION.
+WORKER_FAILED = re.compile(rb"WorkerThread \[W-\d+-(.+)_[^_]+?(?:-stdout|-stderr)?\] Backend worker error")
 # A Unix socket's path has at most 107 bytes, and the JVM appends its workers' sockets to the folder.
 MAX_FOLDER = 80
 ENVELOPE_BYTES = MIB
@@ -44,6 +47,8 @@ class Java:
         self._on_end = on_end
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
+        # Workers of each model that ended on their way up, or later.
+        self.failures: Counter[str] = Counter()
         self._tail: deque[str] = deque(maxlen=20)
         self._started = asyncio.Event()
         self._asked = False  # to stop
@@ -136,6 +141,8 @@ class Java:
             if STARTED in raw:
                 started.set()
                 continue
+            if failed := WORKER_FAILED.search(raw):
+                self.failures[failed[1].decode(errors="replace")] += 1
             line = raw.decode(errors="replace").rstrip()
             self._tail.append(line)
             log.warning("%s", line) if started.is_set() else log.info("%s", line)

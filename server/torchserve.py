@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from rdserve.server.archive import SUFFIX, Archive, ArchiveError
@@ -20,6 +21,9 @@ from rdserve.server.settings import Settings
 log = logging.getLogger(__name__)
 
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
+# A worker may be unlucky once.
+MAX_STARTS = 2
+POLL_SECONDS = 0.05
 _WORKER_DIED = "Worker died"
 _HANDLER_RAISED = "Prediction failed"
 
@@ -56,19 +60,40 @@ class TorchServe:
 
     async def load(self, archive: Archive) -> None:
         await self._revive()
+        name = archive.card.name
         try:
             await asyncio.to_thread(archive.copy_into, self._store)
-            await self._manage("DELETE", f"/models/{archive.card.name}", HTTPStatus.NOT_FOUND)
-            await self._manage("POST", "/models", **self._registration(archive))
         except (ArchiveError, OSError) as error:
             raise LoadError(str(error)) from error
+        await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
+        await self._manage("POST", "/models", HTTPStatus.ACCEPTED, **self._registration(archive))
+        try:
+            async with asyncio.timeout(self._settings.load_timeout_seconds):
+                await self._until_up(name)
+        except (LoadError, TimeoutError) as error:
+            # Or TorchServe goes on trying.
+            await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
+            late = f"no worker came up within {self._settings.load_timeout_seconds} s"
+            raise LoadError(str(error) or late) from error
+
+    async def _until_up(self, name: str) -> None:
+        """Return when a worker of the model is ready. Raises LoadError where they end on their way up."""
+        before = self._java.failures[name]
+        while True:
+            (model,) = await self._manage("GET", f"/models/{name}")
+            if any(worker["status"] == "READY" for worker in model["workers"]):
+                return
+            if (ended := self._java.failures[name] - before) >= MAX_STARTS:
+                raise LoadError(f"its worker ended {ended} times on its way up; the log has the reason")
+            await asyncio.sleep(POLL_SECONDS)
 
     def _registration(self, archive: Archive) -> dict[str, str | int]:
         return {
             "url": f"{archive.card.name}{SUFFIX}",
             "model_name": archive.card.name,
             "initial_workers": self._settings.workers,
-            "synchronous": "true",
+            # To wait for the workers would block one of the few threads that serve all the models.
+            "synchronous": "false",
             "batch_size": 1,
             # The front merges; and only this call can say 0, a configuration file cannot.
             "max_batch_delay": 0,
@@ -92,7 +117,7 @@ class TorchServe:
             except (RuntimeError, OSError) as error:
                 raise LoadError(str(error)) from error
 
-    async def _manage(self, method: str, path: str, *also_fine: HTTPStatus, **parameters: str | int) -> None:
+    async def _manage(self, method: str, path: str, *also_fine: HTTPStatus, **parameters: str | int) -> Any:
         """One call of the management API. Raises LoadError unless it answers OK, or one of `also_fine`."""
         if self._management is None:
             raise LoadError("TorchServe is not running")
@@ -104,6 +129,7 @@ class TorchServe:
             raise LoadError(f"TorchServe did not load it: {type(error).__name__} {error}") from error
         if answer.status not in (HTTPStatus.OK, *also_fine):
             raise LoadError(f"TorchServe did not load it: {_message(body)}")
+        return json.loads(body)
 
     async def call(self, model: str, work: bytes) -> bytes:
         if self._inference is None:
