@@ -47,11 +47,19 @@ class Catalogue:
         self._put(replace(known, state=MODEL_STATE_FAILED, reason=reason))
 
     def find(self, name: str) -> Entry:
-        """Raises UnknownModel."""
-        if name not in self._entries:
+        """The model called `name`; with `name@version`, that version of it and no other.
+
+        Raises:
+            UnknownModel: there is none.
+        """
+        plain, pinned, version = name.partition("@")
+        if plain not in self._entries:
             raise UnknownModel(name, self._entries)
-        entry = self._entries[name]
-        observed.uses(name, entry.card)
+        entry = self._entries[plain]
+        there = entry.card.version if entry.card else "?"
+        if pinned and version != there:
+            raise UnknownModel(name, [f"{plain}@{there}"])
+        observed.uses(plain, entry.card)
         return entry
 
     def ready(self, name: str) -> Card:

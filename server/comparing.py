@@ -88,7 +88,9 @@ async def _score(
 async def _rows(
     model: str, request: CompareRequest, card: Card, batcher: Batcher, left: float | None
 ) -> AsyncIterator[CompareResponse]:
-    score = ScoreRequest(model=model, images=request.images, noise=request.noise, n_samples=request.n_samples)
+    score = ScoreRequest(
+        model=card.name, images=request.images, noise=request.noise, n_samples=request.n_samples
+    )
     check(score, card)
     first = 0
     async for part in batcher.stream(score, card, left, merged=False):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from grpc import aio
+from rdserve.models.card import Card
 from rdserve.server.batcher import Batcher
 from rdserve.server.catalogue import Catalogue, to_message
 from rdserve.server.comparing import compare
@@ -61,8 +62,7 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
 
     async def Sample(self, request: SampleRequest, context: Context) -> AsyncIterator[SampleResponse]:
         with self._door.entered():
-            card = self._catalogue.ready(request.model)
-            check(request, card)
+            card = self._ready(request)
             async for part in self._batcher.stream(request, card, context.time_remaining()):
                 yield cast(SampleResponse, part)
 
@@ -74,6 +74,11 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
 
     async def _run(self, request: Request, context: Context) -> Any:
         with self._door.entered():
-            card = self._catalogue.ready(request.model)
-            check(request, card)
+            card = self._ready(request)
             return await self._batcher.run(request, card, context.time_remaining())
+
+    def _ready(self, request: Request) -> Card:
+        card = self._catalogue.ready(request.model)
+        request.model = card.name  # a pinned version is met; from here on the plain name counts
+        check(request, card)
+        return card
