@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from rdserve.models.card import Card
 from rdserve.server.chunks import chunk_rows, cut, join
 from rdserve.server.errors import BackendUnavailable, DeadlineTooShort, Overloaded
+from rdserve.server.gathering import Gathering
 from rdserve.server.lane import Lane
 from rdserve.server.observed import UNWATCHED, Watch
 from rdserve.server.pace import Pace
@@ -97,6 +98,7 @@ class Batcher:
             self._lanes[model] = Lane(
                 self._ask,
                 slots=self._settings.slots,
+                gathering=Gathering(self._settings.workers),
                 pace=self._paces[model],
                 on_loss=lambda error: self._on_loss(model, error),
                 watch=self._watch,

@@ -4,10 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from math import inf
 from time import monotonic
 from typing import Any
 
 from rdserve.server.errors import BackendUnavailable, ServiceError, WorkerCrashed
+from rdserve.server.gathering import Gathering
 from rdserve.server.observed import UNWATCHED, Ticket, Watch
 from rdserve.server.pace import Pace
 from rdserve.server.work import op_of
@@ -25,6 +27,10 @@ class _Waiting:
     )
     ticket: Ticket = field(default_factory=Ticket)
 
+    def __post_init__(self) -> None:
+        self.rows = n_rows(self.request)
+        self.key = merge_key(self.request)
+
 
 @dataclass(eq=False)
 class _Call:
@@ -36,8 +42,8 @@ class _Call:
 
 
 class Lane:
-    """A lone request goes at once; while `slots` calls are under way the others wait, and when one ends
-    those that can be merged with the oldest go with it.
+    """A lone request goes at once; others wait until a worker is free, or until they fill a call and fewer
+    than `slots` are under way. Those that can be merged with the oldest go with it. See `Gathering`.
 
     A call that the backend lost is sent once more when the lane is opened again, each caller's part by
     itself and with nothing else under way: only so is it known which request ends its worker.
@@ -49,15 +55,19 @@ class Lane:
         *,
         slots: int,
         pace: Pace,
+        gathering: Gathering | None = None,
         on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
         watch: Watch = UNWATCHED,
     ) -> None:
         self._send = send
         self._slots = slots
         self._pace = pace
+        self._gathering = gathering or Gathering(slots)
+        self._alarm: asyncio.TimerHandle | None = None
         self._on_loss = on_loss
         self._watch = watch
         self._queue: deque[_Waiting] = deque()
+        self._rows = 0  # in the queue; those of callers who left count until the next batch
         self._suspects: deque[_Waiting] = deque()
         self._calls: dict[asyncio.Task[None], _Call] = {}
         self._open = True
@@ -72,6 +82,7 @@ class Lane:
         """
         waiting = _Waiting(request, max_rows)
         self._queue.append(waiting)
+        self._rows += waiting.rows
         with self._pace.holding(op_of(request), _samples([waiting])):
             self._pump()
             return await waiting.answer
@@ -108,6 +119,7 @@ class Lane:
             _fail(waiting, error)
         self._suspects.clear()
         self._queue.clear()
+        self._rows = 0
 
     async def drain(self) -> None:
         """Return when nothing waits and nothing is under way."""
@@ -147,7 +159,25 @@ class Lane:
             self._suspects.popleft()
         if self._suspects:
             return [] if self._calls else [self._suspects[0]]
-        return self._next_batch() if len(self._calls) < self._slots else []
+        return self._next_batch() if self._sets_off() else []
+
+    def _sets_off(self) -> bool:
+        """Whether a batch goes now; if one may go later, there is an alarm."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if not self._queue or len(self._calls) >= self._slots:
+            return False
+        now = monotonic()
+        departs = self._gathering.departs(
+            now=now,
+            under_way=len(self._calls),
+            callers=len(self._queue),
+            full=self._rows >= self._queue[0].max_rows,
+        )
+        if now < departs < inf:
+            self._alarm = asyncio.get_running_loop().call_later(departs - now, self._pump)
+        return departs <= now
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._calls[task]
@@ -157,20 +187,19 @@ class Lane:
         """The oldest request that someone still waits for, and those that fit beside it."""
         batch: list[_Waiting] = []
         kept: deque[_Waiting] = deque()
-        rows, key = 0, None
+        rows = 0
         for waiting in self._queue:
             if waiting.answer.done():
                 continue
-            if not batch:
-                key = merge_key(waiting.request)
-            size = n_rows(waiting.request)
-            fits = not batch or rows + size <= min(batch[0].max_rows, waiting.max_rows)
-            if fits and (not batch or merge_key(waiting.request) == key):
+            fits = not batch or rows + waiting.rows <= min(batch[0].max_rows, waiting.max_rows)
+            if fits and waiting.key == (batch or [waiting])[0].key:
                 batch.append(waiting)
-                rows += size
+                rows += waiting.rows
             else:
                 kept.append(waiting)
         self._queue = kept
+        self._rows = sum(waiting.rows for waiting in kept)
+        self._gathering.sent(len(batch))
         return batch
 
     async def _run(self, call: _Call) -> None:
@@ -180,7 +209,7 @@ class Lane:
                 seen.sending(request)
                 whole = await self._send(request)
                 seen.answered(whole)
-                parts = split(whole, [n_rows(waiting.request) for waiting in call.batch])
+                parts = split(whole, [waiting.rows for waiting in call.batch])
         except BackendUnavailable as error:
             self._lost(call, error)
         except asyncio.CancelledError:
@@ -199,6 +228,7 @@ class Lane:
         """Calls queue behind one another in the backend: one's own time starts at the answer before it."""
         now = monotonic()
         begun, self.answered = max(call.sent, self.answered), now
+        self._gathering.answered(now)
         self._pace.learn(op_of(call.batch[0].request), _samples(call.batch), now - begun)
 
     async def _run_alone(self, call: _Call, error: Exception) -> None:
@@ -234,4 +264,4 @@ def _fail(waiting: _Waiting, error: Exception) -> None:
 
 
 def _samples(batch: list[_Waiting]) -> int:
-    return sum(n_rows(waiting.request) * n_samples(waiting.request) for waiting in batch)
+    return sum(waiting.rows * n_samples(waiting.request) for waiting in batch)
