@@ -1,49 +1,122 @@
+"""Every file of a comparison: there, right, and signed."""
+
 import csv
 import json
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from importlib.resources import files as resources
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
-from points import CROWDED, rows_at
-from rdserve.client.results import Reconstruction
-from rdserve.compare import files
-from rdserve.compare.rows import Row
+from drawn import pictures_of
+from PIL import Image
+from points import CROWDED, comparison_at
+from rdserve.compare import files, tables
+from rdserve.compare.comparison import Comparison, from_document
 
-ABOUT = files.Provenance("digits", "test", "f" * 64, n=50, seed=3, n_samples=1)
+NAMES = {
+    "report.html",
+    "comparison.json",
+    "examples.csv",
+    "examples.csv-metadata.json",
+    "rd-plane.svg",
+    "rd-plane.png",
+    "reconstructions.png",
+    "table.tex",
+    "table.md",
+}
+SCHEMA = json.loads(resources("rdserve.compare").joinpath("comparison.schema.json").read_text())
 
 
-def report(folder: Path, rows: list[Row]) -> list[Path]:
-    drawn = Reconstruction(np.zeros((2, 4), np.float32), np.zeros((2, 5, 8, 8), np.uint8))
-    pictures = files.Pictures(np.zeros((2, 8, 8), bool), {row.name: drawn for row in rows})
-    return files.write_report(folder, rows, ABOUT, pictures)
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    return comparison_at(CROWDED[:4], labels=True)
 
 
-def test_the_report_is_four_files(tmp_path: Path) -> None:
-    paths = report(tmp_path / "new" / "folder", rows_at(CROWDED))
-    names = ["comparison.json", "comparison.csv", "rd-plane.png", "reconstructions.png"]
-    assert [path.name for path in paths] == names
-    assert all(path.stat().st_size for path in paths)
+@pytest.fixture(scope="module")
+def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("files") / "new" / "folder"
+    paths = files.write_all(comparison.findings, pictures_of(comparison), out)
+    assert {path.name for path in paths} == NAMES == {path.name for path in out.iterdir()}
+    return out
 
 
-def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
-    rows = rows_at(CROWDED)
-    report(tmp_path, rows)
-    document = json.loads((tmp_path / files.JSON).read_text())
-    assert document["schema"] == "rdserve-comparison/1"
-    assert document["data"] == {"name": "digits", "split": "test", "sha256": "f" * 64, "n": 50}
-    assert (document["seed"], document["n_samples"]) == (3, 1)
-    with (tmp_path / files.CSV).open() as file:
+def test_without_pictures_there_is_no_sheet(comparison: Comparison, tmp_path: Path) -> None:
+    paths = files.write_all(comparison.findings, None, tmp_path)
+    assert {path.name for path in paths} == NAMES - {"reconstructions.png"}
+
+
+def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
+    line = comparison.findings.signature
+    for name in ("report.html", "comparison.json", "examples.csv-metadata.json", "table.tex", "table.md"):
+        assert line in (folder / name).read_text(), name
+    for name in ("rd-plane.png", "reconstructions.png"):
+        assert Image.open(folder / name).text["Description"] == line  # type: ignore[attr-defined]
+    drawing = ElementTree.parse(folder / "rd-plane.svg")
+    assert [found.text for found in drawing.iter("{http://purl.org/dc/elements/1.1/}description")] == [line]
+
+
+@pytest.mark.parametrize(("models", "n"), [(1, 1), (1, 9), (2, 1), (2, 2), (5, 30)])
+def test_json_keeps_to_its_schema(models: int, n: int) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    document = json.loads(files.to_json(comparison_at(CROWDED[:models], n=n).findings))
+    jsonschema.validate(document, SCHEMA)
+
+
+def test_the_schema_notices_what_is_missing_or_wrong(comparison: Comparison) -> None:
+    document = json.loads(files.to_json(comparison.findings))
+    for field, value in (("schema", "other/1"), ("signature", "two\nlines"), ("seed", -1), ("models", [])):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document | {field: value}, SCHEMA)
+    for field in SCHEMA["required"]:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({name: part for name, part in document.items() if name != field}, SCHEMA)
+
+
+def test_json_and_csv_hold_the_examples(comparison: Comparison, folder: Path) -> None:
+    document = json.loads((folder / files.JSON).read_text())
+    again = from_document(document["examples"])
+    with (folder / files.CSV).open() as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(rows) == len(document["models"])
-    for row, model, line in zip(rows, document["models"], lines, strict=True):
-        assert model == vars(row)
-        assert {name: str(value) for name, value in model.items()} == line
-        assert model["elbo_nats"] == pytest.approx(-(model["rate_nats"] + model["distortion_nats"]))
+    assert len(lines) == 4 * comparison.n
+    for name in comparison.names:
+        own = [line for line in lines if line["model"] == name]
+        score = comparison.score(name)
+        np.testing.assert_array_equal([float(line["rate_nats"]) for line in own], score.rate_nats)
+        np.testing.assert_array_equal([float(line["elbo_nats"]) for line in own], score.elbo_nats)
+        np.testing.assert_array_equal(again.score(name).distortion_nats, score.distortion_nats)
+        assert [int(line["example_id"]) for line in own] == comparison.example_ids.tolist()
+        assert [int(line["label"]) for line in own] == comparison.labels.tolist()  # type: ignore[union-attr]
 
 
-def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
-    text = files.to_json(rows_at([(1, 2)], n=1), ABOUT)
-    assert json.loads(text)["models"][0]["rate_standard_error_nats"] is None
-    files.write_csv(tmp_path / "c.csv", rows_at([(1, 2)], n=1))
-    with (tmp_path / "c.csv").open() as file:
-        assert next(csv.DictReader(file))["rate_standard_error_nats"] == ""
+def test_the_columns_are_described_beside(folder: Path) -> None:
+    about = json.loads((folder / files.CSV_ABOUT).read_text())
+    header = (folder / files.CSV).read_text().splitlines()[0].split(",")
+    assert [column["name"] for column in about["tableSchema"]["columns"]] == header
+    assert about["url"] == files.CSV
+
+
+def test_tables_say_what_the_rows_say(comparison: Comparison, folder: Path) -> None:
+    for name in ("table.tex", "table.md"):
+        text = (folder / name).read_text()
+        for row in comparison.findings.scene.rows:
+            assert f"{row.rate_nats:.2f}" in text
+            assert f"{row.distortion_standard_error_nats:.2f}" in text
+    rows = re.findall(r"^(.*&.*) \\\\$", (folder / "table.tex").read_text(), re.MULTILINE)
+    assert len(rows) == 1 + 4
+    assert all(row.count("&") == 6 for row in rows)
+
+
+def test_a_name_breaks_no_table(comparison: Comparison) -> None:
+    strange = replace(comparison.models[0], name="a|b_c & 50% \\x {$^~}\n`<b>`")
+    odd = replace(comparison, models=(strange, *comparison.models[1:])).findings
+    escaped = r"a|b\_c \& 50\% \textbackslash{}x \{\$\textasciicircum{}\textasciitilde{}\} "
+    assert escaped + r"`\textless{}b\textgreater{}`" in tables.to_latex(odd)
+    line = next(
+        line for line in tables.to_markdown(odd).splitlines() if r"a\|b\_c" in line and line[0] == "|"
+    )
+    assert len(re.findall(r"(?<!\\)\|", line)) == 8
+    assert r"\<b\>" in line

@@ -1,0 +1,115 @@
+"""`rdserve verify` against the service that made the numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdserve.client import Client, InputError
+from rdserve.compare import files
+from rdserve.compare.api import compare
+from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.verify import read
+from rdserve.data import load
+from shell import rdserve
+
+MODELS = ["tiny-mmm", "tiny-mpv"]
+
+
+@pytest.fixture(scope="module")
+def comparison(in_process_service: str) -> Comparison:
+    digits = load("digits", split="test")
+    data = Data(digits.name, digits.split, digits.sha256)
+    with Client(in_process_service) as client:
+        return compare(client, MODELS, digits.images[:40], data=data, seed=5, n_samples=2)
+
+
+@pytest.fixture(scope="module")
+def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("verify")
+    files.write_all(comparison.findings, None, out)
+    return out
+
+
+@pytest.mark.parametrize("name", ["comparison.json", "report.html"])
+def test_numbers_are_reproduced(in_process_service: str, folder: Path, name: str) -> None:
+    done = rdserve("verify", folder / name, "--server", in_process_service, "--rows", "10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for model in MODELS:
+        assert f"{model}: reproduced" in done.stdout
+    assert "over 10 rows" in done.stdout
+    assert done.stdout.splitlines()[-1] == "2 of 2 models reproduced within 0.001 nats"
+
+
+def changed(folder: Path, tmp_path: Path, change: str) -> Path:
+    """The same document with one thing altered."""
+    document = json.loads((folder / "comparison.json").read_text())
+    model = document["examples"]["models"][1]
+    if change == "examples":
+        model["distortion_nats"] = [value - 0.5 for value in model["distortion_nats"]]
+    if change == "mean":
+        document["models"][0]["rate_nats"] -= 0.1
+    if change == "weights":
+        model["info"]["weights_sha256"] = "f" * 64
+    if change == "name":
+        model["info"]["name"] = "gone"
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("examples", "tiny-mpv: DIFFERS, max |dR| 0, max |dD| 0.5 nats"),
+        ("mean", "rate_nats is given as"),
+        ("weights", "the file has ffffffffffff"),
+        ("name", "gone: not scored, the service does not have it"),
+    ],
+)
+def test_what_was_altered_is_named(
+    in_process_service: str, folder: Path, tmp_path: Path, change: str, line: str
+) -> None:
+    done = rdserve("verify", changed(folder, tmp_path, change), "--server", in_process_service)
+    assert done.returncode == 1
+    assert line in done.stdout
+    assert "tiny-mmm: reproduced" in done.stdout
+
+
+def test_images_of_ones_own_must_be_the_same(in_process_service: str, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 2, (12, 8, 8)).astype(bool)
+    with Client(in_process_service) as client:
+        files.write_all(compare(client, MODELS, images).findings, None, tmp_path)
+    report = tmp_path / "report.html"
+    for name, pixels in (("same", images), ("other", ~images)):
+        np.save(tmp_path / f"{name}.npy", pixels)
+    without = rdserve("verify", report, "--server", in_process_service)
+    assert "give --images FILE" in without.stderr
+    same = rdserve("verify", report, "--server", in_process_service, "--images", tmp_path / "same.npy")
+    assert same.returncode == 0, same.stdout + same.stderr
+    other = rdserve("verify", report, "--server", in_process_service, "--images", tmp_path / "other.npy")
+    assert other.returncode == 1
+    assert "other images: sha256" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.json", "{", "is no JSON"),
+        ("b.json", '{"schema": "rdserve-comparison/1"}', "expected schema 'rdserve-comparison/2'"),
+        ("c.json", "[]", "expected schema"),
+        ("d.html", "<p>hello<script>1</script>", "is no report of rdserve"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, name: str, text: str, line: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=line):
+        read(tmp_path / name)
+
+
+def test_a_refusal_is_one_line(in_process_service: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    done = rdserve("verify", tmp_path / "a.json", "--server", in_process_service)
+    assert done.returncode == 1
+    assert "is no JSON" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
