@@ -4,24 +4,11 @@ import ipaddress
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import grpc
-from rdserve.client import chunks
+from rdserve.client import balancing
 from rdserve.client.errors import InputError
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
-
-# grpc itself makes the attempts, within the call's deadline. RESOURCE_EXHAUSTED is the server's full
-# queue; a server that means "never" says so with a negative grpc-retry-pushback-ms.
-RETRY_POLICY = MappingProxyType(
-    {
-        "maxAttempts": 5,
-        "initialBackoff": "0.2s",
-        "maxBackoff": "2s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-    }
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,16 +46,16 @@ class Security:
 
 
 def open_channel(address: str, security: Security) -> grpc.Channel:
-    """A channel to "host:port" or "unix:/path". Connects on the first call, and again when it must.
+    """A channel to "host:port", "unix:/path" or many replicas (`rdserve.client.balancing`).
+
+    It connects on the first call, and again when it must.
 
     Raises:
         InputError: as `Security.check`, or a file that cannot be read.
     """
     security.check(address)
-    service = {"methodConfig": [{"name": [{"service": chunks.SERVICE}], "retryPolicy": dict(RETRY_POLICY)}]}
-    settings = {
-        "grpc.service_config": json.dumps(service),
-        "grpc.enable_retries": 1,
+    settings = balancing.OPTIONS | {
+        "grpc.service_config": json.dumps(balancing.service_config(address)),
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.keepalive_time_ms": 60_000,
@@ -86,11 +73,15 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
 
 
 def is_local(address: str) -> bool:
-    """Whether a gRPC target is this machine: a loopback address, localhost, or a Unix socket."""
+    """Whether a gRPC target is this machine: loopback addresses, localhost, or a Unix socket."""
     scheme, _, rest = address.partition(":")
     if scheme in ("unix", "unix-abstract"):
         return True
-    target = rest.removeprefix("///") if scheme in ("dns", "ipv4", "ipv6") else address
+    targets = rest.removeprefix("///").split(",") if scheme in balancing.SCHEMES else [address]
+    return all(map(_is_loopback, targets))
+
+
+def _is_loopback(target: str) -> bool:
     host = target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
     if host == "localhost":
         return True

@@ -11,7 +11,7 @@ from rdserve.client import chunks, results
 from rdserve.client.calls import Caller, Ids, Keys, Progress
 from rdserve.client.channel import Security, open_channel
 from rdserve.client.comparing import Comparing
-from rdserve.client.errors import InputError, ReplyError
+from rdserve.client.errors import InputError, ReplyError, Unavailable
 from rdserve.client.health import wait_until_serving
 from rdserve.client.images import as_binary, as_latents
 from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
@@ -192,13 +192,29 @@ class Client:
 
     def _sample_parts(self, model: str, n: int, keys: Keys) -> Iterator[Sample]:
         for part in chunks.slices(n, chunks.rows_per_chunk(0, keys.n_samples)):
-            asked = part.stop - part.start
-            request = vae_pb2.SampleRequest(
-                model=model, n_latents=asked, n_samples=keys.n_samples, noise=keys.noise(part)
-            )
+            start = part.start
+            while start < part.stop:
+                for sample in self._sample_part(model, slice(start, part.stop), keys):
+                    start += len(sample.latents)
+                    yield sample
+
+    def _sample_part(self, model: str, rows: slice, keys: Keys) -> Iterator[Sample]:
+        """Rows from rows.start on: all, or those that came before the server went away.
+
+        A row depends on its key only, so another server can go on where this one stopped.
+        """
+        asked = left = rows.stop - rows.start
+        request = vae_pb2.SampleRequest(
+            model=model, n_latents=asked, n_samples=keys.n_samples, noise=keys.noise(rows)
+        )
+        try:
             for reply in self._caller.stream(self._stub.Sample, request):
                 came = reply.latents.shape[0] if reply.latents.shape else 0
-                asked -= came
+                left -= came
                 yield results.from_reply(Sample, reply, came)
-            if asked:
-                raise ReplyError(f"asked for {part.stop - part.start} samples, {asked} never came")
+        except Unavailable:
+            if left == asked:
+                raise
+            return
+        if left:
+            raise ReplyError(f"asked for {asked} samples, {left} never came")

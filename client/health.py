@@ -44,4 +44,5 @@ def state(channel: grpc.Channel, service: str, *, timeout: float) -> str:
         reply = HealthStub(channel).Check(HealthCheckRequest(service=service), timeout=timeout)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
-    return HealthCheckResponse.ServingStatus.Name(reply.status)
+    name: str = HealthCheckResponse.ServingStatus.Name(reply.status)
+    return name
