@@ -1,4 +1,4 @@
-"""Scoring several models at once, over one client."""
+"""Which models can be scored on which images; reconstructions by several at once, over one client."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -9,43 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import Cancelled, InputError
-from rdserve.client.results import ModelInfo, Reconstruction, Score
+from rdserve.client.results import ModelInfo, Reconstruction
 
 Ids = NDArray[np.integer[Any]]
 T = TypeVar("T")
-
-
-def score_all(
-    client: Client,
-    models: Sequence[str],
-    images: NDArray[np.bool_],
-    *,
-    n_samples: int = 1,
-    seed: int = 0,
-    example_ids: Ids | None = None,
-    at_once: int = 8,
-    on_progress: Callable[[str, int], None] | None = None,
-) -> dict[str, Score]:
-    """Score images (N, H, W) on every model with the same noise; `on_progress` gets (model, rows done).
-
-    example_ids: (N,) names of the noise, 0, 1, ... by default.
-
-    Raises:
-        ServiceError: the first that any model met; the others are dropped. `error.__notes__` names the model.
-    """
-
-    def score(model: str, stop: Event) -> Score:
-        def report(rows: int) -> None:
-            if stop.is_set():
-                raise Cancelled("another model failed")
-            if on_progress:
-                on_progress(model, rows)
-
-        return client.score(
-            model, images, n_samples=n_samples, seed=seed, example_ids=example_ids, on_progress=report
-        )
-
-    return _for_each(models, score, at_once=at_once)
 
 
 def reconstruct_all(

@@ -9,26 +9,11 @@ from points import MODEL
 from rdserve.client import Client, InputError, errors
 from rdserve.compare import scoring
 from rdserve.data import load
-from rdserve.v1.vae_pb2 import ScoreResponse
+from rdserve.v1.vae_pb2 import ReconstructResponse
 from scripted import scripted
 
 IMAGES = load("digits", split="test").images[:20]
 MODELS = ["tiny-mmm", "tiny-mpv", "tiny-ppp"]
-
-
-def test_all_at_once_is_one_by_one(in_process_service: str) -> None:
-    rows: dict[str, int] = {}
-
-    def count(model: str, done: int) -> None:
-        rows[model] = rows.get(model, 0) + done
-
-    with Client(in_process_service) as client:
-        scores = scoring.score_all(client, MODELS, IMAGES, n_samples=2, seed=4, on_progress=count)
-        assert list(scores) == MODELS
-        assert rows == dict.fromkeys(MODELS, len(IMAGES))
-        for model, score in scores.items():
-            alone = client.score(model, IMAGES, n_samples=2, seed=4)
-            np.testing.assert_allclose(score.distortion_nats, alone.distortion_nats, rtol=1e-5)
 
 
 def test_reconstructions_are_those_of_the_examples(in_process_service: str) -> None:
@@ -43,17 +28,16 @@ def test_reconstructions_are_those_of_the_examples(in_process_service: str) -> N
 def test_the_first_failure_is_named_and_stops_the_others() -> None:
     failed, stopped = Event(), Event()
 
-    def score(request: Any, context: grpc.ServicerContext) -> ScoreResponse:
+    def reconstruct(request: Any, context: grpc.ServicerContext) -> ReconstructResponse:
         if request.model == "bad":
             context.abort(grpc.StatusCode.INTERNAL, "NaN")
         context.add_callback(stopped.set)
         failed.wait()
-        n = request.images.shape[0]
-        return ScoreResponse(**dict.fromkeys(("rate_nats", "distortion_nats"), [0.0] * n))
+        return ReconstructResponse()
 
-    with scripted(Score=score) as address, Client(address) as client:
+    with scripted(Reconstruct=reconstruct) as address, Client(address) as client:
         with pytest.raises(errors.Internal, match="NaN") as caught:
-            scoring.score_all(client, ["slow", "bad"], IMAGES)
+            scoring.reconstruct_all(client, ["slow", "bad"], IMAGES, example_ids=np.arange(20))
         assert caught.value.__notes__ == ["model 'bad'"]
         failed.set()
         stopped.wait()
