@@ -3,7 +3,7 @@ BIN := .venv/bin
 PROTOS := vae worker
 PORT ?= 50051
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint browser test demo serve zoo clean FORCE
+.PHONY: help install proto lint browser test demo serve zoo bench clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,7 +17,7 @@ install: .venv/installed ## create .venv and install everything
 # A strict editable install lists modules one by one, so it is stale once a file is added.
 build/modules.txt: FORCE
 	@mkdir -p build
-	@find proto data models trainer server client compare cli '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
+	@find proto data models trainer server client compare benchmarks cli '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/
@@ -43,6 +43,9 @@ serve: install ## keep the digits zoo running on 127.0.0.1:$(PORT)
 
 zoo: install ## train the digits zoo again
 	$(BIN)/python -m rdserve.trainer.zoo zoo/digits.toml
+
+bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 6 minutes
+	$(BIN)/rdserve bench
 
 clean: ## remove what was built, not what was trained
 	rm -rf .venv build report .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -29,6 +29,7 @@ COMMANDS = {
     "sample": Lazy("query", "compare", "Draw images from a model."),
     "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
     "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
+    "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
     "verify": Lazy("verify", "compare", "Score images of a comparison again: are they reproduced?"),
     "toy": Lazy("toy", "train,compare", "The paper's exact experiment: what an ELBO hides."),
 }

@@ -1,0 +1,107 @@
+"""The ways to a model that are compared. Each takes the same serialized requests and returns bytes that
+nobody parses, so what differs is the way itself."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path as FilePath
+from typing import Any, Protocol
+
+from grpc import aio
+from rdserve.benchmarks.bodies import Bodies
+from rdserve.benchmarks.load import Send
+from rdserve.v1.limits import MAX_MESSAGE_BYTES
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+_PREDICTIONS = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
+
+
+class Way(Protocol):
+    """A way to models."""
+
+    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
+        """What makes one request of these at a time."""
+
+
+class Front:
+    """rdserve's gRPC service."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+
+    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
+        return _over(self._channel, f"/rdserve.v1.VaeService/{op.capitalize()}", bodies.public)
+
+
+class Native:
+    """TorchServe's own gRPC, with the same archive behind it. `suffix` tells the batching it was given."""
+
+    def __init__(self, address: str, suffix: str) -> None:
+        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        self._suffix = suffix
+
+    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
+        wrapped = tuple(predictions_request(model + self._suffix, body) for body in bodies.work)
+        return _over(self._channel, _PREDICTIONS, wrapped)
+
+
+class InProcess:
+    """The worker's code called directly, one request after the other: the model and nothing else."""
+
+    def __init__(self, checkpoints: dict[str, FilePath], threads: int) -> None:
+        import torch
+        from rdserve.models.worker import Worker
+
+        torch.set_num_threads(threads)
+        self._workers = {name: Worker.load(path) for name, path in checkpoints.items()}
+
+    def work(self, model: str, body: bytes) -> bytes:
+        """The serialized reply to one serialized WorkRequest."""
+        return self._workers[model].work([body])[0]
+
+    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
+        each = _in_turn(bodies.work)
+
+        async def send(number: int) -> None:
+            self.work(model, each(number))
+            await asyncio.sleep(0)
+
+        return send
+
+
+def _over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send:
+    call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+    each = _in_turn(requests)
+
+    async def send(number: int) -> None:
+        await call(each(number), timeout=300)
+
+    return send
+
+
+def _in_turn(requests: tuple[bytes, ...]) -> Callable[[int], bytes]:
+    return lambda number: requests[number % len(requests)]
+
+
+def predictions_request(model: str, body: bytes) -> bytes:
+    """A serialized org.pytorch.serve.grpc.inference.PredictionsRequest {model_name: 1, input: 3 (a map)}.
+
+    TorchServe publishes the schema in its repository, and neither stubs nor schema in its package.
+    """
+    entry = _field(1, b"body") + _field(2, body)
+    return _field(1, model.encode()) + _field(3, entry)
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+
+
+def _varint(n: int) -> bytes:
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*out, n])

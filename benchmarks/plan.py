@@ -1,0 +1,42 @@
+"""Which cells are visited, and over which ways."""
+
+from collections.abc import Sequence
+
+from rdserve.benchmarks.bodies import OPS
+from rdserve.benchmarks.measure import Meter
+from rdserve.benchmarks.results import FRONT, IN_PROCESS, NATIVE, Cell
+
+ROWS = (1, 64)
+IN_FLIGHT = (1, 8, 32, 128)
+# Load of the open loops, as parts of what the closed loop of 32 reached.
+OPEN_PARTS = (0.3, 0.7)
+
+
+def grid(model: str) -> list[Cell]:
+    """Every op, size and number of callers, from light to heavy."""
+    return [Cell(model, op, rows, in_flight=n) for op in OPS for rows in ROWS for n in IN_FLIGHT]
+
+
+async def compared(meter: Meter, model: str, batched: Sequence[str], *, rounds: int) -> None:
+    """The cells that have a target, over every way: the front, TorchServe alone, the bare model."""
+    native = [NATIVE, *batched]
+    await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
+    await meter.compare(Cell(model, "encode", 1, in_flight=32), [FRONT, *native], rounds=rounds)
+    await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)
+
+
+async def everything(meter: Meter, model: str, ways: Sequence[str]) -> None:
+    """The whole grid, each cell once, without what was compared already and what would take too long."""
+    for cell in grid(model):
+        if not meter.results.of(cell, FRONT) and not meter.too_slow(cell):
+            await meter.compare(cell, ways, rounds=1)
+
+
+async def open_loops(meter: Meter, model: str, ways: Sequence[str]) -> None:
+    """Poisson arrivals of single images."""
+    closed = Cell(model, "encode", 1, in_flight=32)
+    if not meter.results.of(closed, FRONT):
+        return
+    for part in OPEN_PARTS:
+        rate = part * meter.results.rps(closed, FRONT)
+        await meter.compare(Cell(model, "encode", 1, rate=rate), ways, rounds=1)

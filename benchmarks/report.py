@@ -1,0 +1,66 @@
+"""The results as tables on a terminal."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from rdserve.benchmarks.results import FRONT, Cell, Results
+from rdserve.benchmarks.targets import Target
+from rich.console import Console
+from rich.table import Table
+
+
+def show(results: Results, targets: Sequence[Target], console: Console) -> None:
+    """Every cell of the front, then the ways side by side, then the targets."""
+    console.print(_grid(results))
+    for cell in dict.fromkeys(cell for cell, _ in results.visits):
+        if sum(at == cell for at, _ in results.visits) > 1:
+            console.print(_ways(results, cell))
+    for cell, why in results.skipped.items():
+        console.print(f"skipped {cell.name}: {why}")
+    if targets:
+        console.print(_targets(targets))
+
+
+def _grid(results: Results) -> Table:
+    table = Table("model", "op", "images", "load", title="The front")
+    for heading in ("requests/s", "images/s", "p50 ms", "p99 ms", "errors"):
+        table.add_column(heading, justify="right")
+    for cell, way in results.visits:
+        if way == FRONT:
+            table.add_row(cell.model, cell.op, str(cell.rows), _load(cell), *_figures(results, cell, way))
+    return table
+
+
+def _ways(results: Results, cell: Cell) -> Table:
+    table = Table("way", title=f"{cell.name}" + ("" if cell.in_flight else f" at {cell.rate:.0f}/s"))
+    for heading in ("requests/s", "images/s", "p50 ms", "p99 ms", "errors", "front / this, rps", "p50"):
+        table.add_column(heading, justify="right")
+    for at, way in results.visits:
+        if at == cell:
+            figures = _figures(results, cell, way)
+            table.add_row(way, *figures, f"{results.speed(cell, way):.2f}", f"{results.delay(cell, way):.2f}")
+    return table
+
+
+def _figures(results: Results, cell: Cell, way: str) -> Iterator[str]:
+    visits = results.of(cell, way)
+    rps = results.rps(cell, way)
+    yield f"{rps:.1f}"
+    yield f"{rps * cell.rows:.0f}"
+    yield f"{median(visit.percentile(50) for visit in visits):.2f}"
+    yield f"{median(visit.percentile(99) for visit in visits):.2f}"
+    yield str(sum(sum(visit.errors.values()) for visit in visits))
+
+
+def _load(cell: Cell) -> str:
+    return f"{cell.in_flight} in flight" if cell.in_flight else f"{cell.rate:.0f}/s arriving"
+
+
+def _targets(targets: Sequence[Target]) -> Table:
+    table = Table("ratio", title="Targets")
+    for heading in ("measured", "asked", ""):
+        table.add_column(heading, justify="right")
+    for target in targets:
+        asked = f"{'at most' if target.at_most else 'at least'} {target.bound}"
+        table.add_row(target.name, f"{target.value:.2f}", asked, "reached" if target.reached else "MISSED")
+    return table

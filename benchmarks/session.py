@@ -1,0 +1,95 @@
+"""A whole benchmark: what is started, what is measured, what is written."""
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rdserve.benchmarks import plan, subjects
+from rdserve.benchmarks.measure import Announce, Effort, Meter
+from rdserve.benchmarks.native import UNBATCHED, Batching, native
+from rdserve.benchmarks.paths import Front, InProcess, Native, Way
+from rdserve.benchmarks.results import FRONT, IN_PROCESS, NATIVE, Results
+from rdserve.benchmarks.scoring import score_ratio
+from rdserve.benchmarks.subjects import PAPER, SMALL, Subjects
+from rdserve.benchmarks.targets import Target, targets
+
+# TorchServe's own batching at its best: sizes and delays in ms that were worth trying.
+BATCHINGS = (Batching(8, 1), Batching(32, 1), Batching(32, 5))
+WORKERS = THREADS = 1
+SCORED_IMAGES = 10_000
+
+
+async def compare(
+    address: str, chosen: Subjects, effort: Effort, announce: Announce, *, quick: bool
+) -> tuple[Results, list[Target]]:
+    """Measure a service beside a private TorchServe and the bare models; `quick`: one batching only."""
+    batchings = BATCHINGS[1:2] if quick else BATCHINGS
+    names = tuple(chosen.checkpoints)
+    bare = InProcess(chosen.checkpoints, THREADS)
+    announce("starting TorchServe by itself")
+    async with native(
+        chosen.archives, (UNBATCHED, *batchings), workers=WORKERS, threads=THREADS
+    ) as native_address:
+        batched = {_called(batching): Native(native_address, batching.suffix) for batching in batchings}
+        ways: dict[str, Way] = {
+            FRONT: Front(address),
+            NATIVE: Native(native_address, UNBATCHED.suffix),
+            **batched,
+            IN_PROCESS: bare,
+        }
+        meter = Meter(ways, subjects.SHAPES, effort, announce)
+        for name in names:
+            await plan.compared(meter, name, list(batched), rounds=effort.rounds)
+            await plan.open_loops(meter, name, [FRONT, NATIVE, *list(batched)[:1]])
+    for name in names:
+        if not quick:
+            await plan.everything(meter, name, [FRONT])
+    scoring = {}
+    if PAPER in names:
+        announce(f"scoring {SCORED_IMAGES} images")
+        scoring = await score_ratio(address, bare, PAPER, subjects.SHAPES[PAPER], SCORED_IMAGES)
+    return _concluded(meter.results, scoring)
+
+
+async def front_only(
+    address: str, shapes: dict[str, tuple[int, int]], effort: Effort, announce: Announce
+) -> Results:
+    """The whole grid, and open loops, against any service."""
+    meter = Meter({FRONT: Front(address)}, shapes, effort, announce)
+    for name in shapes:
+        await plan.everything(meter, name, [FRONT])
+        await plan.open_loops(meter, name, [FRONT])
+    meter.results.facts = _facts()
+    return meter.results
+
+
+def _concluded(results: Results, scoring: dict[str, float]) -> tuple[Results, list[Target]]:
+    found = targets(results, SMALL, PAPER, scoring)
+    results.ratios = {target.name: round(target.value, 3) for target in found}
+    results.facts = _facts() | {"workers": WORKERS, "threads": THREADS, "scoring": scoring}
+    return results, found
+
+
+def _called(batching: Batching) -> str:
+    return f"{NATIVE}, batches of {batching.size}, {batching.delay} ms"
+
+
+def _facts() -> dict[str, object]:
+    return {
+        "cores": os.cpu_count(),
+        "load_average_at_end": [round(load, 2) for load in os.getloadavg()],
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+
+
+def run_compare(
+    serve: Callable[[Path], str], folder: Path, effort: Effort, announce: Announce, *, quick: bool
+) -> tuple[Results, list[Target]]:
+    """Prepare the models in `folder`, let `serve` start a service over them, and compare."""
+    names: Sequence[str] = (SMALL,) if quick else (SMALL, PAPER)
+    announce("preparing the models")
+    chosen = subjects.prepare(folder, tuple(names))
+    return asyncio.run(compare(serve(chosen.store), chosen, effort, announce, quick=quick))

@@ -1,0 +1,67 @@
+"""The two models that are measured: the smallest of the digits zoo, and one of the paper's size."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+SMALL, PAPER = "digits-mmm-b1.0", "paper-mmm"
+SHAPES = {SMALL: (8, 8), PAPER: (28, 28)}
+ZOO = Path(__file__).resolve().parent.parent / "zoo" / "digits"
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """Checkpoint folders by name, and the same packaged."""
+
+    checkpoints: dict[str, Path]
+    store: Path
+
+    @property
+    def archives(self) -> list[Path]:
+        """The archives in the store."""
+        return sorted(self.store.glob("*.mar"))
+
+
+def prepare(folder: Path, names: tuple[str, ...]) -> Subjects:
+    """Both checkpoints, or one of them, and their archives, under `folder`."""
+    from rdserve.server.packaging import package
+
+    checkpoints = {name: folder / "checkpoints" / name for name in names}
+    for name, checkpoint in checkpoints.items():
+        if name == PAPER:
+            _make_paper(checkpoint)
+        else:
+            shutil.copytree(ZOO / name, checkpoint)
+        package(checkpoint, folder / "store")
+    return Subjects(checkpoints, folder / "store")
+
+
+def _make_paper(folder: Path) -> None:
+    """A simple VAE of the paper's size with random weights: good for timing, and for nothing else."""
+    import torch
+    from rdserve.models.card import Architecture, Card, Data, InputSpec, Objective, Reference, Weights
+    from rdserve.models.checkpoint import save
+    from rdserve.models.zoo import build
+
+    architecture = Architecture(family="---")
+    torch.manual_seed(0)
+    card = Card(
+        name=folder.name,
+        architecture=architecture,
+        input=InputSpec(shape=SHAPES[PAPER], binarisation="none"),
+        objective=Objective(),
+        data=Data(name="random", sha256="0" * 64),
+        weights=Weights(sha256="0" * 64),
+        code_version="0",
+        reference=Reference(
+            split="test",
+            n_examples=1,
+            seed=0,
+            n_samples=1,
+            rate_nats=0.0,
+            rate_standard_error_nats=0.0,
+            distortion_nats=0.0,
+            distortion_standard_error_nats=0.0,
+        ),
+    )
+    save(build(architecture), card, folder)

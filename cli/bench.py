@@ -1,0 +1,103 @@
+"""`rdserve bench`."""
+
+import asyncio
+import sys
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rdserve.cli.common import connection
+from rdserve.cli.private import private_service
+
+if TYPE_CHECKING:
+    from rdserve.benchmarks.soak import Memory
+    from rdserve.benchmarks.targets import Target
+
+_say = partial(typer.echo, err=True)
+
+
+def bench(
+    server: Annotated[
+        str | None, typer.Option(help="Measure this service alone; else one of its own, beside TorchServe.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Of the service: these, with commas. All if none.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File for every cell and ratio.")] = Path(
+        "benchmarks/out/latest.json"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Seconds in place of minutes: a smoke test.")
+    ] = False,
+    soak: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only watch memory over so many requests of a service of its own."),
+    ] = None,
+) -> None:
+    """Measure throughput and latency, and what the front costs beside TorchServe and the bare model."""
+    from rdserve.benchmarks.measure import Effort
+    from rdserve.benchmarks.report import show
+    from rdserve.benchmarks.session import front_only, run_compare
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    if soak is not None:
+        _soak(soak)
+        return
+    effort = Effort(rounds=2, seconds=0.3, patience=2.0) if quick else Effort()
+    found: list[Target] = []
+    if server is not None:
+        shapes = _shapes(server, models)
+        results = asyncio.run(front_only(server, shapes, effort, _say))
+    else:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rdserve-bench-")))
+            results, found = run_compare(
+                lambda store: stack.enter_context(private_service(store, _say)),
+                folder,
+                effort,
+                _say,
+                quick=quick,
+            )
+    results.write(out)
+    show(results, found, console)
+    typer.echo(f"every cell and ratio: {out}")
+
+
+def _shapes(server: str, models: str | None) -> dict[str, tuple[int, int]]:
+    """Shape of the images of each model to measure."""
+    with connection(server, timeout=30.0) as client:
+        names = models.split(",") if models else [m.name for m in client.models() if m.state == "SERVING"]
+        return {name: client.model(name).image_shape for name in names}
+
+
+def _soak(n: int) -> None:
+    import psutil
+    from rdserve.benchmarks import subjects
+    from rdserve.benchmarks.soak import soak
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rdserve-bench-")))
+        store = subjects.prepare(folder, (subjects.SMALL,)).store
+        address = stack.enter_context(private_service(store, _say))
+        (front,) = psutil.Process().children()
+        shape = subjects.SHAPES[subjects.SMALL]
+        memory = asyncio.run(soak(address, front.pid, subjects.SMALL, shape, n, _say))
+    _show_memory(memory)
+
+
+def _show_memory(memory: "Memory") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("process", title=f"Resident memory over {memory.requests[-1]} requests, MiB")
+    for heading in ("after warm-up", "at the end", "growth per 10,000 requests"):
+        table.add_column(heading, justify="right")
+    for name in memory.resident:
+        _, resident = memory.settled(name)
+        table.add_row(name, f"{resident[0]:.1f}", f"{resident[-1]:.1f}", f"{memory.growth(name):+.2f}")
+    Console(width=120).print(table)
+    typer.echo(f"{memory.errors} requests failed")
