@@ -1,11 +1,13 @@
 """What can go wrong, as types. Every gRPC status maps to one class, so callers never read codes."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
@@ -175,19 +177,21 @@ def from_status(status: Status) -> ServiceError:
     """The typed form of a failure that a reply tells of."""
     info, bad, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
-        _ = detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
+        with suppress(DecodeError):  # the status holds without a detail that cannot be read
+            _ = detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
     return _BY_CODE.get(status.code, Unknown)(
         status.message,
         reason=info.reason,
         metadata=info.metadata,
         fields={violation.field: violation.description for violation in bad.field_violations},
-        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() or None,
+        retry_after_s=(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9) or None,
     )
 
 
 def _rich_status(error: Any) -> Status | None:
     try:
         status: Status | None = rpc_status.from_call(error)
-    except ValueError:  # a proxy rewrote the code or the message: believe those, drop the details
+    except (ValueError, DecodeError):
+        # A proxy rewrote the code or the message, or these are no details: believe what grpc says.
         return None
     return status

@@ -114,27 +114,41 @@ def model_info(message: vae_pb2.Model) -> ModelInfo:
     if len(message.image_shape) != 2:
         raise ReplyError(f"model {message.name!r} has image shape {list(message.image_shape)}, not (H, W)")
     facts["image_shape"] = tuple(message.image_shape)
-    facts["state"] = vae_pb2.ModelState.Name(message.state).removeprefix("MODEL_STATE_")
+    facts["state"] = _state(message.state)
     facts["reference"] = _reference(message.reference) if message.HasField("reference") else None
     return ModelInfo(**facts)
+
+
+def _state(state: int) -> str:
+    names = {number: name.removeprefix("MODEL_STATE_") for name, number in vae_pb2.ModelState.items()}
+    return names.get(vae_pb2.ModelState.ValueType(state), f"STATE_{state}")  # of a later version
 
 
 def _reference(message: vae_pb2.Reference) -> Reference:
     return Reference(**{field.name: getattr(message, field.name) for field in fields(Reference)})
 
 
+_AXES = {"posterior_mode": 2, "posterior_scale": 2, "latents": 2, "images": 4}
+
+
 def from_reply(kind: type[T], reply: object, n: int) -> T:
     """The dataclass of the same field names, checked to hold n rows.
 
     Raises:
-        ReplyError: a tensor that cannot be read, or another number of rows.
+        ReplyError: a tensor that cannot be read, or other axes, or another number of rows.
     """
     values: dict[str, Any] = {}
     for field in fields(kind):
         value = getattr(reply, field.name)
-        values[field.name] = value if isinstance(value, bool) else _array(value, field.name)
-        if not isinstance(value, bool) and len(values[field.name]) != n:
-            raise ReplyError(f"asked for {n} rows, {field.name} came back with {len(values[field.name])}")
+        if isinstance(value, bool):
+            values[field.name] = value
+            continue
+        array = values[field.name] = _array(value, field.name)
+        axes = 3 if kind is Encoding and field.name == "latents" else _AXES.get(field.name, 1)
+        if array.ndim != axes:
+            raise ReplyError(f"{field.name} has {axes} axes, came back with shape {array.shape}")
+        if len(array) != n:
+            raise ReplyError(f"asked for {n} rows, {field.name} came back with {len(array)}")
     return kind(**values)
 
 
@@ -149,10 +163,16 @@ def _array(value: Any, name: str) -> tensors.Array:
 
 
 def concatenate(parts: Sequence[T]) -> T:
-    """Rows of all parts, in order; flags hold if they hold for all."""
+    """Rows of all parts, in order; flags hold if they hold for all.
+
+    Raises:
+        ReplyError: parts whose rows differ in shape.
+    """
     kind = type(parts[0])
     joined: dict[str, Any] = {}
     for field in fields(kind):
         values = [getattr(part, field.name) for part in parts]
+        if not isinstance(values[0], bool) and len({value.shape[1:] for value in values}) > 1:
+            raise ReplyError(f"{field.name} came back in rows of several shapes")
         joined[field.name] = all(values) if isinstance(values[0], bool) else np.concatenate(values)
     return kind(**joined)

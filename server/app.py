@@ -39,7 +39,7 @@ LISTENING = {
     "grpc.keepalive_timeout_ms": 20_000,
     # Who connects and says nothing is sent away.
     "grpc.server_handshake_timeout_ms": 10_000,
-    # A storm of calls (14 KB each) waits its turn; at grpc's own 1,000 it would cancel others' calls at random.
+    # A storm of calls (14 KB each) waits its turn; at grpc's own 1,000 it would cancel others' at random.
     "grpc.server.max_pending_requests": 10_000,
     "grpc.server.max_pending_requests_hard_limit": 20_000,
     "grpc.max_concurrent_streams": 4_096,
