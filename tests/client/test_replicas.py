@@ -238,11 +238,13 @@ def test_a_new_replica_that_cannot_serve_takes_no_traffic(
     old, new = start(launch, store, HOSTS[0]), start(launch, tmp_path, HOSTS[1])
     until_serving(old)
     where = new.until("loading ").split()[-1]
-    with Client(target(old.address, where)) as client:
-        with load(client, lambda _: client.score("tiny-mmm@1.0", IMAGES), callers=2) as answers:
-            new.until("FAILED")
-            assert new.wait() == 1
-            await_answers(answers, 10)
+    with (
+        Client(target(old.address, where)) as client,
+        load(client, lambda _: client.score("tiny-mmm@1.0", IMAGES), callers=2) as answers,
+    ):
+        new.until("FAILED")
+        assert new.wait() == 1
+        await_answers(answers, 10)
 
 
 def test_the_service_s_name_is_what_channels_watch() -> None:
