@@ -29,8 +29,6 @@ from rdserve.v1.vae_pb2 import (
 
 log = logging.getLogger(__name__)
 
-# A model that served for so long did not fall for the reason it fell before.
-STEADY_SECONDS = 60.0
 MAX_DELAY_SECONDS = 60.0
 
 Report = Callable[[str, ModelState.ValueType, str], Awaitable[None]]
@@ -94,7 +92,8 @@ class Keeper:
             else:
                 begun = monotonic()
                 trouble = await self._serve()
-                failures = 0 if monotonic() - begun > STEADY_SECONDS else failures + 1
+                steady = monotonic() - begun > self._settings.steady_seconds
+                failures = 0 if steady else failures + 1
                 await self._report(self.name, MODEL_STATE_LOADING, trouble.error.message)
                 await asyncio.sleep(_delay(failures - 1))
 

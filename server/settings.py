@@ -29,6 +29,8 @@ class Settings:
     load_concurrency: models loaded at once; each load keeps one core busy.
     probe_seconds: a model that was silent for so long is asked a question; it has probe_timeout_seconds.
     hang_seconds: a call that takes longer, and ten times longer than its like, has a worker that hangs.
+    steady_seconds: a model that served for so long does not fall for the reason it fell before; one that
+        falls sooner is brought back later each time.
     grace_seconds: what SIGTERM leaves for work in flight.
     tls_cert, tls_key: PEM files of the server's chain and key; TLS is on with them.
     tls_client_ca: PEM file of the authority whose certificates clients must show (mutual TLS).
@@ -54,6 +56,7 @@ class Settings:
     probe_seconds: float = 15.0
     probe_timeout_seconds: float = 10.0
     hang_seconds: float = 30.0
+    steady_seconds: float = 60.0
     grace_seconds: float = 20.0
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0

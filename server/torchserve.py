@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from rdserve.server.archive import SUFFIX, Archive, ArchiveError
+from rdserve.server.archive import SUFFIX, Archive, ArchiveError, open_archive
 from rdserve.server.backends import LoadError
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.http1 import Http
@@ -62,7 +62,7 @@ class TorchServe:
         await self._revive()
         name = archive.card.name
         try:
-            await asyncio.to_thread(archive.copy_into, self._store)
+            await asyncio.to_thread(self._stage, archive)
         except (ArchiveError, OSError) as error:
             raise LoadError(str(error)) from error
         await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
@@ -75,6 +75,16 @@ class TorchServe:
             await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
             late = f"no worker came up within {self._settings.load_timeout_seconds} s"
             raise LoadError(str(error) or late) from error
+
+    def _stage(self, archive: Archive) -> None:
+        """Put the archive where TorchServe reads it, unless a sound copy lies there already: the original
+        may have gone or changed since."""
+        try:
+            staged = open_archive(self._store / f"{archive.card.name}{SUFFIX}").card == archive.card
+        except ArchiveError:
+            staged = False
+        if not staged:
+            archive.copy_into(self._store)
 
     async def _until_up(self, name: str) -> None:
         """Return when a worker of the model is ready. Raises LoadError where they end on their way up."""
