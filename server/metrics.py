@@ -7,7 +7,7 @@ when someone looks (the catalogue, the queues, TorchServe, a GPU) is filled in b
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.metrics_core import Metric
 
 PREFIX = "rdserve_"
@@ -146,6 +146,8 @@ class Metrics:
     """What is counted as it happens, and the registry that also holds the rest."""
 
     def __init__(self) -> None:
+        # A series per series, to tell when it began; nobody asks.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self.started = STARTED.counter(self.registry)
         self.handled = HANDLED.counter(self.registry)
