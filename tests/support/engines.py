@@ -35,6 +35,7 @@ class Scripted:
 
     answer: Answer = all_models
     calls: list[Chunk] = field(default_factory=list)
+    keep: bool = True
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +44,8 @@ class Scripted:
         pass
 
     def score(self, chunk: Chunk) -> "ScriptedCall":
-        self.calls.append(chunk)
+        if self.keep:
+            self.calls.append(chunk)
         return ScriptedCall(self.answer, chunk)
 
 

@@ -1,0 +1,49 @@
+"""A run of a million rows on an engine that needs no service; prints what it added to its memory, in MB."""
+
+import resource
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from engines import Scripted, rate_of
+from points import MODEL
+from rdserve.compare.paired import difference
+from rdserve.compare.runner import run
+
+
+class Made:
+    """(n, 8, 8) booleans that exist only while they are looked at."""
+
+    def __init__(self, n: int) -> None:
+        self.shape = (n, 8, 8)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:  # type: ignore[type-arg]
+        return np.unpackbits(np.arange(rows.start, rows.stop, dtype=">u8").view(np.uint8)).reshape(-1, 8, 8)
+
+
+def peak() -> float:
+    """The most memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    folder, n = Path(sys.argv[1]), int(sys.argv[2])
+    models = [replace(MODEL, name=name) for name in "abcd"]
+    run(Scripted(keep=False), models, Made(1000), folder=folder / "small")  # type: ignore[arg-type]
+    before = peak()
+    outcome = run(Scripted(keep=False), models, Made(n), folder=folder / "large")  # type: ignore[arg-type]
+    scoring = peak() - before
+    a, b = (outcome.scores[name] for name in "ab")
+    mean = difference(a.distortion_nats, b.distortion_nats, level=0.95).mean
+    statistics = peak() - before
+    assert mean == 0
+    assert (outcome.scores["d"].rate_nats[-5:] == rate_of(np.arange(n - 5, n))).all()
+    print(f"{scoring:.1f} {statistics:.1f}")
+
+
+if __name__ == "__main__":
+    main()
