@@ -1,18 +1,40 @@
+import html
 import json
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
+from xml.etree import ElementTree
 
 import grpc
 import pytest
+from engines import Scripted
+from points import MODEL
 from rdserve.client import Client
-from rdserve.compare import rows
+from rdserve.compare import rows, runner
 from rdserve.data import load
+from rdserve.models.card import InputSpec
 from rdserve.v1 import vae_pb2
+from running import Running, until_serving
 from scripted import scripted
 from shell import RDSERVE, rdserve
+
+MakeCheckpoint = Callable[..., Path]
+Launch = Callable[..., Running]
+
+FILES = {
+    "report.html",
+    "comparison.json",
+    "examples.csv",
+    "examples.csv-metadata.json",
+    "rd-plane.svg",
+    "rd-plane.png",
+    "table.tex",
+    "table.md",
+    "reconstructions.png",
+}
 
 
 def test_a_comparison_end_to_end(service: str, tmp_path: Path) -> None:
@@ -21,10 +43,10 @@ def test_a_comparison_end_to_end(service: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "Of 3 models on 30 images, tiny-" in done.stdout
     report = tmp_path / "report"
-    names = {"comparison.json", "comparison.csv", "rd-plane.png", "reconstructions.png"}
-    assert {path.name for path in report.iterdir()} == names
-    assert all(f"report/{name}" in done.stdout for name in names)
+    assert {path.name for path in report.iterdir()} == FILES | {"rows"}
+    assert all(f"report/{name}" in done.stdout for name in FILES)
     document = json.loads((report / "comparison.json").read_text())
     assert document["data"]["sha256"] == load("digits", split="test").sha256
     images = load("digits", split="test").images[:30]
@@ -44,6 +66,66 @@ def test_named_models_only(in_process_service: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     models = json.loads((tmp_path / "comparison.json").read_text())["models"]
     assert {model["name"] for model in models} == {"tiny-ppp", "tiny-mmm"}
+
+
+GATE = ("--baseline", "tiny-mmm", "--models", "tiny-ppp", "--limit")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (("20", "--max-rate-increase", "1000", "--max-elbo-decrease", "1000"), 0, "pass"),
+        (("20", "--max-rate-increase", "1000", "--max-elbo-decrease=-1000"), 1, "fail"),
+        (("1", "--max-rate-increase", "1000"), 2, "undecided"),
+    ],
+)
+def test_a_gate_ends_with_its_outcome(
+    in_process_service: str, tmp_path: Path, arguments: tuple[str, ...], code: int, word: str
+) -> None:
+    done = rdserve("compare", "--server", in_process_service, "--out", tmp_path, *GATE, *arguments)
+    assert done.returncode == code, done.stderr
+    assert f"\n{word}: tiny-ppp: " in done.stdout
+    assert (tmp_path / "gate.md").read_text().startswith(f"## Against tiny-mmm: {word}\n")
+    suite = ElementTree.parse(tmp_path / "gate.xml").getroot()
+    assert [suite.get("failures"), suite.get("skipped")] == [str(int(code == 1)), str(int(code == 2))]
+
+
+def test_a_gate_needs_a_baseline(in_process_service: str) -> None:
+    done = rdserve("compare", "--server", in_process_service, "--max-rate-increase", "1")
+    assert done.returncode == 1
+    assert done.stderr == "rdserve: a limit is on what changed since a baseline: name it with --baseline\n"
+
+
+def test_stops_once_the_answer_is_known(in_process_service: str, tmp_path: Path) -> None:
+    wanted = ("--models", "tiny-ppp,tiny-mmm", "--sequential", "--out", tmp_path)
+    done = rdserve("compare", "--server", in_process_service, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert "Settled after 200 images." in " ".join(done.stdout.split())
+    examples = json.loads((tmp_path / "comparison.json").read_text())["examples"]
+    assert examples["method"] == "sequential"
+    assert len(set(examples["example_ids"])) == 200
+    assert max(examples["example_ids"]) > 200  # in random order
+
+
+def test_what_does_not_compare_is_refused_or_marked_everywhere(
+    launch: Launch, make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    make_checkpoint(models, name="a")
+    make_checkpoint(models, name="b", input=InputSpec(shape=(8, 8), binarisation="dynamic"))
+    service = until_serving(launch(models, "--backend", "in-process")).address
+    wanted = ("compare", "--server", service, "--limit", "5", "--out", tmp_path / "out")
+    refused = rdserve(*wanted)
+    assert refused.returncode == 1
+    assert "different binarisations: a 'none' but b 'dynamic'" in refused.stderr
+    assert "--allow-incomparable" in refused.stderr
+    allowed = rdserve(*wanted, "--allow-incomparable", "--baseline", "a", "--max-rate-increase", "1000")
+    assert allowed.returncode == 0, allowed.stderr
+    words = "not comparable: different binarisations: a 'none' but b 'dynamic'"
+    assert words in " ".join(allowed.stdout.split())
+    for name in ("comparison.json", "gate.md", "gate.xml"):
+        assert words in (tmp_path / "out" / name).read_text(), name
+    assert words in html.unescape((tmp_path / "out" / "report.html").read_text())
 
 
 @pytest.mark.parametrize(
@@ -80,12 +162,12 @@ def test_models_of_another_size_are_refused_by_name() -> None:
     assert "left out: model 'large' takes 28x28 images, the data has 8x8" in everything.stderr
 
 
-def test_a_failure_names_the_model() -> None:
-    def score(request: Any, context: grpc.ServicerContext) -> None:
+def test_a_failure_names_the_model(tmp_path: Path) -> None:
+    def refuse(request: Any, context: grpc.ServicerContext) -> None:
         context.abort(grpc.StatusCode.INTERNAL, "the model made NaN")
 
-    with scripted(ListModels=listing(card("poor", 8)), Score=score) as address:
-        done = rdserve("compare", "--server", address, "--limit", "3")
+    with scripted(ListModels=listing(card("poor", 8)), Compare=refuse) as address:
+        done = rdserve("compare", "--server", address, "--limit", "3", "--out", tmp_path)
     assert done.returncode == 1
     assert done.stderr.strip() == f"rdserve: {address}: model 'poor': the model made NaN"
 
@@ -93,12 +175,13 @@ def test_a_failure_names_the_model() -> None:
 def test_ctrl_c_cancels_what_is_in_flight(tmp_path: Path) -> None:
     called, ended = Event(), Event()
 
-    def hang(_: Any, context: grpc.ServicerContext) -> None:
+    def hang(_: Any, context: grpc.ServicerContext) -> Any:
         context.add_callback(ended.set)
         called.set()
         ended.wait()
+        yield from ()
 
-    with scripted(ListModels=listing(card("slow", 8)), Score=hang) as address:
+    with scripted(ListModels=listing(card("slow", 8)), Compare=hang) as address:
         command = [*RDSERVE, "compare", "--server", address, "--out", str(tmp_path / "report")]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             called.wait()
@@ -107,4 +190,15 @@ def test_ctrl_c_cancels_what_is_in_flight(tmp_path: Path) -> None:
         ended.wait()
     assert process.returncode == 130
     assert stderr.strip() == "rdserve: interrupted; calls in flight were cancelled"
-    assert not (tmp_path / "report").exists()
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["rows"]
+
+
+def test_rows_of_another_run_are_refused_until_started_over(in_process_service: str, tmp_path: Path) -> None:
+    images = load("digits", split="test").images[:3]
+    runner.run(Scripted(), [MODEL], images, seed=1, folder=tmp_path / "rows")
+    wanted = ("compare", "--server", in_process_service, "--models", "tiny-mmm", "--limit", "3", "--out")
+    refused = rdserve(*wanted, tmp_path)
+    assert refused.returncode == 1
+    assert "holds rows of another run: seed is 1 there, 0 now" in refused.stderr
+    anew = rdserve(*wanted, tmp_path, "--restart")
+    assert anew.returncode == 0, anew.stderr
