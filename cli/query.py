@@ -18,7 +18,7 @@ from rdserve.cli.common import (
     connection,
 )
 from rdserve.cli.trust import trusting
-from rdserve.client import ModelInfo
+from rdserve.client import ModelInfo, Timing, timings
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
 Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
@@ -141,6 +141,7 @@ def score(
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz or .csv with a row per image.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Where the time went.")] = False,
     server: Server = ADDRESS,
     timeout: Timeout = 300.0,
 ) -> None:
@@ -151,7 +152,8 @@ def score(
 
         check_suffix(out, (".npz", ".csv"))
         x = read_images(images, data, split=split, limit=limit, root=data_root)
-        result = client.score(model, x, n_samples=n_samples, seed=seed)
+        with timings() as calls:
+            result = client.score(model, x, n_samples=n_samples, seed=seed)
         columns = {
             "rate_nats": result.rate_nats,
             "distortion_nats": result.distortion_nats,
@@ -166,6 +168,16 @@ def score(
             ("-ELBO", -result.elbo_nats),
         ):
             typer.echo(f"{name:>6}  {terminal.with_error(*mean(values))}")
+        if verbose:
+            typer.echo("\n".join(map(_times, calls)))
         if out:
             write_arrays(out, columns, main="rate_nats")
             typer.echo(f"wrote {out}")
+
+
+def _times(call: Timing) -> str:
+    return (
+        f"call {call.request_id}: {1000 * call.queue_seconds:.1f} ms in the queue, "
+        f"{1000 * call.compute_seconds:.1f} ms in model version {call.model_version}, "
+        f"batches of up to {call.batch_rows} rows"
+    )

@@ -11,6 +11,7 @@ from rdserve.client.results import (
     Sample,
     Score,
 )
+from rdserve.client.timing import Timing, timings
 
 __all__ = [
     "Client",
@@ -25,4 +26,6 @@ __all__ = [
     "Sample",
     "Score",
     "ServiceError",
+    "Timing",
+    "timings",
 ]

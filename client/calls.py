@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from rdserve.client import chunks, results
 from rdserve.client.errors import Cancelled, InputError, from_rpc_error
 from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
+from rdserve.client.timing import note
 from rdserve.v1 import tensors, vae_pb2
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
 
@@ -105,6 +106,7 @@ class Caller:
         call = method(request, timeout=self.timeout, metadata=self.metadata)
         try:
             yield from call
+            note(call)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
         finally:
@@ -119,11 +121,13 @@ class _Call:
 
     def result(self) -> Any:
         try:
-            return self.future.result()
+            reply = self.future.result()
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
         except grpc.FutureCancelledError as error:
             raise Cancelled("the call was cancelled here") from error
+        note(self.future)
+        return reply
 
     def cancel(self) -> object:
         return self.future.cancel()
