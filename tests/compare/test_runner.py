@@ -19,7 +19,7 @@ from rdserve.compare.api import compare
 from rdserve.compare.columns import COLUMNS
 from rdserve.compare.engines import Chunk, Scored
 from rdserve.data import load
-from rdserve.v1.vae_pb2 import CompareRequest
+from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from scripted import scripted
 
@@ -115,6 +115,24 @@ def test_a_call_that_breaks_off_keeps_what_it_gave() -> None:
     outcome = runner.run(Scripted(breaks_off), models("a", "b"), IMAGES)
     assert list(outcome.scores) == ["a"]
     assert outcome.failures == {"b": "DeadlineExceeded: after 300 s"}
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_at_the_deadline_what_came_is_kept_and_who_is_silent_is_given_up() -> None:
+    def half_silent(request: CompareRequest, context: grpc.ServicerContext) -> Any:
+        ended = Event()
+        context.add_callback(ended.set)
+        n = request.images.shape[0]
+        columns = {name: np.zeros(n) for name in COLUMNS}
+        if "quick" in request.models:
+            yield CompareResponse(model="quick", scores=ScoreResponse(**columns))
+        if "silent" in request.models:
+            ended.wait()
+
+    with scripted(Compare=half_silent) as address, Client(address, timeout=1.0) as client:
+        outcome = runner.run(client, models("quick", "silent"), IMAGES[:300])
+    assert list(outcome.scores) == ["quick"]
+    assert outcome.failures["silent"].startswith("DeadlineExceeded: ")
 
 
 def test_a_model_that_does_not_answer_holds_nobody_back(tmp_path: Path) -> None:
