@@ -192,9 +192,24 @@ def test_files_that_do_not_fit_are_refused_at_start(authority: Authority, pem: P
     assert server_credentials(Settings(models=tmp_path)) is None
 
 
-LOCAL = ["localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "unix:/s", "unix:///s", "dns:///localhost:1"]
+LOCAL = [
+    "ipv4:127.0.0.1:1,127.0.0.1:2",
+    "localhost:1",
+    "127.0.0.1:1",
+    "127.9.9.9:1",
+    "[::1]:1",
+    "unix:/s",
+    "unix:///s",
+    "dns:///localhost:1",
+]
 AFAR = ["10.0.0.1:1", "example.org:1", "localhost.example.org:1", "dns:///example.org:1", "[2001:db8::1]:1"]
-AFAR += ["127.0.0.1.example.org:1", "xds:///localhost", "dns://8.8.8.8/localhost:1", "0.0.0.0:1"]
+AFAR += [
+    "ipv4:127.0.0.1:1,10.0.0.1:1",
+    "127.0.0.1.example.org:1",
+    "xds:///localhost",
+    "dns://8.8.8.8/localhost:1",
+    "0.0.0.0:1",
+]
 
 
 @pytest.mark.parametrize("address", AFAR)
