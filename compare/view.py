@@ -144,7 +144,7 @@ def _sprites(findings: Findings, pictures: Pictures) -> dict[str, tuple[str, int
 def _cell(shape: Sequence[int], wanted: int) -> tuple[int, int]:
     """Height and width on the page of an image (H, W): whole pixels for each of its own if there is room."""
     exact = wanted / max(shape)
-    factor = float(round(exact)) if exact >= 1.5 else exact
+    factor = float(round(exact)) if exact >= 3 else exact
     height, width = np.round(np.multiply(shape, factor)).astype(int).tolist()
     return height, width
 
