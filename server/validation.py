@@ -8,7 +8,7 @@ from rdserve.server.chunks import output_row_bytes
 from rdserve.server.errors import InvalidArgument
 from rdserve.v1 import tensors
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MAX_SAMPLES
-from rdserve.v1.rows import Request, n_rows, n_samples, row_keys
+from rdserve.v1.rows import Request, check_keys, n_rows, n_samples
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_FLOAT64,
@@ -111,7 +111,7 @@ def _check_counts(request: Request) -> None:
 
 def _check_noise(request: Request) -> None:
     try:
-        row_keys(request.noise, n_rows(request))
+        check_keys(request.noise, n_rows(request))
     except ValueError as error:
         raise InvalidArgument(str(error), field="noise") from None
 

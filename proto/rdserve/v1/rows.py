@@ -84,6 +84,12 @@ def _check_count(given: Sequence[int], n: int, name: str) -> None:
         raise ValueError(f"noise.{name} has {len(given)} entries for {n} rows")
 
 
+def check_keys(noise: NoiseKeys, n: int) -> None:
+    """Raises ValueError where a list of ids or seeds has not n entries."""
+    _check_count(noise.row_seeds, n, "row_seeds")
+    _check_count(noise.example_ids, n, "example_ids")
+
+
 def merge_key(request: Request) -> tuple[object, ...]:
     """Requests with equal keys can be merged."""
     tensor = input_of(request)
@@ -119,8 +125,7 @@ def merge(requests: Sequence[R]) -> R:
 
 def _append_keys(noise: NoiseKeys, n: int, into: NoiseKeys) -> None:
     """As `row_keys`, without arrays: for a few rows they cost more than they save."""
-    _check_count(noise.row_seeds, n, "row_seeds")
-    _check_count(noise.example_ids, n, "example_ids")
+    check_keys(noise, n)
     into.row_seeds.extend(noise.row_seeds or [noise.seed] * n)
     into.example_ids.extend(noise.example_ids or range(n))
 
