@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,30 @@ from rdserve.compare.document import to_document
 from rdserve.compare.findings import Findings
 from rdserve.compare.pictures import Pictures
 
-REPORT, JSON, CSV, CSV_ABOUT = "report.html", "comparison.json", "examples.csv", "examples.csv-metadata.json"
+REPORT, JSON, CSV, EXAMPLES = "report.html", "comparison.json", "comparison.csv", "examples.csv"
+ABOUT = "-metadata.json"  # what CSV on the Web puts beside a table
 PLANE, SHEET, LATEX, MARKDOWN = "rd-plane", "reconstructions.png", "table.tex", "table.md"
 
-# Column, its type in CSV on the Web, what it is. Rows are per model and example.
-COLUMNS = (
+Column = tuple[str, str, str]  # its name, its type in CSV on the Web, what it is
+
+MODEL_COLUMNS: tuple[Column, ...] = (
+    ("name", "string", "of the model"),
+    ("family", "string", "encoder, decoder, marginal: the paper's tuple"),
+    ("beta", "double", "weight of the rate in training"),
+    ("n", "integer", "images"),
+    ("n_samples", "integer", "posterior samples per image"),
+    ("rate_nats", "double", "R, mean over images"),
+    ("rate_standard_error_nats", "double", "over images"),
+    ("distortion_nats", "double", "D, mean over images"),
+    ("distortion_standard_error_nats", "double", "over images"),
+    ("elbo_nats", "double", "-(R + D), mean over images"),
+    ("elbo_standard_error_nats", "double", "of the per-image sums"),
+    ("importance_bound_nats", "double", "lower bound on log p(x) from all samples, mean over images"),
+    ("on_frontier", "boolean", "no other model has both R and D lower"),
+    ("likelihood", "string", "law of the pixels"),
+    ("weights_sha256", "string", "of the model's weights"),
+)
+EXAMPLE_COLUMNS: tuple[Column, ...] = (
     ("model", "string", "name of the model"),
     ("example_id", "integer", "with the seed, the name of the noise; the image's place in the split"),
     ("label", "integer", "class of the image, empty where none is known"),
@@ -32,13 +52,16 @@ def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[
     out.mkdir(parents=True, exist_ok=True)
     (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
     (out / JSON).write_text(to_json(findings), encoding="utf-8")
-    write_csv(findings, out / CSV)
+    write_table(out / CSV, MODEL_COLUMNS, _models(findings), ["name"], findings.signature)
+    key = ["model", "example_id"]
+    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(findings), key, findings.signature)
     figure = plane.rd_plane(findings.scene, title=findings.title)
     for suffix in (".svg", ".png"):
         plane.save(figure, out / f"{PLANE}{suffix}", findings.signature)
     (out / LATEX).write_text(tables.to_latex(findings), encoding="utf-8")
     (out / MARKDOWN).write_text(tables.to_markdown(findings), encoding="utf-8")
-    names = [REPORT, JSON, CSV, CSV_ABOUT, f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
+    tables_ = [name + suffix for name in (CSV, EXAMPLES) for suffix in ("", ABOUT)]
+    names = [REPORT, JSON, *tables_, f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
     if pictures is not None and pictures.reconstructions:
         plane.save(_sheet(findings, pictures), out / SHEET, findings.signature)
         names.append(SHEET)
@@ -50,28 +73,36 @@ def to_json(findings: Findings) -> str:
     return json.dumps(to_document(findings), indent=1, allow_nan=False) + "\n"
 
 
-def write_csv(findings: Findings, path: Path) -> None:
-    """A line per model and example; beside it, what the columns are and what made them (CSV on the Web)."""
+def write_table(
+    path: Path, columns: Sequence[Column], lines: Iterable[Sequence[object]], key: list[str], signature: str
+) -> None:
+    """A CSV file; beside it, what its columns are and what made them (CSV on the Web)."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(name for name, _, _ in COLUMNS)
-        writer.writerows(_lines(findings))
+        writer.writerow(name for name, _, _ in columns)
+        writer.writerows(lines)
     about: dict[str, Any] = {
         "@context": "http://www.w3.org/ns/csvw",
         "url": path.name,
-        "dc:description": findings.signature,
+        "dc:description": signature,
         "tableSchema": {
             "columns": [
-                {"name": name, "datatype": kind, "dc:description": words} for name, kind, words in COLUMNS
+                {"name": name, "datatype": kind, "dc:description": words} for name, kind, words in columns
             ],
-            "primaryKey": ["model", "example_id"],
+            "primaryKey": key,
         },
     }
-    beside = path.with_name(f"{path.name}-metadata.json")
+    beside = path.with_name(path.name + ABOUT)
     beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def _lines(findings: Findings) -> Iterator[tuple[object, ...]]:
+def _models(findings: Findings) -> Iterator[list[object]]:
+    for row in findings.scene.rows:
+        fields = asdict(row)
+        yield [fields[name] for name, _, _ in MODEL_COLUMNS]
+
+
+def _examples(findings: Findings) -> Iterator[tuple[object, ...]]:
     comparison = findings.comparison
     labels = [""] * comparison.n if comparison.labels is None else comparison.labels.tolist()
     for name, score in zip(comparison.names, comparison.scores, strict=True):

@@ -27,6 +27,8 @@ Launch = Callable[..., Running]
 FILES = {
     "report.html",
     "comparison.json",
+    "comparison.csv",
+    "comparison.csv-metadata.json",
     "examples.csv",
     "examples.csv-metadata.json",
     "rd-plane.svg",

@@ -20,6 +20,8 @@ from rdserve.compare.comparison import Comparison, from_document
 NAMES = {
     "report.html",
     "comparison.json",
+    "comparison.csv",
+    "comparison.csv-metadata.json",
     "examples.csv",
     "examples.csv-metadata.json",
     "rd-plane.svg",
@@ -79,7 +81,7 @@ def test_the_schema_notices_what_is_missing_or_wrong(comparison: Comparison) -> 
 def test_json_and_csv_hold_the_examples(comparison: Comparison, folder: Path) -> None:
     document = json.loads((folder / files.JSON).read_text())
     again = from_document(document["examples"])
-    with (folder / files.CSV).open() as file:
+    with (folder / files.EXAMPLES).open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 4 * comparison.n
     for name in comparison.names:
@@ -92,11 +94,22 @@ def test_json_and_csv_hold_the_examples(comparison: Comparison, folder: Path) ->
         assert [int(line["label"]) for line in own] == comparison.labels.tolist()  # type: ignore[union-attr]
 
 
-def test_the_columns_are_described_beside(folder: Path) -> None:
-    about = json.loads((folder / files.CSV_ABOUT).read_text())
-    header = (folder / files.CSV).read_text().splitlines()[0].split(",")
+def test_a_line_per_model(comparison: Comparison, folder: Path) -> None:
+    with (folder / files.CSV).open() as file:
+        lines = {line["name"]: line for line in csv.DictReader(file)}
+    assert list(lines) == [row.name for row in comparison.findings.scene.rows]
+    for row in comparison.findings.scene.rows:
+        assert int(lines[row.name]["n"]) == comparison.n
+        assert float(lines[row.name]["rate_nats"]) == row.rate_nats
+        assert float(lines[row.name]["elbo_standard_error_nats"]) == row.elbo_standard_error_nats
+
+
+@pytest.mark.parametrize("name", [files.CSV, files.EXAMPLES])
+def test_the_columns_are_described_beside(folder: Path, name: str) -> None:
+    about = json.loads((folder / f"{name}{files.ABOUT}").read_text())
+    header = (folder / name).read_text().splitlines()[0].split(",")
     assert [column["name"] for column in about["tableSchema"]["columns"]] == header
-    assert about["url"] == files.CSV
+    assert about["url"] == name
 
 
 def test_tables_say_what_the_rows_say(comparison: Comparison, folder: Path) -> None:
