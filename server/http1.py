@@ -7,6 +7,7 @@ TorchServe needs and no others: it hands every header on to its worker, which re
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import httptools
 
@@ -36,8 +37,7 @@ class _Connection(asyncio.Protocol):
             raise
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         try:
