@@ -83,7 +83,7 @@ class Comparing:
         first, came = self._came[reply.model], len(reply.scores.rate_nats)
         if reply.first_row != first or first + came > self._n:
             raise ReplyError(
-                f"model {reply.model!r}: {came} rows from {reply.first_row} on, after {first} of {self._n} rows"
+                f"model {reply.model!r}: {came} rows from {reply.first_row} on, after {first} of {self._n}"
             )
         self._came[reply.model] += came
         return ModelRows(reply.model, first, results.from_reply(Score, reply.scores, came))

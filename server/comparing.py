@@ -10,7 +10,7 @@ from rdserve.server.catalogue import Catalogue
 from rdserve.server.errors import InvalidArgument
 from rdserve.server.interceptors import as_service_error, to_status
 from rdserve.server.validation import check
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_MODELS
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreRequest, ScoreResponse
 
 METHOD = "/rdserve.v1.VaeService/Compare"
@@ -29,8 +29,8 @@ async def compare(
     drops what has not been sent to a worker.
 
     Raises:
-        InvalidArgument: no models, one twice, or so many that each having its images would take more than a
-            message holds. What is wrong for one model only is that model's error.
+        InvalidArgument: no models, too many, one twice, or so many that each having its images would take
+            more than a message holds. What is wrong for one model only is that model's error.
     """
     check_models(request)
     messages = Messages(WAITING * len(request.models))
@@ -54,8 +54,10 @@ async def compare(
 
 def check_models(request: CompareRequest) -> None:
     """Raises InvalidArgument as `compare`."""
-    if not request.models:
-        raise InvalidArgument("a comparison names at least one model, got none", field="models")
+    if not 1 <= len(request.models) <= MAX_MODELS:
+        raise InvalidArgument(
+            f"a comparison names 1 to {MAX_MODELS} models, got {len(request.models)}", field="models"
+        )
     twice = [name for name, count in Counter(request.models).items() if count > 1]
     if twice:
         raise InvalidArgument(f"each model once, got {twice[0][:128]!r} twice or more", field="models")

@@ -110,16 +110,17 @@ async def test_rows_travel_alone(comparing: Compare, calls: Calls, stuck: asynci
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (request(), "at least one model, got none"),
+        (request(), "1 to 1024 models, got 0"),
+        (request(*map(str, range(1025))), "1 to 1024 models, got 1025"),
         (request("fine", "a", "a"), "each model once, got 'a' twice"),
-        (request(*map(str, range(9000)), n=300, n_samples=1), "9000 models times .* at most 67108864"),
+        (request(*map(str, range(1024)), n=300), "1024 models times .* at most 67108864"),
     ],
 )
 async def test_what_is_wrong_for_all_is_refused(
     comparing: Compare, asked: CompareRequest, message: str
 ) -> None:
-    if len(asked.models) > 2:
-        asked.images.data = bytes(8000)
+    if len(asked.models) == 1024:
+        asked.images.data = bytes(2**16)
     with pytest.raises(InvalidArgument, match=message):
         await anext(comparing(asked))
 

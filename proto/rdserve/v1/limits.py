@@ -10,3 +10,5 @@ MAX_ROWS = 100_000
 MAX_SAMPLES = 5_000
 # Samples of one request, N * K.
 MAX_ROW_SAMPLES = 1_000_000
+# Models of one comparison.
+MAX_MODELS = 1024

@@ -659,7 +659,7 @@ class CompareRequest(_message.Message):
     """Posterior samples per image, K; 0 means 1."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Each once."""
+        """Each once; 1,024 at most."""
 
     @_builtins.property
     def images(self) -> Global___Tensor:
