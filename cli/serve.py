@@ -13,8 +13,14 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 50051,
     backend: Annotated[str, typer.Option(help="torchserve, or in-process (no Java).")] = "torchserve",
-    workers: Annotated[int, typer.Option(help="Worker processes per model.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes per model; without it one, or one per GPU.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Torch threads per worker.")] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs to spread the workers over; 0 for the CPU.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="float32, or tf32 or bfloat16 for the networks.")
+    ] = "float32",
     max_batch_rows: Annotated[int, typer.Option(help="Samples that one call to a worker may hold.")] = 256,
     metrics_host: Annotated[
         str, typer.Option(help="Address for Prometheus, plain HTTP; whoever reaches it may read.")
@@ -50,8 +56,10 @@ def serve(
             host=host,
             port=port,
             backend=backend,  # type: ignore[arg-type]  # Settings refuses what is no backend
-            workers=workers,
+            workers=max(1, gpus) if workers is None else workers,
             threads=threads,
+            gpus=gpus,
+            precision=precision,  # type: ignore[arg-type]  # as above
             max_batch_rows=max_batch_rows,
             metrics_host=metrics_host,
             metrics_port=metrics_port,

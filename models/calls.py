@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from rdserve.models import ops
 from rdserve.models.card import Card
+from rdserve.models.device import How
 from rdserve.models.noise import Keys
 from rdserve.models.vae import VAE
 from rdserve.v1 import rows, tensors
@@ -27,9 +28,6 @@ from rdserve.v1.vae_pb2 import Tensor as TensorMessage
 from rdserve.v1.worker_pb2 import WorkReply
 from torch import Tensor
 
-# Bounds the activations of one forward pass; see `chunks`.
-MAX_IMAGES_AT_ONCE = 512
-
 
 class BadRow(ValueError):
     """A request that does not fit the model."""
@@ -43,7 +41,7 @@ class NumericFailure(ArithmeticError):
     """The model produced NaN or an infinity."""
 
 
-def run(vae: VAE, card: Card, request: rows.Request, device: torch.device) -> WorkReply:
+def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
     """The reply to one request.
 
     Raises:
@@ -52,7 +50,8 @@ def run(vae: VAE, card: Card, request: rows.Request, device: torch.device) -> Wo
     """
     name, op = CALLS[type(request)]
     try:
-        return WorkReply(**{name: op(vae, card, request, device)})
+        with how.computing():
+            return WorkReply(**{name: op(vae, card, request, how)})
     except BadRow:
         raise
     except ValueError as error:  # torch refuses a law whose parameters are NaN
@@ -61,42 +60,40 @@ def run(vae: VAE, card: Card, request: rows.Request, device: torch.device) -> Wo
         raise NumericFailure("the model's networks produced NaN") from error
 
 
-def _encode(vae: VAE, card: Card, request: EncodeRequest, device: torch.device) -> EncodeResponse:
-    x, keys, k = _images(request, card, device)
-    parts = [ops.encode(vae, x[rows_], _at(keys, rows_), k) for rows_ in chunks(len(x), k)]
+def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeResponse:
+    x, keys, k = _images(request, card, how.device)
+    parts = [ops.encode(vae, x[rows_], _at(keys, rows_), k) for rows_ in chunks(len(x), k, how.at_once)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return EncodeResponse(
         posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
     )
 
 
-def _decode(vae: VAE, card: Card, request: DecodeRequest, device: torch.device) -> DecodeResponse:
-    z, keys = _latents(request, card, device)
+def _decode(vae: VAE, card: Card, request: DecodeRequest, how: How) -> DecodeResponse:
+    z, keys = _latents(request, card, how.device)
     _, images = _pictures(
-        len(z), rows.n_samples(request), lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
+        len(z), rows.n_samples(request), how, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
     )
     return DecodeResponse(images=images)
 
 
-def _reconstruct(
-    vae: VAE, card: Card, request: ReconstructRequest, device: torch.device
-) -> ReconstructResponse:
-    x, keys, n = _images(request, card, device)
-    z, images = _pictures(len(x), n, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
+def _reconstruct(vae: VAE, card: Card, request: ReconstructRequest, how: How) -> ReconstructResponse:
+    x, keys, n = _images(request, card, how.device)
+    z, images = _pictures(len(x), n, how, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
     return ReconstructResponse(latents=z, images=images)
 
 
-def _sample(vae: VAE, card: Card, request: SampleRequest, device: torch.device) -> SampleResponse:
-    keys = _keys(request, device)
+def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleResponse:
+    keys = _keys(request, how.device)
     z, images = _pictures(
-        request.n_latents, rows.n_samples(request), lambda at, k: ops.sample(vae, _at(keys, at), k)
+        request.n_latents, rows.n_samples(request), how, lambda at, k: ops.sample(vae, _at(keys, at), k)
     )
     return SampleResponse(latents=z, images=images)
 
 
-def _score(vae: VAE, card: Card, request: ScoreRequest, device: torch.device) -> ScoreResponse:
-    x, keys, k = _images(request, card, device)
-    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k)]
+def _score(vae: VAE, card: Card, request: ScoreRequest, how: How) -> ScoreResponse:
+    x, keys, k = _images(request, card, how.device)
+    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k, how.at_once)]
     columns = list(zip(*parts, strict=True))
     rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
     return ScoreResponse(
@@ -117,16 +114,16 @@ CALLS: dict[type, tuple[str, Callable[..., Any]]] = {
 }
 
 
-def chunks(n: int, n_samples: int) -> list[slice]:
-    """Rows 0 to n in runs of at most MAX_IMAGES_AT_ONCE images, counting each row n_samples times."""
-    step = max(1, MAX_IMAGES_AT_ONCE // n_samples)
+def chunks(n: int, n_samples: int, at_once: int) -> list[slice]:
+    """Rows 0 to n in runs of at most `at_once` images, counting each row n_samples times."""
+    step = max(1, at_once // n_samples)
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _pictures(
-    n: int, n_samples: int, draw: Callable[[slice, int], ops.Decoding]
+    n: int, n_samples: int, how: How, draw: Callable[[slice, int], ops.Decoding]
 ) -> tuple[TensorMessage, TensorMessage]:
-    parts = [draw(at, n_samples) for at in chunks(n, n_samples)]
+    parts = [draw(at, n_samples) for at in chunks(n, n_samples, how.at_once)]
     z, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return _floats(z), tensors.to_message(images.to(torch.uint8).cpu().numpy())
 

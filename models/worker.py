@@ -17,6 +17,7 @@ from rdserve.models import tracing
 from rdserve.models.calls import BadRow, NumericFailure, run
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
+from rdserve.models.device import How, out_of_memory
 from rdserve.models.vae import VAE, frozen
 from rdserve.v1 import rows
 from rdserve.v1.worker_pb2 import (
@@ -30,26 +31,28 @@ from rdserve.v1.worker_pb2 import (
 )
 
 log = logging.getLogger(__name__)
+CPU = How()
 
 
 class Worker:
     """One loaded model."""
 
-    def __init__(self, card: Card, vae: VAE, device: str | torch.device = "cpu") -> None:
+    def __init__(self, card: Card, vae: VAE, how: How = CPU) -> None:
         self.card = card
-        self.device = torch.device(device)
+        self.how = how
+        how.prepare()
         with torch.inference_mode():
-            self.vae = frozen(vae.to(device))
+            self.vae = frozen(vae.to(how.device))
 
     @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "Worker":
+    def load(cls, folder: Path, how: How = CPU) -> "Worker":
         """The model of a checkpoint folder.
 
         Raises:
             CardError: the checkpoint disagrees with its card.
         """
-        card, vae = load(folder, device)
-        return cls(card, vae, device)
+        card, vae = load(folder, how.device)
+        return cls(card, vae, how)
 
     def work(self, bodies: Sequence[bytes]) -> list[bytes]:
         """One serialized WorkReply per serialized WorkRequest, in order."""
@@ -90,21 +93,33 @@ class Worker:
     def _answer(self, request: rows.Request) -> WorkReply:
         begun = perf_counter()
         try:
-            with torch.inference_mode():
-                reply = run(self.vae, self.card, request, self.device)
+            reply = self._run(request)
             reply.compute_seconds = perf_counter() - begun
             return reply
         except BadRow as error:
             return WorkReply(error=_invalid(error))
         except NumericFailure as error:
             return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message=str(error)))
-        except (torch.OutOfMemoryError, MemoryError):
-            message = f"{rows.n_rows(request)} rows of {rows.n_samples(request)} samples do not fit in memory"
-            return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_OUT_OF_MEMORY, message=message))
-        except Exception:
+        except Exception as error:
+            if out_of_memory(error):
+                return WorkReply(error=_too_large(request))
             error_id = uuid.uuid4().hex
             log.exception("error %s in %s", error_id, type(request).__name__)
             return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_INTERNAL, error_id=error_id))
+
+    def _run(self, request: rows.Request) -> WorkReply:
+        """The reply; where memory runs out, once more with half as much at a time."""
+        with torch.inference_mode():
+            try:
+                return run(self.vae, self.card, request, self.how)
+            except Exception as error:
+                smaller = self.how.smaller(rows.n_rows(request) * rows.n_samples(request))
+                if smaller is None or not out_of_memory(error):
+                    raise
+            # Not in the handler above: the error there holds what was computed so far.
+            if self.how.device.type == "cuda":
+                torch.cuda.empty_cache()
+            return run(self.vae, self.card, request, smaller)
 
 
 def open_envelope(body: bytes) -> rows.Request:
@@ -140,3 +155,8 @@ def _share(reply: WorkReply, sizes: list[int]) -> list[WorkReply]:
 
 def _invalid(error: BadRow) -> WorkError:
     return WorkError(reason=WORK_ERROR_REASON_INVALID_ARGUMENT, message=str(error), field=error.field)
+
+
+def _too_large(request: rows.Request) -> WorkError:
+    message = f"{rows.n_rows(request)} rows of {rows.n_samples(request)} samples do not fit in memory"
+    return WorkError(reason=WORK_ERROR_REASON_OUT_OF_MEMORY, message=message)

@@ -54,7 +54,7 @@ class InProcess:
 
     async def load(self, archive: Archive) -> None:
         try:
-            worker = await asyncio.to_thread(_load, archive)
+            worker = await asyncio.to_thread(_load, archive, self._settings)
         except Exception as error:
             raise LoadError(f"{type(error).__name__}: {error}") from error
         threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix=archive.card.name)
@@ -81,10 +81,13 @@ def _import_torch(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _load(archive: Archive) -> "Worker":
+def _load(archive: Archive, settings: Settings) -> "Worker":
+    import torch
+    from rdserve.models.device import How
     from rdserve.models.worker import Worker
 
+    how = How(torch.device("cuda" if settings.gpus else "cpu"), settings.precision)
     with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
         folder = Path(scratch) / archive.card.name
         archive.extract(folder)
-        return Worker.load(folder)
+        return Worker.load(folder, how)

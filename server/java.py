@@ -223,7 +223,7 @@ def _properties(settings: Settings) -> dict[str, str | int]:
         # Minutes; the tokens keep other users of the machine off the gRPC ports.
         "token_expiration_min": 60 * 24 * 365 * 10,
         "load_models": "none",
-        "number_of_gpu": 0,
+        "number_of_gpu": settings.gpus,
         "default_workers_per_model": settings.workers,
         "default_response_timeout": settings.response_timeout_seconds,
         "default_startup_timeout": settings.load_timeout_seconds,
@@ -247,4 +247,5 @@ def _environment(folder: Path, settings: Settings) -> dict[str, str]:
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "RDSERVE_TORCH_THREADS": threads,
+        "RDSERVE_PRECISION": settings.precision,
     }

@@ -4,11 +4,12 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from rdserve.v1.limits import MIB
 
 BackendName = Literal["torchserve", "in-process"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 class SettingsError(ValueError):
@@ -23,6 +24,8 @@ class Settings:
     port: 0 takes any free port, and the service says which.
     workers: processes per model; 2 or more make the death of one invisible.
     threads: torch threads per worker.
+    gpus: how many GPUs the workers of a model are spread over, in turn; 0 computes on the CPU.
+    precision: of the networks: float32, tf32 or bfloat16; laws and results are float32 whatever it is.
     max_batch_rows: samples (rows times samples per row) that one call to a worker may hold.
     max_queued_requests: requests a model may have waiting or running before more are refused.
     max_queued_bytes: the same, in bytes of requests, over all models.
@@ -46,6 +49,8 @@ class Settings:
     backend: BackendName = "torchserve"
     workers: int = 1
     threads: int = 1
+    gpus: int = 0
+    precision: Precision = "float32"
     max_batch_rows: int = 256
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * MIB
@@ -70,6 +75,10 @@ class Settings:
         self._check_security()
         if self.backend not in ("torchserve", "in-process"):
             raise SettingsError(f"backend {self.backend!r} is neither 'torchserve' nor 'in-process'")
+        if self.precision not in get_args(Precision):
+            raise SettingsError(f"precision {self.precision!r} is none of {', '.join(get_args(Precision))}")
+        if self.gpus < 0:
+            raise SettingsError(f"gpus must be 0 or more, got {self.gpus}")
         for name in ("workers", "threads", "max_batch_rows", "max_queued_requests", "load_concurrency"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -1,0 +1,110 @@
+"""Reduced precision costs little in nats, and a batch that does not fit is tried in two halves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from numpy.typing import NDArray
+from rdserve.data import load
+from rdserve.models.device import VARIABLE, How, Precision, chosen_precision
+from rdserve.models.worker import Worker
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
+from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_OUT_OF_MEMORY, WorkReply, WorkRequest
+
+ZOO = Path(__file__).parents[2] / "zoo/digits"
+
+# Argument: MiB that the process may take beyond what it has before it scores 512 images at once.
+MEMORY = """
+import resource, sys
+import psutil, torch
+from rdserve.models.calls import run
+from rdserve.models.card import Architecture
+from rdserve.models.device import out_of_memory
+from rdserve.models.worker import Worker
+from rdserve.models.zoo import build
+from rdserve.v1.vae_pb2 import DTYPE_UINT8, NoiseKeys, ScoreRequest, Tensor
+from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
+from tiny import tiny_card
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+architecture = Architecture(family="---", image_size=128, latent_dim=4, width=0.125, n_pseudo_inputs=8)
+worker = Worker(tiny_card("large", architecture), build(architecture))
+
+def request(n):
+    images = Tensor(dtype=DTYPE_UINT8, shape=[n, 128, 128], data=bytes(n * 128 * 128))
+    return ScoreRequest(model="large", images=images, noise=NoiseKeys(seed=0))
+
+def whole():
+    try:
+        with torch.inference_mode():
+            run(worker.vae, worker.card, request(512), worker.how)
+    except Exception as error:
+        return "too-large" if out_of_memory(error) else repr(error)
+    return "fits"
+
+worker.work([WorkRequest(score=request(2)).SerializeToString()])
+limit = psutil.Process().memory_info().vms + int(sys.argv[1]) * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+body = WorkRequest(score=request(512)).SerializeToString()
+reply = WorkReply.FromString(worker.work([body])[0])
+print(whole(), reply.error.reason, len(reply.score.rate_nats), sum(reply.score.distortion_nats))
+"""
+
+
+def score_512(mib: int) -> tuple[str, int, int, float]:
+    """Does it fit at once; reason of failure; rows scored; sum of distortions."""
+    path = os.pathsep.join([str(Path(tiny.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(mib)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    fits, reason, rows, total = done.stdout.split()
+    return fits, int(reason), int(rows), float(total)
+
+
+def test_what_does_not_fit_at_once_is_done_in_halves() -> None:
+    fits, reason, rows, total = score_512(1400)
+    assert (fits, reason, rows) == ("too-large", 0, 512)
+    assert total == pytest.approx(score_512(4000)[-1])
+
+
+def test_what_does_not_fit_in_halves_either_says_so() -> None:
+    assert score_512(200) == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["digits-mpv-b1.0", "digits-mmv-b1.0"])
+def test_bfloat16_moves_rate_and_distortion_by_hundredths_of_a_nat(name: str) -> None:
+    """Means over 200 digits; single digits move by up to 0.2 nats."""
+    images = load("digits", split="test").images[:200]
+    request = ScoreRequest(model=name, images=tensors.to_message(images), noise=NoiseKeys(seed=0))
+    exact, reduced = (_score(name, request, precision) for precision in ("float32", "bfloat16"))
+    difference = reduced - exact
+    assert np.abs(difference.mean(1)).max() < 0.02
+    assert np.abs(difference).max() < 0.5
+    assert np.abs(difference).max() > 0  # bfloat16 was really used
+
+
+def _score(name: str, request: ScoreRequest, precision: Precision) -> NDArray[np.float64]:
+    """Rates and distortions, (2, N) nats."""
+    worker = Worker.load(ZOO / name, How(torch.device("cpu"), precision))
+    reply = WorkReply.FromString(worker.work([WorkRequest(score=request).SerializeToString()])[0])
+    return np.array([reply.score.rate_nats, reply.score.distortion_nats])
+
+
+def test_a_worker_is_told_its_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_precision() == "float32"
+    monkeypatch.setenv(VARIABLE, "bfloat16")
+    assert chosen_precision() == "bfloat16"
+    monkeypatch.setenv(VARIABLE, "int4")
+    with pytest.raises(ValueError, match="'int4'; give one of float32, tf32, bfloat16"):
+        chosen_precision()
