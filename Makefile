@@ -3,7 +3,7 @@ BIN := .venv/bin
 PROTOS := vae worker
 PORT ?= 50051
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint browser test demo serve zoo bench clean FORCE
+.PHONY: help install proto lint browser tools test demo serve zoo bench clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,10 @@ lint: install ## formatting, lint, types
 browser: ## Chromium, in which the report is tested
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; } || echo "no Chromium to be had here: the report's tests in a browser will be skipped"
 
-test: install lint browser ## the whole suite, real TorchServe included
+tools: ## Prometheus, with which metrics and alerts are tested
+	@{ command -v prometheus && command -v promtool; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; } || echo "no Prometheus to be had here: the tests with it will be skipped"
+
+test: install lint browser tools ## the whole suite, real TorchServe included
 	$(BIN)/python -m pytest
 
 demo: install ## the digits zoo on TorchServe, compared over gRPC; files in report/

@@ -128,7 +128,10 @@ TORCHSERVE_INFERENCE = Declared(
 )
 TORCHSERVE_QUEUE = Declared("torchserve_queue_seconds", "counter", "Time in TorchServe's queue.", ("model",))
 TORCHSERVE_RESPONSES = Declared(
-    "torchserve_http_responses", "counter", "TorchServe's HTTP answers.", ("status_class",)
+    "torchserve_http_responses",
+    "counter",
+    "TorchServe's HTTP answers, to calls, management and scrapes.",
+    ("status_class",),
 )
 TORCHSERVE_LOAD = Declared(
     "torchserve_worker_load_seconds", "gauge", "Longest start of a model's present workers.", ("model",)

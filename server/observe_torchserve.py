@@ -30,13 +30,13 @@ from rdserve.server.metrics import (
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 2.0
-# What it calls a metric -> ours, and the factor to base units.
+# What it calls a metric (the parser ends every counter in _total) -> ours, and the factor to base units.
 BY_MODEL = {
     "ts_inference_requests_total": (TORCHSERVE_CALLS, 1.0),
-    "ts_inference_latency_microseconds": (TORCHSERVE_INFERENCE, 1e-6),
-    "ts_queue_latency_microseconds": (TORCHSERVE_QUEUE, 1e-6),
+    "ts_inference_latency_microseconds_total": (TORCHSERVE_INFERENCE, 1e-6),
+    "ts_queue_latency_microseconds_total": (TORCHSERVE_QUEUE, 1e-6),
 }
-RESPONSES = {"Requests2XX": "2xx", "Requests4XX": "4xx", "Requests5XX": "5xx"}
+RESPONSES = {"Requests2XX_total": "2xx", "Requests4XX_total": "4xx", "Requests5XX_total": "5xx"}
 # WorkerName is "W-9000-NAME_VERSION", the number another one for each worker ever started.
 _WORKER = re.compile(r"W-\d+-(.+)_[^_]*")
 
