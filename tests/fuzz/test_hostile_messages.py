@@ -7,13 +7,15 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.rpc import error_details_pb2
+from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from rdserve.client import Client
 from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import (
+    CompareRequest,
+    CompareResponse,
     DecodeRequest,
     EncodeRequest,
     GetModelRequest,
@@ -38,6 +40,7 @@ VALID: dict[str, Any] = {
     "Decode": DecodeRequest(model=MODEL, latents=LATENTS, noise=NOISE, n_samples=2),
     "Reconstruct": ReconstructRequest(model=MODEL, images=IMAGES, noise=NOISE),
     "Score": ScoreRequest(model=MODEL, images=IMAGES, noise=NOISE, n_samples=3),
+    "Compare": CompareRequest(models=[MODEL, "tiny-mmm"], images=IMAGES, noise=NOISE, n_samples=3),
     "Sample": SampleRequest(model=MODEL, n_latents=2, noise=NOISE),
     "GetModel": GetModelRequest(model=MODEL),
     "ListModels": ListModelsRequest(),
@@ -52,6 +55,8 @@ def outcome(channel: grpc.Channel, method: str, message: bytes, *, timeout: floa
     try:
         if REFLECTION in path:
             list(channel.stream_stream(path)(iter([message]), timeout=timeout))
+        elif name == "Compare":
+            return _worst(channel.unary_stream(path)(message, timeout=timeout))
         elif name in ("Sample", "Watch"):
             next(channel.unary_stream(path)(message, timeout=timeout), None)
         else:
@@ -59,6 +64,18 @@ def outcome(channel: grpc.Channel, method: str, message: bytes, *, timeout: floa
     except grpc.RpcError as error:
         return _described(error)
     return "OK"
+
+
+def _worst(replies: Iterator[bytes]) -> str:
+    """What Compare says of the model that fared worst; OK where all did well."""
+    seen = {"OK"}
+    for reply in map(CompareResponse.FromString, replies):
+        if reply.WhichOneof("result") == "error":
+            info = error_details_pb2.ErrorInfo()
+            reply.error.details[0].Unpack(info)
+            name = code_pb2.Code.Name(reply.error.code)
+            seen.add(f"{name}: {info.reason}" if name == "INTERNAL" else name)
+    return max(seen, key=lambda outcome: (outcome not in ALLOWED, outcome != "OK"))
 
 
 def _described(error: Any) -> str:
