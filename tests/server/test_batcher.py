@@ -64,6 +64,18 @@ async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for
     assert model.calls == [1, 4, 2, 2]
 
 
+@pytest.mark.parametrize("alone", [1, 2])
+async def test_who_travels_alone_is_joined_by_nobody_and_joins_nobody(alone: int) -> None:
+    model = Model()
+    lane = Lane(model, slots=1, pace=Pace(100))
+    most = [0 if n == alone else 9 for n in range(4)]
+    answers = [asyncio.create_task(lane.submit(score(n + 1), max_rows=most[n])) for n in range(4)]
+    await started(model, 1)
+    model.gate.set()
+    await asyncio.gather(*answers)
+    assert sorted(model.calls) == {1: [1, 2, 7], 2: [1, 3, 6]}[alone]
+
+
 async def test_a_bad_row_fails_its_own_caller_only() -> None:
     model = Model()
     lane = Lane(model, slots=1, pace=Pace(100))
