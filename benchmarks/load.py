@@ -22,11 +22,17 @@ class Visit:
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)  # seconds, of the requests that were answered
     errors: dict[str, int] = field(default_factory=dict)  # by kind
+    costs: dict[str, float] = field(default_factory=dict)  # processor seconds, by what spent them
 
     @property
     def rps(self) -> float:
         """Answered requests per second."""
         return len(self.latencies) / self.seconds
+
+    @property
+    def cpu_ms(self) -> dict[str, float]:
+        """Processor time of an answered request, by what spent it."""
+        return {role: 1e3 * seconds / max(1, len(self.latencies)) for role, seconds in self.costs.items()}
 
     def percentile(self, q: float) -> float:
         """Latency in ms that q % of the answered requests stayed under."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rdserve.benchmarks.bodies import Bodies, bodies
+from rdserve.benchmarks.costs import Costs
 from rdserve.benchmarks.load import Send, closed, opened
 from rdserve.benchmarks.paths import Way
 from rdserve.benchmarks.results import FRONT, Cell, Results
@@ -19,6 +20,7 @@ class Effort:
     rounds: int = 5
     seconds: float = 1.0
     patience: float = 8.0
+    warm_up_seconds: float = 4.0
 
 
 class Meter:
@@ -32,12 +34,20 @@ class Meter:
         announce: Announce,
     ) -> None:
         self.results = Results()
+        self._costs = Costs()
         self.effort = effort
         self._ways = ways
         self._shapes = shapes
         self._announce = announce
         self._bodies: dict[tuple[str, str, int], Bodies] = {}
         self._rps: dict[tuple[str, str, int], float] = {}
+
+    async def warm_up(self, model: str, ways: Sequence[str]) -> None:
+        """Unmeasured load: Java compiles what it runs often."""
+        for way in ways:
+            self._announce(f"warming up: {model}: {way}")
+            sender = self._sender(Cell(model, "encode", 1), way)
+            await closed(sender, 32, self.effort.warm_up_seconds)
 
     async def compare(self, cell: Cell, ways: Sequence[str], *, rounds: int | None = None) -> None:
         """Visit a cell over several ways in turn, and once before, unmeasured."""
@@ -50,10 +60,12 @@ class Meter:
                 await self._visit(cell, way, senders[way])
 
     async def _visit(self, cell: Cell, way: str, send: Send) -> None:
+        before = self._costs.seconds()
         if cell.in_flight:
             visit = await closed(send, cell.in_flight, self.effort.seconds)
         else:
             visit = await opened(send, cell.rate, self.effort.seconds)
+        visit.costs = dict(self._costs.seconds() - before)
         self.results.add(cell, way, visit)
         if way == FRONT and visit.latencies:
             key = cell.model, cell.op, cell.rows

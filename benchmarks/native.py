@@ -124,6 +124,7 @@ def _command(folder: Path, config: Path) -> list[str]:
         "-Xmx512m",
         "-XX:MaxDirectMemorySize=512m",
         "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
         "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4",
         f"-Djava.io.tmpdir={folder / 'tmp'}",
         f"-Dmodel_server_home={package.parent}",

@@ -20,6 +20,7 @@ def grid(model: str) -> list[Cell]:
 async def compared(meter: Meter, model: str, batched: Sequence[str], *, rounds: int) -> None:
     """The cells that have a target, over every way: the front, TorchServe alone, the bare model."""
     native = [NATIVE, *batched]
+    await meter.warm_up(model, [FRONT, *native])
     await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
     await meter.compare(Cell(model, "encode", 1, in_flight=32), [FRONT, *native], rounds=rounds)
     await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from rdserve.benchmarks.results import FRONT, Cell, Results
+from rdserve.benchmarks.results import FRONT, Cell, Results, cpu_ms
 from rdserve.benchmarks.targets import Target
 from rich.console import Console
 from rich.table import Table
@@ -35,10 +35,13 @@ def _ways(results: Results, cell: Cell) -> Table:
     table = Table("way", title=f"{cell.name}" + ("" if cell.in_flight else f" at {cell.rate:.0f}/s"))
     for heading in ("requests/s", "images/s", "p50 ms", "p99 ms", "errors", "front / this, rps", "p50"):
         table.add_column(heading, justify="right")
+    table.add_column("CPU ms per request")
     for at, way in results.visits:
         if at == cell:
             figures = _figures(results, cell, way)
-            table.add_row(way, *figures, f"{results.speed(cell, way):.2f}", f"{results.delay(cell, way):.2f}")
+            ratios = f"{results.speed(cell, way):.2f}", f"{results.delay(cell, way):.2f}"
+            costs = ", ".join(f"{role} {ms:.2f}" for role, ms in cpu_ms(results.of(cell, way)).items())
+            table.add_row(way, *figures, *ratios, costs)
     return table
 
 

@@ -75,6 +75,13 @@ class Results:
         path.write_text(json.dumps(whole, indent=1) + "\n")
 
 
+def cpu_ms(visits: Sequence[Visit]) -> dict[str, float]:
+    """Processor time of a request by what spent it, median over rounds; what was idle is left out."""
+    roles = {role: None for visit in visits for role in visit.costs}
+    spent = {role: median(visit.cpu_ms.get(role, 0.0) for visit in visits) for role in roles}
+    return {role: round(ms, 3) for role, ms in spent.items() if ms >= 0.02}
+
+
 def _row(cell: Cell, way: str, visits: Sequence[Visit]) -> dict[str, Any]:
     answered = [visit for visit in visits if visit.latencies]
     load: dict[str, float] = (
@@ -92,5 +99,6 @@ def _row(cell: Cell, way: str, visits: Sequence[Visit]) -> dict[str, Any]:
         "images_per_second": round(rps * cell.rows, 1),
         "p50_ms": round(median(visit.percentile(50) for visit in answered), 3) if answered else None,
         "p99_ms": round(median(visit.percentile(99) for visit in answered), 3) if answered else None,
+        "cpu_ms": cpu_ms(visits),
         "errors": dict(sum((Counter(visit.errors) for visit in visits), Counter())),
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil
 from rdserve.benchmarks.bodies import OPS, bodies
+from rdserve.benchmarks.costs import role
 from rdserve.benchmarks.load import Send
 from rdserve.benchmarks.paths import Front
 from rdserve.benchmarks.results import Cell
@@ -41,16 +42,10 @@ class Memory:
 
 
 def processes_of(pid: int) -> dict[str, psutil.Process]:
-    """A service's own process, its frontend JVM and its workers, told by their command lines."""
+    """A service's own process, its frontend JVM and its workers."""
     front = psutil.Process(pid)
-    found = {"front": front}
-    for child in front.children(recursive=True):
-        command = " ".join(child.cmdline())
-        if "model_service_worker" in command:
-            found[f"worker {child.pid}"] = child
-        elif "org.pytorch.serve.ModelServer" in command:
-            found["frontend JVM"] = child
-    return found
+    children = front.children(recursive=True)
+    return {"front": front} | {f"{role(child)} {child.pid}": child for child in children}
 
 
 async def soak(

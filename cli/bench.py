@@ -43,11 +43,11 @@ def bench(
     from rdserve.benchmarks.session import front_only, run_compare
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     if soak is not None:
         _soak(soak)
         return
-    effort = Effort(rounds=2, seconds=0.3, patience=2.0) if quick else Effort()
+    effort = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0) if quick else Effort()
     found: list[Target] = []
     if server is not None:
         shapes = _shapes(server, models)
