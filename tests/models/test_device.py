@@ -34,11 +34,11 @@ from tiny import tiny_card
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
-architecture = Architecture(family="---", image_size=128, latent_dim=4, width=0.125, n_pseudo_inputs=8)
+architecture = Architecture(family="---", image_size=64, latent_dim=4, width=0.125, n_pseudo_inputs=8)
 worker = Worker(tiny_card("large", architecture), build(architecture))
 
 def request(n):
-    images = Tensor(dtype=DTYPE_UINT8, shape=[n, 128, 128], data=bytes(n * 128 * 128))
+    images = Tensor(dtype=DTYPE_UINT8, shape=[n, 64, 64], data=bytes(n * 64 * 64))
     return ScoreRequest(model="large", images=images, noise=NoiseKeys(seed=0))
 
 def whole():
@@ -73,13 +73,13 @@ def score_512(mib: int) -> tuple[str, int, int, float]:
 
 
 def test_what_does_not_fit_at_once_is_done_in_halves() -> None:
-    fits, reason, rows, total = score_512(1400)
+    fits, reason, rows, total = score_512(350)
     assert (fits, reason, rows) == ("too-large", 0, 512)
-    assert total == pytest.approx(score_512(4000)[-1])
+    assert total == pytest.approx(score_512(2000)[-1])
 
 
 def test_what_does_not_fit_in_halves_either_says_so() -> None:
-    assert score_512(200) == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0.0)
+    assert score_512(60) == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["digits-mpv-b1.0", "digits-mmv-b1.0"])
