@@ -150,7 +150,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # A series per series, to tell when it began; nobody asks.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.started = STARTED.counter(self.registry)
         self.handled = HANDLED.counter(self.registry)

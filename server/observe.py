@@ -55,14 +55,12 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
     """Counts, times, names and logs RPCs of `services`; those of others are "unknown"."""
 
     def __init__(self, metrics: Metrics, services: Iterable[ServiceDescriptor]) -> None:
-        self._metrics = metrics
         self._methods = {
-            f"/{service.full_name}/{method.name}": Method.of(method)
+            f"/{service.full_name}/{method.name}": Series(metrics, Method.of(method))
             for service in services
             for method in service.methods
         }
-        for method in self._methods.values():
-            _zero(metrics, method)
+        self._nobodys = Series(metrics, NOBODYS)
 
     async def intercept_service(
         self,
@@ -73,7 +71,7 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         rpc = Rpc.of(name, handler_call_details.invocation_metadata)
         rpc.span = tracing.start(name.lstrip("/"), rpc.traceparent, server=True)
         observed.begin(rpc)
-        outcome = Outcome(self._metrics, rpc, self._methods.get(name, NOBODYS))
+        outcome = Outcome(self._methods.get(name, self._nobodys), rpc)
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(outcome.unhandled)
@@ -84,21 +82,30 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         return _watched(handler, outcome)
 
 
+class Series:
+    """One method's series, looked up once, and there from the start: a counter that begins with its first
+    event shows no increase for it."""
+
+    def __init__(self, metrics: Metrics, method: Method) -> None:
+        self.metrics = metrics
+        self.method = method
+        self.started = metrics.started.labels(*method)
+        self.handling = metrics.handling.labels(*method)
+        self.received = metrics.received.labels(*method)
+        self.sent = metrics.sent.labels(*method)
+        self.handled = {code: metrics.handled.labels(*method, name) for code, name in GO_CODES.items()}
+
+
 class Outcome:
     """One RPC's end, to be settled once."""
 
-    def __init__(self, metrics: Metrics, rpc: Rpc, method: Method) -> None:
-        self._metrics = metrics
+    def __init__(self, series: Series, rpc: Rpc) -> None:
+        self._series = series
         self._rpc = rpc
-        self._method = method
         self._settled = False
-        metrics.started.labels(*method).inc()
-
-    def received(self) -> None:
-        self._metrics.received.labels(*self._method).inc()
-
-    def sent(self) -> None:
-        self._metrics.sent.labels(*self._method).inc()
+        self.received = series.received.inc
+        self.sent = series.sent.inc
+        series.started.inc()
 
     def unhandled(self, task: object) -> None:
         """The RPC's task is done; if nothing has settled it yet, no handler ever ran to its end."""
@@ -109,7 +116,7 @@ class Outcome:
         if code := context.code():
             self.settle(code)
             return
-        context.set_trailing_metadata((*(context.trailing_metadata() or ()), *self._rpc.trailing()))
+        context.set_trailing_metadata((*context.trailing_metadata(), *self._rpc.trailing()))
         self.settle(StatusCode.OK)
 
     def broke(self, context: Context, error: BaseException) -> None:
@@ -132,13 +139,12 @@ class Outcome:
         self._count(code, seconds)
         if self._rpc.span:
             self._rpc.span.end({"rpc.grpc.status_code": code.value[0]}, _fault(code))
-        logs.request(self._rpc, self._method, code, seconds)
+        logs.request(self._rpc, self._series.method, code, seconds)
 
     def _count(self, code: StatusCode, seconds: float) -> None:
-        metrics, rpc = self._metrics, self._rpc
-        exemplar = {"trace_id": rpc.trace_id} if rpc.trace_id else None
-        metrics.handled.labels(*self._method, GO_CODES[code]).inc()
-        metrics.handling.labels(*self._method).observe(seconds, exemplar)
+        metrics, rpc = self._series.metrics, self._rpc
+        self._series.handled[code].inc()
+        self._series.handling.observe(seconds, {"trace_id": rpc.trace_id} if rpc.trace_id else None)
         if rpc.reason:
             metrics.rejected.labels(rpc.model or UNKNOWN, rpc.reason).inc()
         elif rpc.model and code in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED):
@@ -147,15 +153,6 @@ class Outcome:
 
     def _seconds(self) -> float:
         return monotonic() - self._rpc.begun
-
-
-def _zero(metrics: Metrics, method: Method) -> None:
-    """A counter that begins with its first event shows no increase for it."""
-    for counter in (metrics.started, metrics.received, metrics.sent):
-        counter.labels(*method)
-    metrics.handling.labels(*method)
-    for code in GO_CODES.values():
-        metrics.handled.labels(*method, code)
 
 
 def _fault(code: StatusCode) -> str:

@@ -1,6 +1,6 @@
 """What lanes do, as metrics and spans: waiting, merging, calling, computing, splitting."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, time_ns
 
@@ -12,6 +12,8 @@ from rdserve.server.observed import Call, Rpc, Ticket, Watch
 from rdserve.server.work import op_of
 from rdserve.v1.rows import Request, Response, n_rows
 
+STAGES = ("merge", "call", "compute", "split")
+
 
 class Batches(Watch):
     """Listens to every lane."""
@@ -19,10 +21,11 @@ class Batches(Watch):
     def __init__(self, metrics: Metrics, quality: Quality) -> None:
         self._metrics = metrics
         self._quality = quality
+        self._series: dict[tuple[str, str], Series] = {}
 
     @contextmanager
     def call(self, tickets: Sequence[Ticket]) -> Iterator[Call]:
-        seen = _Seen(self._metrics, tickets)
+        seen = _Seen(self._find, tickets)
         observed.calls(seen)
         try:
             yield seen
@@ -34,15 +37,31 @@ class Batches(Watch):
         if seen.request is not None and seen.response is not None and seen.rpcs:
             self._quality.add(seen.request.model, seen.response)
 
+    def _find(self, request: Request) -> "Series":
+        key = (request.model, op_of(request))
+        if key not in self._series:
+            self._series[key] = Series(self._metrics, *key)
+        return self._series[key]
+
     def retried(self, model: str, count: int, reason: str) -> None:
         self._metrics.retried.labels(model, reason).inc(count)
+
+
+class Series:
+    """The series of one model and op, looked up once."""
+
+    def __init__(self, metrics: Metrics, model: str, op: str) -> None:
+        self.model, self.op = model, op
+        self.queue = metrics.queue.labels(model, op)
+        self.batch = metrics.batch.labels(model, op)
+        self.stages = [metrics.compute.labels(model, op, stage) for stage in STAGES]
 
 
 class _Seen(Call):
     """One call under way. Its span hangs below the oldest request's, and links to the others'."""
 
-    def __init__(self, metrics: Metrics, tickets: Sequence[Ticket]) -> None:
-        self._metrics = metrics
+    def __init__(self, find: Callable[[Request], Series], tickets: Sequence[Ticket]) -> None:
+        self._find = find
         self._tickets = tickets
         self._span: Span | None = None
         self._begun = self._sent = self._back = monotonic()
@@ -53,14 +72,13 @@ class _Seen(Call):
     def sending(self, request: Request) -> None:
         self.request = request
         self._sent = monotonic()
-        self._labels = (request.model, op_of(request))
+        self._series = self._find(request)
         self._rows = n_rows(request)
-        waits = self._metrics.queue.labels(*self._labels)
         for ticket in self._tickets:
             if (waited := ticket.send(self._rows)) is not None:
                 trace_id = ticket.rpc.trace_id if ticket.rpc else ""
-                waits.observe(waited, {"trace_id": trace_id} if trace_id else None)
-        self._metrics.batch.labels(*self._labels).observe(self._rows)
+                self._series.queue.observe(waited, {"trace_id": trace_id} if trace_id else None)
+        self._series.batch.observe(self._rows)
         self._trace()
 
     def answered(self, response: Response) -> None:
@@ -73,22 +91,19 @@ class _Seen(Call):
             return
         for rpc in self.rpcs:
             rpc.compute_seconds += self.compute_seconds
-        stages = {
-            "merge": self._sent - self._begun,
-            "call": self._back - self._sent,
-            "compute": self.compute_seconds,
-            "split": monotonic() - self._back,
-        }
-        for stage, seconds in stages.items():
-            self._metrics.compute.labels(*self._labels, stage).observe(seconds)
+        merge, call, split = self._sent - self._begun, self._back - self._sent, monotonic() - self._back
+        for stage, seconds in zip(
+            self._series.stages, (merge, call, self.compute_seconds, split), strict=True
+        ):
+            stage.observe(seconds)
         self.end()
 
     def end(self, error: str = "") -> None:
         """The span is over."""
         if self._span is not None and self.request is not None:
             facts: dict[str, str | int | float] = {
-                "rdserve.model": self._labels[0],
-                "rdserve.op": self._labels[1],
+                "rdserve.model": self._series.model,
+                "rdserve.op": self._series.op,
                 "rdserve.rows": self._rows,
                 "rdserve.requests": len(self._tickets),
                 "rdserve.compute_seconds": self.compute_seconds,

@@ -81,10 +81,10 @@ class Tally:
 
     def __post_init__(self) -> None:
         self.counts = np.zeros(len(self.bounds) + 1, np.int64)
+        self._edges = np.array(self.bounds)
 
     def add(self, values: Values) -> None:
-        at = np.searchsorted(self.bounds, values)
-        self.counts += np.bincount(at, minlength=len(self.counts))
+        self.counts += np.bincount(self._edges.searchsorted(values), minlength=len(self.counts))
         # Prometheus takes a sum that falls for a restart; an estimated rate can be a little below 0.
         self.total += float(values.clip(0).sum())
 

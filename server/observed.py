@@ -5,11 +5,11 @@ metrics, trailing metadata and a line of the log.
 """
 
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from random import getrandbits
 from time import monotonic, time_ns
 
 from rdserve.models.card import Card
@@ -53,7 +53,7 @@ class Rpc:
         request_id, traceparent = str(given.get(REQUEST_ID, "")), str(given.get(TRACEPARENT, ""))
         return cls(
             method,
-            request_id if _ID.fullmatch(request_id) else uuid.uuid4().hex,
+            request_id if _ID.fullmatch(request_id) else f"{getrandbits(128):032x}",
             traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
         )
 
