@@ -52,13 +52,15 @@ ENV PATH=/opt/rdserve/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RDSERVE_SERVE_MODELS=/models \
     RDSERVE_SERVE_HOST=0.0.0.0 \
+    RDSERVE_SERVE_METRICS_HOST=0.0.0.0 \
+    RDSERVE_SERVE_METRICS_PORT=9464 \
     RDSERVE_SERVE_TLS_CERT=/run/secrets/rdserve/tls.crt \
     RDSERVE_SERVE_TLS_KEY=/run/secrets/rdserve/tls.key \
     RDSERVE_TOKENS_FILE=/run/secrets/rdserve/tokens \
     RDSERVE_HEALTH_TLS_CA=/run/secrets/rdserve/ca.crt
 USER 10001:0
 WORKDIR /var/lib/rdserve
-EXPOSE 50051
+EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD ["rdserve", "health"]
 ENTRYPOINT ["tini", "--", "rdserve"]
