@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
 from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import Client, InputError, ModelInfo
-from rdserve.compare import api, files, pictures, scoring, terminal
+from rdserve.compare import api, columns, files, pictures, scoring, terminal
 from rdserve.compare.comparison import Comparison, Data
 from rdserve.compare.engines import Engine, Local
 from rdserve.compare.gate import Limits, Outcome, gate, to_junit, to_markdown
@@ -92,6 +92,7 @@ def compare(
         paths = files.write_all(comparison.findings, _pictures(comparison), out)
         console = terminal.console()
         terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
+        columns.finish(out / "rows")
         outcome = _gate(comparison, baseline, limits, out, paths)
         typer.echo("\n" + "\n".join(map(str, paths)))
     raise typer.Exit(outcome)

@@ -28,14 +28,20 @@ SCHEMA = "rdserve-rows/1"
 COLUMNS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
 DONE = np.uint64(1 << 32)
 EXACT = np.uint64(1 << 33)
+MANIFEST, FINISHED = "manifest.json", "finished"
 
 Float64 = NDArray[np.float64]
+
+
+class OtherRun(InputError):
+    """The folder's rows belong to another run."""
 
 
 class Columns:
     """The rows of one run. Only one process may have them open.
 
-    facts: what the rows depend on besides the model; rows of other facts are refused.
+    facts: what the rows depend on besides the model. Rows of other facts are refused while their run is
+    under way, and make room once it is finished.
     models: name -> hash of its weights. A model may be new to the folder, or left out.
 
     Raises:
@@ -51,7 +57,7 @@ class Columns:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
         try:
-            self._adopt(models)
+            self._begin(models)
         except BaseException:
             self.close()
             raise
@@ -106,6 +112,17 @@ class Columns:
         columns = {name: np.load(self._path(model, name), mmap_mode="r")[:n] for name in COLUMNS}
         return Score(**columns, rate_is_exact=exact)
 
+    def _begin(self, models: Mapping[str, str]) -> None:
+        finished = self._folder / FINISHED
+        try:
+            self._adopt(models)
+        except OtherRun:
+            if not finished.exists():
+                raise
+            (self._folder / MANIFEST).unlink()  # rows without one are nobody's
+            self._adopt(models)
+        finished.unlink(missing_ok=True)
+
     def _adopt(self, models: Mapping[str, str]) -> None:
         """Take over what the folder has, and make files for what is new. The manifest is written last."""
         known = self._known()
@@ -114,17 +131,17 @@ class Columns:
             differ = "; ".join(
                 f"{name}: weights {known[name][:12]} there, {models[name][:12]} now" for name in changed
             )
-            raise InputError(f"{self._folder} holds rows of other models: {differ}. {_ADVICE}")
+            raise OtherRun(f"{self._folder} holds rows of other models: {differ}. {_ADVICE}")
         for name in models.keys() - known.keys():
             self._create(name)
         document = {**self._facts, "models": known | dict(models)}
-        fresh = self._folder / "manifest.json.new"
+        fresh = self._folder / f"{MANIFEST}.new"
         fresh.write_text(json.dumps(document, indent=1) + "\n")
-        os.replace(fresh, self._folder / "manifest.json")
+        os.replace(fresh, self._folder / MANIFEST)
 
     def _known(self) -> dict[str, str]:
         """The models of the folder's manifest. Raises InputError where its facts are others."""
-        path = self._folder / "manifest.json"
+        path = self._folder / MANIFEST
         if not path.exists():
             return {}
         try:
@@ -133,7 +150,7 @@ class Columns:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is no manifest of rows ({error}). {_ADVICE}") from None
         if document != self._facts:
-            raise InputError(f"{self._folder} holds rows of another run: {self._differ(document)}. {_ADVICE}")
+            raise OtherRun(f"{self._folder} holds rows of another run: {self._differ(document)}. {_ADVICE}")
         return models
 
     def _differ(self, document: Mapping[str, Any]) -> str:
@@ -160,11 +177,16 @@ class Columns:
 _ADVICE = "Take another folder, or start over with --restart"
 
 
+def finish(folder: Path) -> None:
+    """Say that the run is over and its rows may make room for another's."""
+    (folder / FINISHED).touch()
+
+
 def remove(folder: Path) -> None:
     """Forget the rows of a run. Raises InputError where another process has them open."""
     if folder.exists():
         lock = _locked(folder)
-        (folder / "manifest.json").unlink(missing_ok=True)  # rows without one are nobody's
+        (folder / MANIFEST).unlink(missing_ok=True)  # rows without one are nobody's
         shutil.rmtree(folder)
         os.close(lock)
 

@@ -87,6 +87,17 @@ def test_another_run_is_refused_by_what_differs(
     opened(folder, models, **facts).close()
 
 
+def test_a_finished_run_makes_room_for_another_and_is_found_by_itself(folder: Path) -> None:
+    columns.finish(folder)
+    with opened(folder) as store:
+        assert store.missing("one").tolist() == [False, True, False]
+    with pytest.raises(InputError, match="seed"):  # opened again, it is under way again
+        opened(folder, seed=1)
+    columns.finish(folder)
+    with opened(folder, {"one": "3" * 64}, seed=1) as store:
+        assert store.missing("one").all()
+
+
 def test_models_come_and_go(folder: Path) -> None:
     with opened(folder, {"two": MODELS["two"], "three": "3" * 64}) as store:
         assert store.missing("three").all()
