@@ -109,7 +109,8 @@ class Quality(Collector):
             if model not in self._tallies:
                 self._meet()
             for metric, values in _measured(response).items():
-                self._tallies[model][metric].add(values)
+                if model in self._tallies:
+                    self._tallies[model][metric].add(values)
 
     def _meet(self) -> None:
         """Models that are new begin; one with a new card begins anew."""
