@@ -45,7 +45,7 @@ serve: install ## keep the digits zoo running on 127.0.0.1:$(PORT)
 	$(BIN)/rdserve serve --models zoo/digits --port $(PORT)
 
 zoo: install ## train the digits zoo again
-	$(BIN)/python -m rdserve.trainer.zoo zoo/digits.toml
+	$(BIN)/rdserve zoo zoo/digits.toml
 
 bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 6 minutes
 	$(BIN)/rdserve bench
