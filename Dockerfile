@@ -19,6 +19,7 @@ COPY server server
 COPY client client
 COPY compare compare
 COPY benchmarks benchmarks
+COPY benchmarks benchmarks
 COPY cli cli
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m venv /opt/rdserve
@@ -28,11 +29,11 @@ FROM build AS install-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG TORCH_VERSION=2.13.0
 RUN /opt/rdserve/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch==$TORCH_VERSION" \
-    && /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server]"
+    && /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server,tracing]"
 
 FROM build AS install-gpu
 # PyPI's torch for Linux brings CUDA's libraries; the driver comes from the host.
-RUN /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server]"
+RUN /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server,tracing,gpu]"
 
 FROM ${PYTHON} AS runtime
 # Group 0 owns what is written to: platforms that give each container a user id of its own keep that group.
