@@ -135,7 +135,7 @@ class Keeper:
             async with asyncio.timeout(self._settings.probe_timeout_seconds):
                 response = await ask(self._backend.call, archive.selftest.request(archive.card))
             assert isinstance(response, ScoreResponse)
-            archive.selftest.check(archive.card, response)
+            archive.selftest.check(archive.card, response, self._settings.precision)
         except (SelfTestError, ServiceError, RuntimeError) as error:
             return str(error)
         except TimeoutError:

@@ -1,0 +1,208 @@
+"""One command for a machine with a GPU; it needs the extras server and compare.
+
+    python -m rdserve.benchmarks.gpu [--gpus 1] [--backends in-process,torchserve] [--out FILE.json]
+
+A Markdown table on stdout: every op of five models of the digits zoo and one of the paper's size, at each
+precision, through the service with either backend: images per second and latency, and for each model and
+precision what the networks reach of the machine's own matrix product and what they move in nats.
+`--gpus 0` runs it on the CPU, to try it.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rdserve.benchmarks import subjects
+from rdserve.benchmarks.bodies import OPS, bodies
+from rdserve.benchmarks.load import closed
+from rdserve.benchmarks.paths import Front
+from rdserve.models.device import How, Precision
+from rdserve.models.worker import Worker
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
+from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
+from torch.utils.flop_counter import FlopCounterMode
+
+FAMILIES = ("digits-mmm-b1.0", "digits-mpv-b1.0", "digits-pmv-b1.0", "digits-ppm-b1.0", subjects.PAPER)
+PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
+ROWS, IN_FLIGHT, SECONDS, REPEATS = 256, 8, 2.0, 10
+MATRIX = 4096
+
+
+@dataclass(frozen=True)
+class Served:
+    """One op of one model through the service."""
+
+    backend: str
+    precision: str
+    model: str
+    op: str
+    images_per_second: float
+    p50_ms: float  # one image, nobody else
+    p50_full_ms: float  # ROWS images, IN_FLIGHT callers
+    errors: int
+
+
+@dataclass(frozen=True)
+class Bare:
+    """Score, called in this process, of images that the model drew.
+
+    mean_nats, most_nats: by how much the mean rate or distortion moves, and one image's, at most.
+    """
+
+    precision: str
+    model: str
+    images_per_second: float
+    share_of_peak: float
+    mean_nats: float
+    most_nats: float
+
+
+def main() -> None:
+    """Run everything, print the tables, write the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--gpus", type=int, default=1)
+    parser.add_argument("--backends", default="in-process,torchserve")
+    parser.add_argument("--models", default=",".join(FAMILIES))
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    device = torch.device("cuda" if given.gpus else "cpu")
+    name = torch.cuda.get_device_name() if given.gpus else "CPU"
+    print(f"{name}, torch {torch.__version__}\n")
+    with tempfile.TemporaryDirectory() as scratch:
+        chosen = subjects.prepare(Path(scratch), tuple(given.models.split(",")))
+        inside = list(bare(chosen, device))
+        table(inside)
+        through = [
+            each
+            for backend in given.backends.split(",")
+            for precision in PRECISIONS
+            for each in served(chosen, backend, precision, given.gpus)
+        ]
+        table(through)
+    if given.out:
+        rows = {"bare": [*map(asdict, inside)], "served": [*map(asdict, through)]}
+        given.out.write_text(json.dumps({"device": name} | rows, indent=1) + "\n")
+
+
+def bare(chosen: subjects.Subjects, device: torch.device) -> Iterator[Bare]:
+    """Every model at every precision, beside float32."""
+    for name, folder in chosen.checkpoints.items():
+        body = own_images(name, folder, device)
+        exact = None
+        for precision in PRECISIONS:
+            worker = Worker.load(folder, How(device, precision))
+            with FlopCounterMode(display=False) as counter:
+                scores = _scores(worker, body)
+            exact = scores if exact is None else exact
+            seconds = median(_timed(worker, body, device) for _ in range(REPEATS))
+            share = counter.get_total_flops() / seconds / peak(device, precision)
+            moved = scores - exact
+            mean, most = np.abs(moved.mean(1)).max(), np.abs(moved).max()
+            yield Bare(precision, name, ROWS / seconds, share, float(mean), float(most))
+
+
+def own_images(name: str, folder: Path, device: torch.device) -> bytes:
+    """A request to score ROWS images that the model draws, the same at every precision."""
+    noise = NoiseKeys(seed=0)
+    draw = SampleRequest(model=name, n_latents=ROWS, noise=noise, n_samples=1)
+    reply = Worker.load(folder, How(device)).work([WorkRequest(sample=draw).SerializeToString()])[0]
+    images = tensors.to_array(WorkReply.FromString(reply).sample.images)[:, 0]
+    score = ScoreRequest(model=name, images=tensors.to_message(images), noise=noise)
+    return WorkRequest(score=score).SerializeToString()
+
+
+def _scores(worker: Worker, body: bytes) -> NDArray[np.float64]:
+    """Rates and distortions, (2, ROWS) nats."""
+    score = WorkReply.FromString(worker.work([body])[0]).score
+    return np.array([score.rate_nats, score.distortion_nats])
+
+
+def _timed(worker: Worker, body: bytes, device: torch.device) -> float:
+    start = perf_counter()
+    worker.work([body])
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return perf_counter() - start
+
+
+def peak(device: torch.device, precision: Precision) -> float:
+    """Operations per second of a large matrix product, measured here."""
+    how = How(device, precision)
+    how.prepare()
+    size = MATRIX if device.type == "cuda" else MATRIX // 4
+    a = torch.ones(size, size, device=device)
+    seconds = []
+    with torch.inference_mode(), how.computing():
+        for _ in range(REPEATS):
+            start = perf_counter()
+            (a @ a).sum().item()
+            seconds.append(perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def served(chosen: subjects.Subjects, backend: str, precision: str, gpus: int) -> list[Served]:
+    """Every op of every model through one service."""
+    with _service(chosen.store, backend, precision, gpus) as address:
+        return asyncio.run(_served(address, chosen, backend, precision))
+
+
+async def _served(address: str, chosen: subjects.Subjects, backend: str, precision: str) -> list[Served]:
+    front, found = Front(address), []
+    for name in chosen.checkpoints:
+        for op in OPS:
+            one = front.sender(name, op, bodies(name, op, 1, shape_of(name)))
+            full = front.sender(name, op, bodies(name, op, ROWS, shape_of(name)))
+            await closed(full, IN_FLIGHT, SECONDS / 4)  # unmeasured
+            alone, crowd = await closed(one, 1, SECONDS), await closed(full, IN_FLIGHT, SECONDS)
+            rate, errors = crowd.rps * ROWS, sum((alone.errors | crowd.errors).values())
+            p50 = alone.percentile(50), crowd.percentile(50)
+            found.append(Served(backend, precision, name, op, rate, *p50, errors))
+    return found
+
+
+@contextmanager
+def _service(store: Path, backend: str, precision: str, gpus: int) -> Iterator[str]:
+    command = [sys.executable, "-m", "rdserve.cli", "serve", "--port", "0", "--models", str(store)]
+    command += ["--backend", backend, "--precision", precision, "--gpus", str(gpus), "--no-request-log"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        serving = next((line for line in process.stdout if line.startswith("serving ")), None)
+        if serving is None:
+            raise RuntimeError(f"{backend} at {precision} did not serve; see above")
+        yield serving.split()[-1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def shape_of(name: str) -> tuple[int, int]:
+    """Image size of a model."""
+    return subjects.SHAPES.get(name, subjects.SHAPES[subjects.SMALL])
+
+
+def table(rows: list[Served] | list[Bare]) -> None:
+    """As Markdown."""
+    heads = list(asdict(rows[0]))
+    print("| " + " | ".join(head.replace("_", " ") for head in heads) + " |\n" + "|---" * len(heads) + "|")
+    for row in rows:
+        values = asdict(row).values()
+        print("| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values) + " |")
+    print()
+
+
+if __name__ == "__main__":
+    main()
