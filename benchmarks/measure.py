@@ -19,8 +19,8 @@ class Effort:
 
     rounds: int = 5
     seconds: float = 1.0
-    patience: float = 8.0
-    warm_up_seconds: float = 4.0
+    patience: float = 6.0
+    warm_up_seconds: float = 3.0
 
 
 class Meter:

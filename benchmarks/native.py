@@ -81,7 +81,10 @@ async def _start(
     config.write_text("".join(f"{key}={value}\n" for key, value in _properties(folder, ports).items()))
     environment = {"TMPDIR": folder / "tmp", "LOG_LOCATION": folder, "METRICS_LOCATION": folder}
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RDSERVE_TORCH_THREADS"), threads)
+    # It and its workers die with this process, however that ends.
+    bound = Path(java.__file__).with_name("bound.py")
     return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(bound), str(os.getpid())),
         *_command(folder, config),
         cwd=folder,
         env=os.environ | {key: str(value) for key, value in (environment | limits).items()},

@@ -41,8 +41,9 @@ async def compare(
         }
         meter = Meter(ways, subjects.SHAPES, effort, announce)
         for name in names:
-            await plan.compared(meter, name, list(batched), rounds=effort.rounds)
-            await plan.open_loops(meter, name, [FRONT, NATIVE, *list(batched)[:1]])
+            rounds = min(effort.rounds, 3) if name == PAPER else effort.rounds
+            await plan.compared(meter, name, list(batched), rounds=rounds)
+            await plan.open_loops(meter, name, [FRONT, NATIVE])
     for name in names:
         if not quick:
             await plan.everything(meter, name, [FRONT])
