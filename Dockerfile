@@ -19,7 +19,6 @@ COPY server server
 COPY client client
 COPY compare compare
 COPY benchmarks benchmarks
-COPY benchmarks benchmarks
 COPY cli cli
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m venv /opt/rdserve
