@@ -1,6 +1,7 @@
 """`rdserve bench`."""
 
 import asyncio
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -43,6 +44,7 @@ def bench(
     from rdserve.benchmarks.session import front_only, run_compare
     from rich.console import Console
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else what was started would stay behind
     console = Console(width=None if sys.stdout.isatty() else 160)
     if soak is not None:
         _soak(soak)
