@@ -99,7 +99,7 @@ class Keeper:
 
     async def _bring_up(self, trouble: Trouble | None) -> str:
         """Why the model cannot serve, or nothing once it can."""
-        if trouble and trouble.heals and not await self._self_test():
+        if trouble and trouble.heals and not await self._self_test(self._settings.probe_timeout_seconds):
             return ""
         if trouble:
             self._lane.abandon(trouble.error)
@@ -112,7 +112,8 @@ class Keeper:
             await self._backend.load(archive)
         except (ArchiveError, LoadError) as error:
             return str(error)
-        return await self._self_test()
+        # A machine that loads many models at once answers late, and is not broken for it.
+        return await self._self_test(self._settings.load_timeout_seconds)
 
     def _archive(self) -> Archive:
         """The archive, opened now if it could not be before."""
@@ -128,18 +129,18 @@ class Keeper:
         assert self._offer.archive is not None
         return self._offer.archive
 
-    async def _self_test(self) -> str:
+    async def _self_test(self, patience: float) -> str:
         """Why the loaded model is not the one that was packaged, or nothing."""
         archive = self._archive()
         try:
-            async with asyncio.timeout(self._settings.probe_timeout_seconds):
+            async with asyncio.timeout(patience):
                 response = await ask(self._backend.call, archive.selftest.request(archive.card))
             assert isinstance(response, ScoreResponse)
             archive.selftest.check(archive.card, response, self._settings.precision)
         except (SelfTestError, ServiceError, RuntimeError) as error:
             return str(error)
         except TimeoutError:
-            return f"no answer to its self-test within {self._settings.probe_timeout_seconds:g} s"
+            return f"no answer to its self-test within {patience:g} s"
         return ""
 
     async def _serve(self) -> Trouble:
