@@ -64,7 +64,7 @@ def test_thousands_of_requests_leave_memory_where_it_was(torchserve_service: Run
         soak(torchserve_service.address, torchserve_service.process.pid, MODEL, (8, 8), 6000, print)
     )
     assert memory.errors == 0
-    assert len(memory.resident) == 2 + 3  # front, frontend JVM, a worker for each of three models
+    assert {process.split()[0] for process in memory.resident} >= {"front", "JVM", "worker"}
     for process in memory.resident:
         _, resident = memory.settled(process)
         grown = max(resident[-5:]) - max(resident[:5])
