@@ -205,7 +205,7 @@ def test_a_rolling_update_never_answers_for_another_version(
             name = list(seen)[number % len(seen)]
             seen[name].add(rates(client, name))
 
-        with load(client, ask, callers=3) as answers:
+        with load(client, ask, callers=2) as answers:
             await_answers(answers, 30)
             for number in (0, 1):
                 replicas[number] = until_serving(replace(launch, replicas[number], tmp_path / "2.0"))
