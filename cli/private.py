@@ -1,6 +1,7 @@
 """A service of one's own: started for one command, stopped after it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,11 +29,13 @@ def private_service(models: Path, announce: Callable[[str], None]) -> Iterator[s
     # On loopback, for this command: whoever asks for tokens elsewhere means another service.
     others = ("RDSERVE_SERVE_", "RDSERVE_TOKENS_FILE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-    # A session of its own: Ctrl-C comes to this process alone, which then stops the service.
+    # A session of its own: Ctrl-C comes to this process alone, which then stops the service; so does SIGTERM.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=env)
     try:
         yield _address(process, announce)
     finally:
+        signal.signal(signal.SIGTERM, before)
         process.terminate()
         process.wait()
 

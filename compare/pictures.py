@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import ServiceError
-from rdserve.client.results import Reconstruction, Sample
+from rdserve.client.results import ModelInfo, Reconstruction, Sample
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.latents import Latents, latents
 
 # The digits of the paper's reconstruction figures, in their order.
 PAPER_CLASSES = (2, 0, 1, 8)
 # What a person takes in at once, and how many x ~ d(x|z) make the paper's averages.
 N_REPRESENTATIVE, N_DIFFERING, N_GENERATED, N_DRAWS = 4, 8, 6, 5
 AT_ONCE = 8
+# Enough to tell an active unit; the samples serve encoders without a mean in closed form.
+N_ENCODED, N_CODES = 200, 16
 
 Rows = NDArray[np.int64]
 
@@ -27,6 +30,7 @@ class Pictures:
     rows: (P,) of the comparison: first n_representative ones, then those where the models differ most.
     images: (P, H, W). reconstructions: per model (P, K, H, W), of one z per image, with the comparison's
     noise. samples: per model (G, K, H, W), K of each z ~ m(z). failures: why others have none.
+    latents: per model, what its latents carry, from the first examples; None from one alone.
     """
 
     rows: Rows
@@ -35,6 +39,7 @@ class Pictures:
     reconstructions: Mapping[str, Reconstruction]
     samples: Mapping[str, Sample]
     failures: Mapping[str, str] = field(default_factory=dict)
+    latents: Mapping[str, Latents | None] = field(default_factory=dict)
 
     @property
     def representative(self) -> Rows:
@@ -60,11 +65,15 @@ def take(comparison: Comparison, on_progress: Callable[[str], None] | None = Non
     few = representatives(comparison.labels, comparison.n, count=N_REPRESENTATIVE)
     rows = np.concatenate([few, most_different(comparison, count=N_DIFFERING)])
     shown, ids, seed = np.asarray(images[rows], np.bool_), comparison.example_ids[rows], comparison.seed
-    drawn: dict[str, tuple[Reconstruction, Sample]] = {}
+    first = np.asarray(images[:N_ENCODED], np.bool_), comparison.example_ids[:N_ENCODED]
+    drawn: dict[str, tuple[Reconstruction, Sample, Latents | None]] = {}
     failures: dict[str, str] = {}
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rdserve")
     try:
-        names = {pool.submit(_draw, client, name, shown, ids, seed): name for name in comparison.names}
+        names = {
+            pool.submit(_ask, client, model, (shown, ids), first, seed): model.name
+            for model in comparison.models
+        }
         for future in as_completed(names):
             name = names[future]
             # Pictures of the others are better than no report: the scores are there already.
@@ -77,16 +86,24 @@ def take(comparison: Comparison, on_progress: Callable[[str], None] | None = Non
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     made = {name: drawn[name] for name in comparison.names if name in drawn}
-    reconstructions = {name: pair[0] for name, pair in made.items()}
-    samples = {name: pair[1] for name, pair in made.items()}
-    return Pictures(rows, len(few), shown, reconstructions, samples, failures)
+    reconstructions = {name: answers[0] for name, answers in made.items()}
+    samples = {name: answers[1] for name, answers in made.items()}
+    carried = {name: answers[2] for name, answers in made.items()}
+    return Pictures(rows, len(few), shown, reconstructions, samples, failures, carried)
 
 
-def _draw(
-    client: Client, model: str, images: NDArray[np.bool_], ids: NDArray[np.uint64], seed: int
-) -> tuple[Reconstruction, Sample]:
-    made = client.reconstruct(model, images, n_samples=N_DRAWS, seed=seed, example_ids=ids)
-    return made, client.sample(model, N_GENERATED, n_samples=N_DRAWS, seed=seed)
+Chosen = tuple[NDArray[np.bool_], NDArray[np.uint64]]  # images and their example ids
+
+
+def _ask(
+    client: Client, info: ModelInfo, shown: Chosen, first: Chosen, seed: int
+) -> tuple[Reconstruction, Sample, Latents | None]:
+    images, ids = shown
+    made = client.reconstruct(info.name, images, n_samples=N_DRAWS, seed=seed, example_ids=ids)
+    drawn = client.sample(info.name, N_GENERATED, n_samples=N_DRAWS, seed=seed)
+    images, ids = first
+    codes = client.encode(info.name, images, n_samples=N_CODES, seed=seed, example_ids=ids)
+    return made, drawn, latents(info, codes) if len(images) > 1 else None
 
 
 def representatives(labels: NDArray[np.integer] | None, n: int, *, count: int = 4) -> Rows:

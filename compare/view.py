@@ -10,6 +10,7 @@ from rdserve.compare.document import DEFINITIONS
 from rdserve.compare.drawing import HEIGHT, SHAPES, WIDTH, Drawing, draw, style
 from rdserve.compare.findings import Findings
 from rdserve.compare.key import parts
+from rdserve.compare.latents import Latents, collapsed
 from rdserve.compare.pictures import N_DRAWS, Pictures
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import CROWD, label
@@ -33,6 +34,8 @@ class Model:
     mark: tuple[str, str]
     family_words: str
     tightness: Tightness | None
+    latents: Latents | None
+    collapsed: bool
     dominated_by: str | None
     against_best: paired.Difference | None
     drawn: bool
@@ -113,6 +116,8 @@ def _model(findings: Findings, index: int, row: Row, pictures: Pictures | None) 
         mark=(style(row.family), SHAPES[marginal]),
         family_words="not a tuple of the paper's" if marginal == "?" else words,
         tightness=tightness(comparison.score(row.name), comparison.n_samples),
+        latents=pictures.latents.get(row.name) if pictures else None,
+        collapsed=collapsed(row.rate_nats),
         dominated_by=findings.dominated_by.get(row.name),
         against_best=findings.against_best(row.name),
         drawn=pictures is not None and row.name in pictures.reconstructions,

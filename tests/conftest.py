@@ -6,12 +6,17 @@ from pathlib import Path
 import grpc
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from rdserve.models.card import Architecture
 from rdserve.models.checkpoint import save
 from rdserve.models.zoo import build, slug
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from running import Running, start_service, until_serving
 from tiny import tiny_card
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # The simplest, the paper's favourite, and every part complex.
 SERVED_FAMILIES = ("---", "-+v", "+++")

@@ -67,6 +67,23 @@ def test_every_model_draws_the_same_images_under_the_same_noise(in_process_servi
             assert drawn.samples[name].images.shape == (6, 5, 8, 8)
 
 
+def test_what_the_latents_carry_comes_from_the_same_noise(in_process_service: str) -> None:
+    with Client(in_process_service) as client:
+        comparison = served(client, "tiny-mmm", "tiny-ppp")
+        drawn = pictures.take(comparison)
+        assert drawn is not None
+        codes = client.encode("tiny-mmm", IMAGES, n_samples=1, seed=3)
+        rate = client.score("tiny-mmm", IMAGES, seed=3).rate_nats.mean()
+    simple, complex_ = (drawn.latents[name] for name in ("tiny-mmm", "tiny-ppp"))
+    assert simple is not None
+    assert complex_ is not None
+    np.testing.assert_allclose(simple.variance, codes.posterior_mode.var(0, ddof=1), rtol=1e-3)
+    assert simple.rate_is_of_the_model
+    assert simple.rate_nats is not None
+    np.testing.assert_allclose(simple.rate_nats.sum(), rate, rtol=1e-3)
+    assert complex_.rate_nats is None  # its dimensions share one flow
+
+
 def test_a_model_that_is_gone_costs_no_other_its_pictures(in_process_service: str) -> None:
     with Client(in_process_service) as client:
         drawn = pictures.take(served(client, "tiny-mmm", "gone"))
