@@ -6,6 +6,9 @@ Latent-variable models in the rate-distortion plane.
 Every RPC works on rows: images (N, H, W) or latents (N, Z). A row's answer depends on the
 model, the row and its noise key (seed, example id) only, never on the rows beside it.
 Rates, distortions and bounds are nats per example, summed over pixels and latents.
+
+A request names its model "name", whatever version is served, or "name@version": that version,
+or NOT_FOUND, never another.
 """
 
 from collections import abc as _abc
