@@ -87,7 +87,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model's card and its state in the server: "SERVING", "LOADING" or "FAILED", with the reason."""
+    """A model's card and its state in the server: "SERVING", "LOADING" or "FAILED", with the reason.
+
+    dtype, device: what its networks compute in and on, such as "float32" on "cpu AVX2"; empty where the
+    server does not say.
+    """
 
     name: str
     version: str
@@ -106,6 +110,7 @@ class ModelInfo:
     dtype: str
     code_version: str
     reference: Reference | None
+    device: str = ""
 
 
 def model_info(message: vae_pb2.Model) -> ModelInfo:

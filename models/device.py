@@ -24,6 +24,14 @@ class How(NamedTuple):
     precision: Precision = "float32"
     at_once: int = MAX_IMAGES_AT_ONCE
 
+    @property
+    def device_name(self) -> str:
+        """In words: "cpu AVX2", "cuda NVIDIA H200". What the last digits of results depend on."""
+        kind = self.device.type
+        if kind == "cuda":
+            return f"{kind} {torch.cuda.get_device_name(self.device)}"
+        return f"{kind} {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind
+
     def computing(self) -> contextlib.AbstractContextManager[object]:
         """Open while a model computes."""
         if self.precision == "bfloat16":

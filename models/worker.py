@@ -41,6 +41,7 @@ class Worker:
         self.card = card
         self.how = how
         how.prepare()
+        self._place = WorkReply(device=how.device_name, dtype=how.precision)
         with torch.inference_mode():
             self.vae = frozen(vae.to(how.device))
 
@@ -73,6 +74,8 @@ class Worker:
                 answers = self._answer_all([request for _, request in group])
             for (i, _), answer in zip(group, answers, strict=True):
                 replies[i] = answer
+        for reply in replies:
+            reply.MergeFrom(self._place)
         return [reply.SerializeToString() for reply in replies]
 
     def _answer_all(self, requests: list[rows.Request]) -> list[WorkReply]:

@@ -6,18 +6,23 @@ from dataclasses import dataclass, replace
 from rdserve.models.card import Card
 from rdserve.server import observed
 from rdserve.server.errors import ModelNotReady, UnknownModel
+from rdserve.server.work import NOWHERE, Place
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, Model, ModelState
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model. card: None where it could not be read; the reason then says why."""
+    """One model. card: None where it could not be read; the reason then says why.
+
+    place: what it computed on when it last served.
+    """
 
     name: str
     card: Card | None
     state: ModelState.ValueType = MODEL_STATE_LOADING
     reason: str = ""
+    place: Place = NOWHERE
 
 
 class Catalogue:
@@ -33,9 +38,9 @@ class Catalogue:
         """A model that is loading."""
         self._put(Entry(name, card))
 
-    def serving(self, name: str, card: Card) -> None:
+    def serving(self, name: str, card: Card, place: Place) -> None:
         """The model answers; its card may not have been known."""
-        self._put(Entry(name, card, MODEL_STATE_SERVING))
+        self._put(Entry(name, card, MODEL_STATE_SERVING, place=place))
 
     def loading(self, name: str, reason: str) -> None:
         """The model has stopped answering and is brought back."""
@@ -81,7 +86,7 @@ class Catalogue:
 
 def to_message(entry: Entry) -> Model:
     """An entry as the wire shows it."""
-    message = Model(name=entry.name, state=entry.state, state_reason=entry.reason)
+    message = Model(name=entry.name, state=entry.state, state_reason=entry.reason, **entry.place._asdict())
     if entry.card is not None:
         _describe(entry.card, message)
     return message
@@ -99,6 +104,5 @@ def _describe(card: Card, message: Model) -> None:
     message.data_name = card.data.name
     message.data_sha256 = card.data.sha256
     message.weights_sha256 = card.weights.sha256
-    message.dtype = card.weights.dtype
     message.code_version = card.code_version
-    message.reference.CopyFrom(vae_pb2.Reference(**card.reference.model_dump()))
+    message.reference.CopyFrom(vae_pb2.Reference(**card.reference.model_dump(exclude={"quantiles"})))

@@ -91,7 +91,7 @@ class Fleet:
         elif state == MODEL_STATE_FAILED:
             self._catalogue.failed(name, reason)
         else:
-            self._catalogue.serving(name, self._keepers[name].card)
+            self._catalogue.serving(name, self._keepers[name].card, self._keepers[name].place)
         await self._health.set(name, SERVING if state == MODEL_STATE_SERVING else NOT_SERVING)
         self._say(name, state, reason)
         if first and state != MODEL_STATE_LOADING:

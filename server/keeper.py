@@ -18,7 +18,7 @@ from rdserve.server.probe import ProbeError, check_answer, golden_request
 from rdserve.server.selftest import SelfTestError
 from rdserve.server.settings import Settings
 from rdserve.server.store import Offer
-from rdserve.server.work import ask
+from rdserve.server.work import NOWHERE, ask, disclose, enclose, place_of
 from rdserve.v1.vae_pb2 import (
     MODEL_STATE_FAILED,
     MODEL_STATE_LOADING,
@@ -63,6 +63,8 @@ class Keeper:
         self._report = report
         self._trouble: asyncio.Future[Trouble] | None = None
         self._asked = 0.0
+        # Where its worker runs, as its last self-test said.
+        self.place = NOWHERE
 
     @property
     def card(self) -> Card:
@@ -132,9 +134,11 @@ class Keeper:
     async def _self_test(self, patience: float) -> str:
         """Why the loaded model is not the one that was packaged, or nothing."""
         archive = self._archive()
+        request = archive.selftest.request(archive.card)
         try:
             async with asyncio.timeout(patience):
-                response = await ask(self._backend.call, archive.selftest.request(archive.card))
+                reply = await self._backend.call(self.name, enclose(request))
+            self.place, response = place_of(reply), disclose(request, reply)
             assert isinstance(response, ScoreResponse)
             archive.selftest.check(archive.card, response, self._settings.precision)
         except (SelfTestError, ServiceError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from rdserve.models.tracing import CARRIED
 from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory, ServiceError
@@ -52,6 +53,22 @@ def disclose(request: Request, reply: bytes) -> Response:
         raise RuntimeError(f"asked model {request.model!r} to {op_of(request)}, got a reply to {kind}")
     response: Response = getattr(envelope, kind)
     return response
+
+
+class Place(NamedTuple):
+    """What a worker computes on and in, as `Model` says it; empty where that is not known."""
+
+    device: str = ""
+    dtype: str = ""
+
+
+NOWHERE = Place()
+
+
+def place_of(reply: bytes) -> Place:
+    """Where a serialized WorkReply was made."""
+    envelope = WorkReply.FromString(reply)
+    return Place(envelope.device, envelope.dtype)
 
 
 async def ask(call: Call, request: Request) -> Response:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rdserve.client import Client, InputError, chunks, errors
 from rdserve.client.calls import Keys
 from rdserve.data import load
+from rdserve.models.device import How
 from scripted import scripted
 
 IMAGES = load("digits", split="test").images[:40]
@@ -136,6 +137,7 @@ def test_models_are_listed_with_their_cards(client: Client) -> None:
     assert client.model("tiny-mpv") == listed[1]
     model = listed[1]
     assert (model.family, model.image_shape, model.latent_dim, model.state) == ("-+v", (8, 8), 4, "SERVING")
+    assert (model.dtype, model.device) == ("float32", How().device_name)
     assert model.reference is not None
     assert model.reference.split == "test"
 

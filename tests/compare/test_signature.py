@@ -1,12 +1,22 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from points import CROWDED, comparison_at
+from rdserve.client import Client
+from rdserve.compare.api import compare
 from rdserve.compare.comparison import Data
 from rdserve.compare.signature import signature
+from rdserve.data import load
+from rdserve.models.device import How
+from running import Running, until_serving
+
+Launch = Callable[..., Running]
+IMAGES = load("digits", split="test").images[:3]
 
 PLAIN = comparison_at(CROWDED[:2])
 
@@ -26,9 +36,18 @@ def test_the_line_names_what_the_numbers_depend_on() -> None:
     assert set(found) >= {"rdserve", "R", "D", "ids", "device"}
 
 
+def test_it_says_what_the_service_really_computes_in_and_on(launch: Launch, checkpoints: Path) -> None:
+    """The checkpoints are float32."""
+    asked = ("--backend", "in-process", "--precision", "bfloat16")
+    with Client(until_serving(launch(checkpoints, *asked)).address) as client:
+        found = fields(compare(client, ["tiny-mmm", "tiny-mpv"], IMAGES).findings.signature)
+    assert (found["dtype"], found["device"]) == ("bfloat16", How().device_name)
+
+
 @pytest.mark.parametrize(
     ("field", "change"),
     [
+        ("device", {"models": (replace(PLAIN.models[0], device="cuda NVIDIA H200"), PLAIN.models[1])}),
         ("seed", {"seed": 1}),
         ("K", {"n_samples": 2}),
         ("data", {"data": Data("digits", "test", "1" * 64)}),

@@ -19,6 +19,7 @@ from rdserve.server.catalogue import Catalogue
 from rdserve.server.comparing import compare
 from rdserve.server.errors import InvalidArgument
 from rdserve.server.settings import Settings
+from rdserve.server.work import Place
 from rdserve.v1 import rows, tensors
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, NoiseKeys, ScoreResponse
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
@@ -63,7 +64,7 @@ def comparing(card: Card, calls: Calls, stuck: asyncio.Event) -> Compare:
 
     catalogue = Catalogue()
     for name in ("slow", "bad", "fine"):
-        catalogue.serving(name, card.model_copy(update={"name": name}))
+        catalogue.serving(name, card.model_copy(update={"name": name}), Place())
     catalogue.failed("lost", "no worker")
     batcher = Batcher(call, Settings(models=Path(), max_batch_rows=2))
     return lambda asked: compare(asked, catalogue, batcher)

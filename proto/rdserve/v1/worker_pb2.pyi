@@ -131,8 +131,13 @@ class WorkReply(_message.Message):
     SAMPLE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     COMPUTE_SECONDS_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
     compute_seconds: _builtins.float
     """What the model took, without the way to it and back."""
+    device: _builtins.str
+    """As in Model."""
+    dtype: _builtins.str
     @_builtins.property
     def error(self) -> Global___WorkError: ...
     @_builtins.property
@@ -155,10 +160,12 @@ class WorkReply(_message.Message):
         sample: _vae_pb2.SampleResponse | None = ...,
         score: _vae_pb2.ScoreResponse | None = ...,
         compute_seconds: _builtins.float = ...,
+        device: _builtins.str = ...,
+        dtype: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "error", b"error", "reconstruct", b"reconstruct", "result", b"result", "sample", b"sample", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_seconds", b"compute_seconds", "decode", b"decode", "encode", b"encode", "error", b"error", "reconstruct", b"reconstruct", "result", b"result", "sample", b"sample", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_seconds", b"compute_seconds", "decode", b"decode", "device", b"device", "dtype", b"dtype", "encode", b"encode", "error", b"error", "reconstruct", b"reconstruct", "result", b"result", "sample", b"sample", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "encode", "decode", "reconstruct", "sample", "score"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
