@@ -4,16 +4,32 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+)
 
 FORMAT = "rdserve-checkpoint/1"
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
 
+# A tuple of the paper, or a kind of its own; `rdserve.models.zoo` builds each.
+Family = Annotated[str, Field(pattern=r"^([-+][-+][-+v]|sparse[-+]|toy)$")]
+# The binarisation of a discrete model's images: a single 1 in each.
+ONE_HOT = "one-hot"
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Nats = Annotated[float, Field(allow_inf_nan=False)]
 StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+# The shares of examples that lie at or below the five numbers of `Quantiles`.
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class CardError(ValueError):
@@ -27,15 +43,27 @@ class _Part(BaseModel):
 class Architecture(_Part):
     """Everything `rdserve.models.zoo.build` needs. The paper's size is the default.
 
-    family: encoder, decoder and marginal, "-" simple or "+" complex, "v" VampPrior (paper, section 4).
+    family: encoder, decoder and marginal, "-" simple or "+" complex, "v" VampPrior (paper, section 4);
+        or "sparse-", "sparse+": spike-and-slab codes, with that decoder; or "toy": tables over finitely
+        many x and z, one-hot rows of image_size and latent_dim entries.
     width: factor on every number of channels and hidden units of the paper's appendix F.
     """
 
-    family: Annotated[str, Field(pattern=r"^[-+][-+][-+v]$")]
+    family: Family
     image_size: Annotated[int, Field(ge=4, le=256)] = 28
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 64
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     n_pseudo_inputs: Annotated[int, Field(ge=1, le=10_000)] = 500
+
+    @property
+    def discrete(self) -> bool:
+        """Whether images and latents are one-hot rows."""
+        return self.family == "toy"
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width, pixels."""
+        return (1 if self.discrete else self.image_size, self.image_size)
 
 
 class InputSpec(_Part):
@@ -67,6 +95,25 @@ class Weights(_Part):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
 
+def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
+    if list(values) != sorted(values):
+        raise ValueError(f"quantiles do not ascend: {list(values)}")
+    return values
+
+
+FiveNumbers = Annotated[
+    tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], AfterValidator(_ascending)
+]
+
+
+class Quantiles(_Part):
+    """Over single examples, each with one draw of z: the values at LEVELS. The norm is of that z."""
+
+    rate_nats: FiveNumbers
+    distortion_nats: FiveNumbers
+    latent_norm: FiveNumbers
+
+
 class Reference(_Part):
     """Mean rate and distortion over a split, in nats, each with its standard error over examples."""
 
@@ -78,6 +125,7 @@ class Reference(_Part):
     rate_standard_error_nats: StandardError
     distortion_nats: Nats
     distortion_standard_error_nats: StandardError
+    quantiles: Quantiles | None = None
 
 
 class Card(_Part):
@@ -88,7 +136,7 @@ class Card(_Part):
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1.0"
     architecture: Architecture
     input: InputSpec
-    likelihood: Literal["bernoulli"] = "bernoulli"
+    likelihood: Literal["bernoulli", "categorical"] = "bernoulli"
     objective: Objective
     data: Data
     weights: Weights
@@ -129,7 +177,7 @@ def parse_card(text: bytes, where: str) -> Card:
 def write_card(card: Card, folder: Path) -> None:
     """Write the card, atomically: a reader sees the old one or the new one."""
     draft = folder / f".{CARD_FILE}.draft"
-    draft.write_text(card.model_dump_json(indent=2) + "\n")
+    draft.write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n")
     draft.replace(folder / CARD_FILE)
 
 

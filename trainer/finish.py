@@ -43,8 +43,9 @@ def finish(
         run.vae.load_state_dict(run.best.weights)
         epoch = run.best.epoch
     seed, n_samples = run.config.seed, run.config.reference_samples
-    measured = {
-        split: measure(run.vae.eval(), images[split], seed=seed, n_samples=n_samples) for split in images
+    vae = run.vae.eval()
+    others = {
+        split: measure(vae, images[split], seed=seed, n_samples=n_samples) for split in ("train", "valid")
     }
     card = Card(
         name=name,
@@ -56,16 +57,16 @@ def finish(
         data=Data(name=data["test"].name, sha256=data["test"].sha256),
         weights=Weights(sha256="0" * 64),  # `save` states the real one
         code_version=version("rdserve"),
-        training={**run.config.as_dict(), "kept_epoch": epoch, **_others(measured)},
-        reference=reference(measured["test"], "test", seed=seed, n_samples=n_samples),
+        training={**run.config.as_dict(), "kept_epoch": epoch, **_others(others)},
+        reference=reference(vae, images["test"], "test", seed=seed, n_samples=n_samples),
     )
-    return checkpoint.save(run.vae, card, folder)
+    return checkpoint.save(vae, card, folder)
 
 
 def _others(measured: Mapping[str, Measured]) -> dict[str, float]:
     """Rate and distortion of the splits beside the test split."""
     return {
         f"{split}_{quantity}_nats": value
-        for split in ("train", "valid")
-        for quantity, value in measured[split].means._asdict().items()
+        for split, of_split in measured.items()
+        for quantity, value in of_split.means._asdict().items()
     }

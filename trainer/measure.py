@@ -1,11 +1,12 @@
 """Rate and distortion over a split, with the very noise that the service uses for the same seed."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from rdserve.models.card import Reference
+from rdserve.models.card import LEVELS, Quantiles, Reference
 from rdserve.models.noise import Keys
-from rdserve.models.ops import score
+from rdserve.models.ops import encode, score
 from rdserve.models.vae import VAE
 from rdserve.trainer.run import Means
 from torch import Tensor
@@ -27,19 +28,36 @@ class Measured(NamedTuple):
 @torch.inference_mode()
 def measure(vae: VAE, images: Tensor, *, seed: int, n_samples: int = 1) -> Measured:
     """Images (N, H, W), each with n_samples draws of z. Image i has example id i."""
-    step = max(1, IMAGES_AT_ONCE // n_samples)
     parts = []
-    for start in range(0, len(images), step):
-        x = images[start : start + step].float()
-        example = torch.arange(start, start + len(x), device=images.device)
-        scores = score(vae, x, Keys(torch.full_like(example, seed), example), n_samples)
+    for x, keys in _chunks(images, seed, max(1, IMAGES_AT_ONCE // n_samples)):
+        scores = score(vae, x, keys, n_samples)
         parts.append(torch.stack([scores.rate, scores.distortion]).double())
     rate, distortion = torch.cat(parts, 1).cpu()
     return Measured(rate, distortion)
 
 
-def reference(measured: Measured, split: str, *, seed: int, n_samples: int) -> Reference:
-    """The means as a card states them, each with its standard error over images."""
+@torch.inference_mode()
+def latent_norms(vae: VAE, images: Tensor, *, seed: int) -> Tensor:
+    """(N,) float64: of the z that `measure` with one draw gives each of the images (N, H, W)."""
+    chunks = _chunks(images, seed, IMAGES_AT_ONCE)
+    latents = torch.cat([encode(vae, x, keys, 1).latents[:, 0] for x, keys in chunks])
+    return latents.double().norm(dim=-1).cpu()
+
+
+def _chunks(images: Tensor, seed: int, step: int) -> Iterator[tuple[Tensor, Keys]]:
+    for start in range(0, len(images), step):
+        x = images[start : start + step].float()
+        example = torch.arange(start, start + len(x), device=images.device)
+        yield x, Keys(torch.full_like(example, seed), example)
+
+
+def reference(vae: VAE, images: Tensor, split: str, *, seed: int, n_samples: int) -> Reference:
+    """What a card states of a split: means with their standard errors over images, and quantiles.
+
+    Quantiles are of one draw for each image, as most callers have it: the mean of more varies less.
+    """
+    measured = measure(vae, images, seed=seed, n_samples=n_samples)
+    once = measure(vae, images, seed=seed) if n_samples > 1 else measured
     root_n = len(measured.rate) ** 0.5
     return Reference(
         split=split,
@@ -50,4 +68,14 @@ def reference(measured: Measured, split: str, *, seed: int, n_samples: int) -> R
         rate_standard_error_nats=measured.rate.std().item() / root_n,
         distortion_nats=measured.means.distortion,
         distortion_standard_error_nats=measured.distortion.std().item() / root_n,
+        quantiles=Quantiles(
+            rate_nats=_at_levels(once.rate),
+            distortion_nats=_at_levels(once.distortion),
+            latent_norm=_at_levels(latent_norms(vae, images, seed=seed)),
+        ),
     )
+
+
+def _at_levels(values: Tensor) -> tuple[float, float, float, float, float]:
+    low, quarter, half, three_quarters, high = values.quantile(values.new_tensor(LEVELS)).tolist()
+    return low, quarter, half, three_quarters, high

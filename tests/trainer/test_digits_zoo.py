@@ -8,7 +8,7 @@ from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import Card, read_card
 from rdserve.trainer.finish import finished
-from rdserve.trainer.measure import measure
+from rdserve.trainer.measure import reference
 from rdserve.trainer.zoo import Entry, read_recipe
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -24,6 +24,7 @@ def test_every_model_of_the_recipe_is_there(entry: Entry) -> None:
     assert finished(entry.config, entry.name, ZOO / "digits" / entry.name), "run `make zoo`"
     loaded, _ = checkpoint.load(ZOO / "digits" / entry.name)
     assert loaded.data.sha256 == load("digits", split="test").sha256
+    assert loaded.reference.quantiles, "run `python -m rdserve.trainer.remeasure zoo/digits/*`"
 
 
 def test_nothing_else_is_there_and_it_is_small() -> None:
@@ -36,8 +37,11 @@ def test_a_card_is_measured_again(name: str) -> None:
     stated, vae = checkpoint.load(ZOO / "digits" / name)
     r = stated.reference
     images = torch.from_numpy(load("digits", split="test").images)
-    again = measure(vae, images, seed=r.seed, n_samples=r.n_samples).means
-    assert again == pytest.approx((r.rate_nats, r.distortion_nats), abs=1e-3)
+    again = reference(vae, images, r.split, seed=r.seed, n_samples=r.n_samples).model_dump()
+    stated = r.model_dump()
+    quantiles = (stated.pop("quantiles"), again.pop("quantiles"))
+    assert again == pytest.approx(stated, abs=1e-3)
+    assert quantiles[0] == {name: pytest.approx(five, abs=0.01) for name, five in quantiles[1].items()}
 
 
 def test_beta_trades_rate_for_distortion() -> None:
