@@ -120,6 +120,12 @@ REFERENCE_RATE = Declared(
 REFERENCE_DISTORTION = Declared(
     "rdserve_reference_distortion_nats", "gauge", "Distortion on the card's split.", ("model", "statistic")
 )
+REFERENCE_QUANTILE = Declared(
+    "rdserve_reference_quantile",
+    "gauge",
+    "Quantiles over single examples of the card's split: rate and distortion in nats, norm of the latents.",
+    ("model", "quantity", "level"),
+)
 
 TORCHSERVE_UP = Declared("torchserve_up", "gauge", "1 where TorchServe's own metrics could be read.")
 TORCHSERVE_CALLS = Declared("torchserve_calls", "counter", "Calls that TorchServe answered.", ("model",))

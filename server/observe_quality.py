@@ -1,7 +1,8 @@
 """How good the answers are, live: rate, distortion and latent norm of each example, beside the card's.
 
 Buckets follow the card, so that a few of them resolve any model: the reference mean, and distances from
-it in standard deviations of one example.
+it in standard deviations of one example. The card's quantiles are bounds too: where live examples are like
+the card's, PromQL finds the very same quantiles.
 """
 
 import math
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from rdserve.models.card import Card, Reference
+from rdserve.models.card import LEVELS, Card, FiveNumbers, Reference
 from rdserve.server.catalogue import Entry
 from rdserve.server.metrics import (
     DISTORTION,
     NORM,
     RATE,
     REFERENCE_DISTORTION,
+    REFERENCE_QUANTILE,
     REFERENCE_RATE,
     Declared,
 )
@@ -33,6 +35,7 @@ Values = NDArray[np.float64]
 DEVIATIONS = (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0)
 # Of the norm that a standard normal z typically has, the root of its number of latents.
 NORMS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+QUANTITIES = {"rate": RATE, "distortion": DISTORTION, "latent_norm": NORM}
 # A collapsed model's rate hardly varies; less than this is worth neither a bucket nor an alert.
 LEAST_DEVIATION_NATS = 0.1
 
@@ -60,15 +63,20 @@ def distortion_of(reference: Reference) -> Spread:
     )
 
 
-def bounds_around(spread: Spread) -> tuple[float, ...]:
-    """Upper bounds of buckets, in nats, ascending, none negative: such a histogram has no sum."""
-    bounds = (float(f"{spread.mean + k * spread.deviation:.4g}") for k in DEVIATIONS)
-    return tuple(sorted({bound for bound in bounds if bound >= 0}))
+def bounds_around(spread: Spread) -> list[float]:
+    """Bounds of buckets, in nats."""
+    return [spread.mean + k * spread.deviation for k in DEVIATIONS]
 
 
-def bounds_of_norm(latent_dim: int) -> tuple[float, ...]:
-    """Upper bounds of buckets for the norm of a latent."""
-    return tuple(float(f"{k * math.sqrt(latent_dim):.4g}") for k in NORMS)
+def bounds_of_norm(latent_dim: int) -> list[float]:
+    """Bounds of buckets for the norm of a latent."""
+    return [k * math.sqrt(latent_dim) for k in NORMS]
+
+
+def as_bounds(values: Iterable[float]) -> tuple[float, ...]:
+    """Ascending, in four digits, none negative: such a histogram has no sum."""
+    rounded = (float(f"{value:.4g}") for value in values)
+    return tuple(sorted({bound for bound in rounded if bound >= 0}))
 
 
 @dataclass
@@ -128,6 +136,7 @@ class Quality(Collector):
                     family.add_metric((model,), tallies[metric].buckets(), tallies[metric].total)
                 yield family
             references = {name: card.reference for name, card in sorted(self._cards.items())}
+        yield _quantiles(references)
         yield _spreads(REFERENCE_RATE, {name: rate_of(reference) for name, reference in references.items()})
         yield _spreads(
             REFERENCE_DISTORTION, {name: distortion_of(reference) for name, reference in references.items()}
@@ -135,11 +144,37 @@ class Quality(Collector):
 
 
 def _tallies(card: Card) -> dict[Declared, Tally]:
-    return {
-        RATE: Tally(bounds_around(rate_of(card.reference))),
-        DISTORTION: Tally(bounds_around(distortion_of(card.reference))),
-        NORM: Tally(bounds_of_norm(card.architecture.latent_dim)),
+    around = {
+        "rate": bounds_around(rate_of(card.reference)),
+        "distortion": bounds_around(distortion_of(card.reference)),
+        "latent_norm": bounds_of_norm(card.architecture.latent_dim),
     }
+    stated = _five_numbers(card.reference)
+    return {
+        metric: Tally(as_bounds([*around[quantity], *stated.get(quantity, ())]))
+        for quantity, metric in QUANTITIES.items()
+    }
+
+
+def _five_numbers(reference: Reference) -> dict[str, FiveNumbers]:
+    """By quantity; none where the card states none."""
+    quantiles = reference.quantiles
+    if quantiles is None:
+        return {}
+    return {
+        "rate": quantiles.rate_nats,
+        "distortion": quantiles.distortion_nats,
+        "latent_norm": quantiles.latent_norm,
+    }
+
+
+def _quantiles(references: dict[str, Reference]) -> Metric:
+    return REFERENCE_QUANTILE.read(
+        ((model, quantity, str(level)), value)
+        for model, reference in references.items()
+        for quantity, five in _five_numbers(reference).items()
+        for level, value in zip(LEVELS, five, strict=True)
+    )
 
 
 def _measured(response: Response) -> dict[Declared, Values]:

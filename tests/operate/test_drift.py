@@ -1,14 +1,21 @@
 """Digits fed upside down are noticed: the shipped alert, in a real Prometheus over a real service."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from polling import until
 from prometheus import MODEL, Prometheus
 from rdserve.client import Client
 from rdserve.data import load
+from rdserve.models.card import read_card
 from running import Running
 
+ZOO = Path(__file__).parents[2] / "zoo/digits"
 ALERT = "RdserveQualityDrift"
-DRIFT = 'model:rdserve_drift:deviations15m{quantity="distortion"}'
+DRIFT = 'model:rdserve_drift:spreads15m{quantity="distortion", level="0.5"}'
+STATED = 'rdserve_reference_quantile{quantity="distortion", level="0.5"}'
+SEEN = 'min(model:rdserve_examples:increase15m{quantity=~"rate|distortion", le="+Inf"})'
 
 
 def test_the_alert_fires_for_digits_upside_down_and_not_before(watched: Running, scraped: Prometheus) -> None:
@@ -18,13 +25,18 @@ def test_the_alert_fires_for_digits_upside_down_and_not_before(watched: Running,
         def enough() -> bool:
             """Feed, until the rules have seen enough to judge."""
             client.score(MODEL, images)
-            seen = scraped.value("min(model:rdserve_examples:increase15m)")
-            return seen is not None and seen >= 100 and scraped.value(DRIFT) is not None
+            seen = scraped.value(SEEN)
+            return seen is not None and seen >= 200 and scraped.value(DRIFT) is not None
 
         until(enough)
         upright = scraped.value(DRIFT)
         assert upright is not None
         assert abs(upright) < 0.1
+        quantiles = read_card(ZOO / MODEL).reference.quantiles
+        assert quantiles
+        assert scraped.value(STATED) == quantiles.distortion_nats[2]
+        live = scraped.value('model:rdserve_live_quantile:15m{quantity="distortion", level="0.5"}')
+        assert live == pytest.approx(quantiles.distortion_nats[2], abs=0.5)
         assert ALERT not in {labels["alertname"] for labels in scraped.firing()}
 
         fed: list[dict[str, str]] = []

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from rdserve.models.card import Card
+from rdserve.models.card import LEVELS, Card, Quantiles
 from rdserve.server.catalogue import Catalogue, Entry
 from rdserve.server.observe_quality import (
     LEAST_DEVIATION_NATS,
     Quality,
     Spread,
     Tally,
+    as_bounds,
     bounds_around,
     rate_of,
 )
@@ -50,10 +51,10 @@ def test_a_sum_never_falls() -> None:
 
 
 def test_buckets_follow_the_card_and_are_not_negative() -> None:
-    bounds = bounds_around(Spread(5.0, 1.0))
+    bounds = as_bounds(bounds_around(Spread(5.0, 1.0)))
     assert {4.5, 5.0, 5.5, 15.0} <= set(bounds)
     assert bounds == tuple(sorted(set(bounds)))
-    assert min(bounds_around(Spread(0.0, LEAST_DEVIATION_NATS))) == 0.0
+    assert min(as_bounds(bounds_around(Spread(0.0, LEAST_DEVIATION_NATS)))) == 0.0
 
 
 def test_the_cards_standard_error_becomes_the_deviation_of_one_example(card: Card) -> None:
@@ -76,6 +77,35 @@ def test_what_is_shown(card: Card) -> None:
     assert shown["rdserve_distortion_nats_sum", ""] == 7.5
     assert shown["rdserve_reference_distortion_nats", "mean"] == 2
     assert shown["rdserve_reference_distortion_nats", "standard_deviation"] == 0.1
+
+
+def test_the_cards_quantiles_are_shown_and_are_bounds(card: Card) -> None:
+    quantiles = Quantiles(
+        rate_nats=(-0.1, 0.2, 1.0, 1.8, 2.3),
+        distortion_nats=(1.0, 1.5, 2.0, 2.5, 3.03),
+        latent_norm=(1.0, 1.77, 2.0, 2.5, 3.0),
+    )
+    stated = card.reference.model_copy(update={"quantiles": quantiles})
+    quality = Quality([Entry(card.name, card.model_copy(update={"reference": stated}))])
+    quality.add(card.name, ScoreResponse(rate_nats=[1.0, 1.8], distortion_nats=[3.03, 3.04]))
+    registry = CollectorRegistry()
+    registry.register(quality)
+    model = {"model": card.name}
+    for quantity, five in (("rate", quantiles.rate_nats), ("latent_norm", quantiles.latent_norm)):
+        for level, value in zip(LEVELS, five, strict=True):
+            labels = {**model, "quantity": quantity, "level": str(level)}
+            assert registry.get_sample_value("rdserve_reference_quantile", labels) == value
+    assert registry.get_sample_value("rdserve_rate_nats_bucket", {**model, "le": "1.8"}) == 2
+    assert registry.get_sample_value("rdserve_distortion_nats_bucket", {**model, "le": "3.03"}) == 1
+    assert registry.get_sample_value("rdserve_latent_norm_bucket", {**model, "le": "1.77"}) == 0
+    assert registry.get_sample_value("rdserve_rate_nats_bucket", {**model, "le": "-0.1"}) is None
+
+
+def test_a_card_without_quantiles_shows_none(card: Card) -> None:
+    assert card.reference.quantiles is None
+    names = {name for name, _ in samples(Quality([Entry(card.name, card)]))}
+    assert "rdserve_rate_nats_bucket" in names
+    assert "rdserve_reference_quantile" not in names
 
 
 def test_a_model_with_a_new_card_begins_anew(card: Card) -> None:
