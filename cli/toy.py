@@ -2,15 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rdserve.trainer.toy import Standing
 
 
 def toy(
     target_rate: Annotated[float, typer.Option(min=0, help="Rate that the third model aims at, nats.")] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for toy.png and toy.json.")] = Path("report"),
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Folder for the three models, to be served like any others.")
+    ] = None,
 ) -> None:
     """Show on exact tables what the ELBO hides: it ends with an empty code, a target rate does not."""
     from rdserve.compare import terminal
@@ -43,4 +49,19 @@ def toy(
     facts = {"entropy_nats": data.entropy.item(), "class_information_nats": data.information.item()}
     (out / "toy.json").write_text(json.dumps({"seed": seed, **facts, "models": numbers}, indent=2) + "\n")
     terminal.console().print(table(numbers, facts["entropy_nats"]))
+    if checkpoints is not None:
+        write_all(checkpoints, list(models.values()), target_rate, seed)
     typer.echo(f"\n{out / 'toy.png'}\n{out / 'toy.json'}")
+
+
+def write_all(folder: Path, models: "list[Standing]", target_rate: float, seed: int) -> None:
+    """The hand-made model, the ELBO's and the target rate's, in this order."""
+    from rdserve.models.card import Objective
+    from rdserve.trainer.toy import write
+
+    by_hand, elbo, target = (standing.tables for standing in models)
+    write(by_hand, "toy-hand-made", Objective(name="none"), folder / "toy-hand-made")
+    write(elbo, "toy-elbo", Objective(name="beta-vae"), folder / "toy-elbo", seed=seed)
+    objective = Objective(name="target-rate")
+    write(target, name := "toy-target-rate", objective, folder / name, seed=seed, target_rate=target_rate)
+    typer.echo(f"{folder}: rdserve serve --models {folder}")

@@ -134,6 +134,7 @@ def _images(
     array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
     if not ((array == 0) | (array == 1)).all():
         raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
+    _check_one_hot(array, card, "images")
     x = torch.from_numpy(array.astype(np.float32)).to(device)
     return x, _keys(request, device), rows.n_samples(request)
 
@@ -144,7 +145,13 @@ def _latents(request: DecodeRequest, card: Card, device: torch.device) -> tuple[
     z = torch.from_numpy(array.astype(np.float32)).to(device)
     if not z.isfinite().all():
         raise BadRow("latents", "latents must be finite, got NaN or an infinity")
+    _check_one_hot(array, card, "latents")
     return z, _keys(request, device)
+
+
+def _check_one_hot(array: tensors.Array, card: Card, field: str) -> None:
+    if card.architecture.discrete and (row := rows.not_one_hot(array)) is not None:
+        raise BadRow(field, f"{field} of model {card.name} are one-hot, a single 1 in each; row {row} is not")
 
 
 def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) -> tensors.Array:

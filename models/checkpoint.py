@@ -4,7 +4,16 @@ import hashlib
 from pathlib import Path
 
 import torch
-from rdserve.models.card import WEIGHTS_FILE, Card, CardError, Weights, read_card, verify_weights, write_card
+from rdserve.models.card import (
+    ONE_HOT,
+    WEIGHTS_FILE,
+    Card,
+    CardError,
+    Weights,
+    read_card,
+    verify_weights,
+    write_card,
+)
 from rdserve.models.vae import VAE
 from rdserve.models.zoo import build
 from safetensors import SafetensorError
@@ -43,10 +52,13 @@ def load(folder: Path, device: str | torch.device = "cpu") -> tuple[Card, VAE]:
     """
     card = read_card(folder)
     verify_weights(card, folder)
-    size = card.architecture.image_size
-    if card.input.shape != (size, size):
+    shape, discrete = card.architecture.image_shape, card.architecture.discrete
+    if card.input.shape != shape:
+        raise CardError(f"{folder}: the card's input is {card.input.shape}, its architecture takes {shape}")
+    if discrete != (card.input.binarisation == ONE_HOT):
         raise CardError(
-            f"{folder}: the card's input is {card.input.shape}, its architecture takes {size, size}"
+            f"{folder}: the card's binarisation is {card.input.binarisation!r}; family "
+            f"{card.architecture.family!r} takes {'only' if discrete else 'anything but'} {ONE_HOT!r}"
         )
     vae = build(card.architecture)
     _fill(vae, read_weights(folder), folder)

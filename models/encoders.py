@@ -65,9 +65,10 @@ def mode(e: Distribution) -> Tensor:
         for transform in e.transforms:
             z = transform(z)
         return z
-    return e.mean
+    return e.mode
 
 
 def scale(e: Distribution) -> Tensor:
-    """(B, Z): standard deviation of each latent given the latents before it."""
+    """(B, Z): standard deviation of each latent given the latents before it, or of each alone where they
+    are discrete."""
     return scale(e.base_dist) if isinstance(e, TransformedDistribution) else torch.sqrt(e.variance)

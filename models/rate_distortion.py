@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from rdserve.models.sampling import Draw, reparameterised
 from rdserve.models.vae import VAE
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
 
@@ -28,12 +28,22 @@ def analytic_rate(e: Distribution, m: Distribution) -> Tensor | None:
         return None
 
 
+def exact_distortion(e: Distribution, decoder: nn.Module, x: Tensor) -> Tensor | None:
+    """The mean of -log d(x|z) over z ~ e(z|x), (B,) nats, summed over every z where there are finitely
+    many; None elsewhere."""
+    if not e.has_enumerate_support:
+        return None
+    z = e.enumerate_support()
+    return torch.sum(e.log_prob(z).exp() * distortion(decoder(z), x), 0)
+
+
 class RateDistortion(NamedTuple):
     """What K posterior samples of B examples cost."""
 
     rate: Tensor  # (K, B) nats
     distortion: Tensor  # (K, B) nats
     exact_rate: Tensor | None = None  # (B,) nats, in closed form
+    exact_distortion: Tensor | None = None  # (B,) nats, a sum over all z
 
     @property
     def expected_rate(self) -> Tensor:
@@ -42,8 +52,8 @@ class RateDistortion(NamedTuple):
 
     @property
     def expected_distortion(self) -> Tensor:
-        """(B,) nats: the mean over samples."""
-        return self.distortion.mean(0)
+        """(B,) nats: the sum over all z, or the mean over samples."""
+        return self.distortion.mean(0) if self.exact_distortion is None else self.exact_distortion
 
     def objective(self, beta: float = 1.0) -> Tensor:
         """D + beta R, (B,) nats (eq. 6). The ELBO is its negative at beta = 1."""
@@ -62,7 +72,12 @@ def visit(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised)
     """`evaluate`, for who also wants the codes and the marginal."""
     e, m = vae.encoder(x), vae.marginal()
     z = draw(e, n_samples)
-    rd = RateDistortion(rate(e, m, z), distortion(vae.decoder(z), x), analytic_rate(e, m))
+    rd = RateDistortion(
+        rate(e, m, z),
+        distortion(vae.decoder(z), x),
+        analytic_rate(e, m),
+        exact_distortion(e, vae.decoder, x),
+    )
     return Evaluation(rd, z, m)
 
 

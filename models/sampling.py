@@ -18,8 +18,10 @@ from torch.distributions import (
     Independent,
     MixtureSameFamily,
     Normal,
+    OneHotCategorical,
     TransformedDistribution,
 )
+from torch.nn import functional as F
 
 Draw = Callable[[Distribution, int], Tensor]
 
@@ -50,7 +52,15 @@ def _(distribution: Independent[Distribution], noise: Noise, n_samples: int) -> 
         return law.loc + law.scale * noise.normal(n_samples, size).view(shape)
     if isinstance(law, Bernoulli):
         return (noise.uniform(n_samples, size).view(shape) < law.probs).float()
+    if isinstance(law, OneHotCategorical):
+        n_rows = distribution.event_shape[:-1].numel()
+        return one_hot(law, noise.uniform(n_samples, n_rows).view(*shape[:-1]))
     raise NotImplementedError(f"no rule to draw from independent {type(law).__name__} with given noise")
+
+
+@draw.register(OneHotCategorical)
+def _(distribution: OneHotCategorical, noise: Noise, n_samples: int) -> Tensor:
+    return one_hot(distribution, noise.uniform(n_samples, 1).squeeze(-1))
 
 
 @draw.register(TransformedDistribution)
@@ -76,6 +86,13 @@ def _(distribution: PixelAutoregressive, noise: Noise, n_samples: int) -> Tensor
     size = distribution.event_shape.numel()
     shape = (n_samples, -1, *distribution.event_shape)
     return distribution.sample_from(noise.uniform(n_samples, size).view(shape))
+
+
+def one_hot(law: OneHotCategorical, u: Tensor) -> Tensor:
+    """(*u.shape, N) draws from a law of N values, batch broadcastable to u's: the inverse of its CDF at u."""
+    cdf = law.probs.double().cumsum(-1)[..., :-1]
+    chosen = (u[..., None] >= cdf).sum(-1)
+    return F.one_hot(chosen, law.event_shape[-1]).to(law.probs.dtype)
 
 
 def choose(weights: Categorical, noise: Noise, n_samples: int) -> Tensor:

@@ -1,7 +1,8 @@
-"""The paper's 12 families: a card's architecture -> a VAE."""
+"""A card's architecture -> a VAE: the paper's 12 families, and kinds of their own."""
 
 from itertools import product
 
+from rdserve.models import tables
 from rdserve.models.card import Architecture
 from rdserve.models.decoders import DeconvDecoder, PixelCNNDecoder
 from rdserve.models.encoders import FlowEncoder, GaussianEncoder
@@ -23,6 +24,8 @@ def slug(family: str) -> str:
 
 def build(architecture: Architecture) -> VAE:
     """A new model with random weights."""
+    if architecture.discrete:
+        return tables.build(architecture.image_size, architecture.latent_dim)
     e, d, m = tuple(architecture.family)
     encoder = ENCODERS[e](architecture)
     return VAE(encoder, MARGINALS[m](architecture, encoder), DECODERS[d](architecture))

@@ -15,8 +15,11 @@ class ProbeError(Exception):
 
 
 def golden_request(card: Card) -> ScoreRequest:
-    """Score a few random binary images; the same ones for every model of a size."""
-    images = np.random.default_rng(0).random((ROWS, *card.input.shape)) < 0.5
+    """Score a few random images that the model takes; the same ones for every model of a size."""
+    if card.architecture.discrete:
+        images = np.eye(card.input.shape[1], dtype=bool)[:ROWS, None]
+    else:
+        images = np.random.default_rng(0).random((ROWS, *card.input.shape)) < 0.5
     return ScoreRequest(model=card.name, images=tensors.to_message(images), noise=NoiseKeys(seed=0))
 
 

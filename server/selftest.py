@@ -35,6 +35,7 @@ class SelfTest(BaseModel):
     """Questions with their answers, one row per image.
 
     rows: hex of each image's pixels, eight to a byte, row by row.
+    weights: of each image in the means; empty: all alike.
     rate_nats, distortion_nats: what the model gave when it was packaged.
     of_reference: the images are a part of the split that the card's reference was measured on.
     """
@@ -45,13 +46,14 @@ class SelfTest(BaseModel):
     n_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
     rows: Annotated[list[str], Field(min_length=1, max_length=MAX_ROWS)]
     example_ids: list[Annotated[int, Field(ge=0, lt=2**64)]]
+    weights: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = []
     rate_nats: list[Annotated[float, Field(allow_inf_nan=False)]] = []
     distortion_nats: list[Annotated[float, Field(allow_inf_nan=False)]] = []
     of_reference: bool = False
 
     @model_validator(mode="after")
     def _of_one_length(self) -> Self:
-        for name in ("example_ids", "rate_nats", "distortion_nats"):
+        for name in ("example_ids", "weights", "rate_nats", "distortion_nats"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.rows):
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.rows)} rows")
         return self
@@ -98,7 +100,7 @@ class SelfTest(BaseModel):
         if not self.of_reference:
             return
         for name in ("rate", "distortion"):
-            compared = _compare(card, name, getattr(self, f"{name}_nats"))
+            compared = _compare(card, name, getattr(self, f"{name}_nats"), self.weights)
             if abs(compared.z) > MAX_Z:
                 raise SelfTestError(
                     f"model {card.name!r} has a mean {name} of {compared.here:.4g} nats over "
@@ -110,6 +112,8 @@ class SelfTest(BaseModel):
 
 def questions(card: Card) -> SelfTest:
     """A self-test without answers: images of the card's own data where they are at hand, else random ones."""
+    if card.architecture.discrete:
+        return _every_bin(card)
     reference, data = card.reference, _own_data(card)
     if data is None:
         images = np.random.default_rng(0).random((8, *card.input.shape)) < 0.5
@@ -122,6 +126,23 @@ def questions(card: Card) -> SelfTest:
         rows=_hex(data.images[at]),
         example_ids=at.tolist(),
         of_reference=True,
+    )
+
+
+def _every_bin(card: Card) -> SelfTest:
+    """All images there are, weighted as the toy's data are: of those, the card's numbers are exact sums."""
+    from rdserve.models.toy import SHA256, source
+
+    n = card.input.shape[1]
+    known = card.data.sha256 == SHA256
+    rows = _hex(np.eye(n, dtype=bool)[:MAX_ROWS])
+    return SelfTest(
+        seed=0,
+        n_samples=1,
+        rows=rows,
+        example_ids=list(range(len(rows))),
+        weights=source().p.tolist() if known else [],
+        of_reference=known,
     )
 
 
@@ -170,13 +191,13 @@ class _Compared(NamedTuple):
     z: float
 
 
-def _compare(card: Card, name: str, values: list[float]) -> _Compared:
+def _compare(card: Card, name: str, values: list[float], weights: list[float]) -> _Compared:
     """A mean over a part of a split with the card's mean over the whole of it.
 
     The error of a part of n out of N, drawn without replacement: s / sqrt(n) * sqrt(1 - n / N).
     """
     reference, n = card.reference, len(values)
-    here, stated = float(np.mean(values)), getattr(reference, f"{name}_nats")
+    here, stated = float(np.average(values, weights=weights or None)), getattr(reference, f"{name}_nats")
     of_card = getattr(reference, f"{name}_standard_error_nats") * math.sqrt(reference.n_examples)
     spread = max(of_card, float(np.std(values, ddof=1)) if n > 1 else 0.0)
     error = spread * math.sqrt(max(0.0, 1 / n - 1 / reference.n_examples)) + TOLERANCE

@@ -8,7 +8,7 @@ from rdserve.server.chunks import output_row_bytes
 from rdserve.server.errors import InvalidArgument
 from rdserve.v1 import tensors
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MAX_SAMPLES
-from rdserve.v1.rows import Request, check_keys, n_rows, n_samples
+from rdserve.v1.rows import Request, check_keys, n_rows, n_samples, not_one_hot
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_FLOAT64,
@@ -50,8 +50,12 @@ def _check_axes(tensor: Tensor, row: tuple[int, ...], card: Card, field: str) ->
 
 def _check_images(images: Tensor, card: Card) -> None:
     _check_size(images, "images")
-    if images.dtype == DTYPE_PACKED_BITS:
-        return
+    if images.dtype != DTYPE_PACKED_BITS:
+        _check_binary(images, card)
+    _check_one_hot(images, card, "images")
+
+
+def _check_binary(images: Tensor, card: Card) -> None:
     pixels = tensors.to_array(images)
     where = _first(pixels, lambda part: (part != 0) & (part != 1))
     if where is not None:
@@ -74,6 +78,20 @@ def _check_latents(latents: Tensor, card: Card) -> None:
     if where is not None:
         raise InvalidArgument(
             f"model {card.name!r} takes finite latents, got {values[where]} at {where}", field="latents"
+        )
+    _check_one_hot(latents, card, "latents")
+
+
+def _check_one_hot(tensor: Tensor, card: Card, field: str) -> None:
+    if not card.architecture.discrete:
+        return
+    values = tensors.to_array(tensor)
+    row = not_one_hot(values)
+    if row is not None:
+        raise InvalidArgument(
+            f"model {card.name!r} takes one-hot {field}, a single 1 and else 0; row {row} has "
+            f"{np.count_nonzero(values[row])} entries that are not 0, with sum {values[row].sum():g}",
+            field=field,
         )
 
 

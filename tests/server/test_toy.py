@@ -1,0 +1,98 @@
+"""zoo/toy through the whole stack, against what is known exactly: H - D <= I <= R."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rdserve.client import Client, InputError
+from rdserve.client.errors import InvalidArgument
+from rdserve.compare import guard
+from rdserve.models import tables
+from rdserve.models.checkpoint import load
+from rdserve.models.toy import N, source
+from running import start_service, until_serving
+
+ZOO = Path(__file__).parents[2] / "zoo/toy"
+NAMES = ("toy-elbo", "toy-hand-made", "toy-target-rate")
+BINS = np.eye(N)[:, None]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """A service on TorchServe over the zoo's toys. That it serves them says that their self-tests passed."""
+    service = until_serving(start_service(ZOO))
+    with Client(service.address) as client:
+        yield client
+    service.stop()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bounds_through_the_service(client: Client, name: str) -> None:
+    data, laws = source(), tables.laws(load(ZOO / name)[1])
+    p = data.p.numpy()
+    score = client.score(name, BINS)
+    r, d = p @ score.rate_nats, p @ score.distortion_nats
+    assert score.rate_is_exact
+    assert r == pytest.approx(laws.rate(data.p).item(), abs=1e-5)
+    assert d == pytest.approx(laws.distortion(data.p).item(), abs=1e-5)
+    h, i = data.entropy.item(), laws.information(data.p).item()
+    assert h - d <= i + 1e-6
+    assert i <= r + 1e-6
+    card = client.model(name).reference
+    assert (card.rate_nats, card.distortion_nats) == pytest.approx((r, d), abs=1e-5)
+
+
+def test_what_an_elbo_hides(client: Client) -> None:
+    """One R + D, two models: an empty code, and one that tells the classes apart."""
+    p = source().p.numpy()
+    elbo, target = (client.score(name, BINS) for name in ("toy-elbo", "toy-target-rate"))
+    assert p @ elbo.elbo_nats == pytest.approx(p @ target.elbo_nats, abs=2e-3)
+    assert p @ elbo.rate_nats < 1e-3
+    assert p @ target.rate_nats == pytest.approx(0.5, abs=5e-3)
+    best = np.linalg.norm(client.encode("toy-target-rate", BINS).posterior_mode, axis=1)
+    np.testing.assert_array_equal(best, 1)
+
+
+def test_every_op_speaks_one_hot(client: Client) -> None:
+    encoding = client.encode("toy-target-rate", BINS, n_samples=4)
+    decoding = client.decode("toy-target-rate", encoding.latents[:, 0], n_samples=2)
+    rebuilt, drawn = client.reconstruct("toy-target-rate", BINS), client.sample("toy-target-rate", 50)
+    for rows in (encoding.latents, decoding.images, rebuilt.images, drawn.images, drawn.latents):
+        assert rows.shape[-1] == N
+        np.testing.assert_array_equal(rows.sum(-1), 1)
+
+
+def test_samples_follow_the_marginal(client: Client) -> None:
+    with torch.no_grad():
+        laws = tables.laws(load(ZOO / "toy-target-rate")[1])
+    drawn = client.sample("toy-target-rate", 4000)
+    np.testing.assert_allclose(drawn.images[:, 0, 0].mean(0), laws.generated().numpy(), atol=0.03)
+
+
+def test_what_is_not_one_hot_is_refused(client: Client) -> None:
+    with pytest.raises(InvalidArgument, match=r"takes one-hot images, .*; row 1 has 2 entries .* sum 2"):
+        client.score("toy-elbo", np.maximum(BINS[:2], BINS[[0, 5]]))
+    with pytest.raises(InvalidArgument, match=r"takes one-hot latents, .*; row 0 has 1 entries .* sum 0.5"):
+        client.decode("toy-elbo", np.eye(N)[:1] / 2)
+
+
+def test_the_toy_does_not_compare_with_digits(client: Client) -> None:
+    toy = client.model("toy-elbo")
+    card, _ = load(ZOO.parent / "digits/digits-mpv-b1.0")
+    digits = replace(
+        toy,
+        name=card.name,
+        likelihood=card.likelihood,
+        image_shape=card.input.shape,
+        binarisation=card.input.binarisation,
+        data_name=card.data.name,
+        data_sha256=card.data.sha256,
+    )
+    with pytest.raises(InputError) as refused:
+        guard.check([toy, digits])
+    for words in ("'categorical' but", "'1x30' but", "'one-hot' but", "'toy (sha256 "):
+        assert words in str(refused.value)
+    assert guard.check([toy, client.model("toy-target-rate")]) == ()
