@@ -62,7 +62,8 @@ def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
 
 def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeResponse:
     x, keys, k = _images(request, card, how.device)
-    parts = [ops.encode(vae, x[rows_], _at(keys, rows_), k) for rows_ in chunks(len(x), k, how.at_once)]
+    at_once = how.images_per_pass(x[0].numel())
+    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k, at_once)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return EncodeResponse(
         posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
@@ -93,7 +94,8 @@ def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleRes
 
 def _score(vae: VAE, card: Card, request: ScoreRequest, how: How) -> ScoreResponse:
     x, keys, k = _images(request, card, how.device)
-    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k, how.at_once)]
+    at_once = how.images_per_pass(x[0].numel())
+    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k, at_once)]
     columns = list(zip(*parts, strict=True))
     rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
     return ScoreResponse(

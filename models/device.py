@@ -11,6 +11,9 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 VARIABLE = "RDSERVE_PRECISION"
 # Bounds the activations of one forward pass.
 MAX_IMAGES_AT_ONCE = 512
+# On a CPU activations are best left in its caches: the paper's `---` scores 64 images of 28 x 28 at a time
+# a third faster than 512.
+PIXELS_IN_CACHE = 64 * 28 * 28
 
 
 class How(NamedTuple):
@@ -42,6 +45,14 @@ class How(NamedTuple):
         """What is set once per process."""
         torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
+    def images_per_pass(self, pixels: int) -> int:
+        """Images of so many pixels in one pass over all of them (encode, score).
+
+        Pixel-by-pixel drawing has small activations and does better with `at_once`.
+        """
+        in_cache = PIXELS_IN_CACHE // pixels if self.device.type == "cpu" else self.at_once
+        return max(1, min(self.at_once, in_cache))
 
     def smaller(self, images: int) -> "How | None":
         """The same in two halves, for `images` that did not fit in memory; None where one is all there is."""
