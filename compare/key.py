@@ -17,6 +17,13 @@ FRONTIER: Style = {"color": ACCENT, "linewidth": 1.3}
 HULL: Style = {"color": ACCENT, "linewidth": 0.9, "linestyle": (0, (1, 1.6))}
 BEST: Style = {"color": INK, "linewidth": 1.1, "linestyle": (0, (6, 4))}
 
+_OF_THE_PLANE: Mapping[str, Style] = {
+    "Pareto frontier": FRONTIER,
+    "convex hull": HULL,
+    "equal ELBO": {"color": "#b9c0cb", "linewidth": 0.9},
+    "95% region of (R, D)": {"color": COMPLEX, "linewidth": 0.9, "alpha": 0.6},
+}
+
 # A family that is no tuple of the paper's has a mark of its own.
 _MARKER = {"?": ("^", 8.0), "-": ("o", 8.0), "+": ("s", 7.5), "v": ("D", 7.0)}
 
@@ -42,8 +49,11 @@ def marker(family: str) -> Style:
     }
 
 
-def draw_key(figure: Figure, entropy: float) -> None:
-    """What marks and lines mean, in a column at the right of the figure; entropy is the best R + D, nats."""
+def draw_key(figure: Figure, entropy: float, *, lines: Mapping[str, Style] | None = None) -> None:
+    """What marks and lines mean, in a column at the right of the figure; entropy is the best R + D, nats.
+
+    lines: those beside the one of the best R + D; the plane's, unless given.
+    """
     groups: dict[str, dict[str, Style]] = {
         "marginal m(z): shape": {
             "-  standard normal": marker("++-"),
@@ -52,13 +62,7 @@ def draw_key(figure: Figure, entropy: float) -> None:
         },
         "decoder d(x|z): lightness": {"-  deconvolution": marker("+--"), "+  autoregressive": marker("++-")},
         "encoder e(z|x): fill": {"-  Gaussian": marker("-+-"), "+  inverse autoregressive": marker("++-")},
-        "lines": {
-            "Pareto frontier": FRONTIER,
-            "convex hull": HULL,
-            f"best R + D = {entropy:.2f} nats": BEST,
-            "equal ELBO": {"color": "#b9c0cb", "linewidth": 0.9},
-            "95% region of (R, D)": {"color": COMPLEX, "linewidth": 0.9, "alpha": 0.6},
-        },
+        "lines": {f"best R + D = {entropy:.2f} nats": BEST, **(_OF_THE_PLANE if lines is None else lines)},
     }
     top = 0.905
     for title, entries in groups.items():

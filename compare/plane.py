@@ -41,7 +41,7 @@ def rd_plane(scene: Scene, *, title: str = "") -> Figure:
     for row, ellipse in zip(scene.rows, scene.ellipses, strict=True):
         _point(axes, row, ellipse)
     canvas.draw()
-    _name(axes, scene.rows, written, paths)
+    name_marks(axes, scene.rows, written, paths)
     draw_key(figure, scene.entropy)
     figure.text(0.075, 0.955, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
     return figure
@@ -98,7 +98,7 @@ def _point(axes: Axes, row: Row, ellipse: Ellipse | None) -> None:
     axes.plot(row.rate_nats, row.distortion_nats, zorder=3, **style)
 
 
-def _name(
+def name_marks(
     axes: Axes, rows: Sequence[Row], written: Sequence[Any], paths: Sequence[NDArray[np.float64]]
 ) -> None:
     """Write each model's label where nothing else is, with a leader where that is not close."""

@@ -95,12 +95,12 @@ def _panel(
 ) -> None:
     left, below = MARGIN, top + HEADER
     if images is not None:
-        _column(axes, images, left, below, "data")
+        column(axes, images, left, below, "data")
         left += 1 + PAIR_GAP
     for name, drawn in pictures.items():
         _header(axes, left, top, headers[name])
-        _column(axes, drawn[:, 0], left, below, "sample")
-        _column(
+        column(axes, drawn[:, 0], left, below, "sample")
+        column(
             axes,
             drawn.mean(1),
             left + 1,
@@ -120,7 +120,7 @@ def _header(axes: Axes, left: float, top: float, text: str) -> None:
     axes.plot([left + 0.05, left + 1.95], [top + HEADER - 0.28] * 2, color=FAINT, linewidth=1.0)
 
 
-def _column(axes: Axes, images: NDArray[Any], left: float, top: float, title: str) -> None:
+def column(axes: Axes, images: NDArray[Any], left: float, top: float, title: str) -> None:
     """images (N, H, W) in 0 .. 1 below one another, black ink on white."""
     axes.text(left + 0.5, top - 0.05, title, fontsize=6.5, color=MUTED, ha="center", va="bottom")
     style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", "aspect": "auto"}
