@@ -5,7 +5,7 @@ of the versioned schema `rdserve-comparison-data/1`; docs/statistics.md lists th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ SCHEMA = "rdserve-comparison-data/1"
 _INFO = TypeAdapter(ModelInfo)
 _ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
 _COLUMNS = (*_ARRAYS[:2], "elbo_nats", *_ARRAYS[2:])
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,17 @@ class Comparison:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(model.name for model in self.models)
+
+    def some(self, rows: Rows | slice) -> "Comparison":
+        """The same of these examples only, views where `rows` is a slice; without images and client."""
+        return replace(
+            self,
+            scores=tuple(rows_of(score, rows) for score in self.scores),
+            example_ids=self.example_ids[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            images=None,
+            client=None,
+        )
 
     def score(self, name: str) -> Score:
         """Raises InputError where no model of that name was scored."""
@@ -156,8 +169,13 @@ class Comparison:
         return pandas.concat(frames, ignore_index=True)
 
 
+def rows_of(score: Score, rows: Rows | slice) -> Score:
+    """Some examples of a score."""
+    return Score(**{name: getattr(score, name)[rows] for name in _ARRAYS}, rate_is_exact=score.rate_is_exact)
+
+
 def to_document(comparison: Comparison) -> dict[str, Any]:
-    """Everything but images and client, as what `json.dumps(..., allow_nan=False)` takes."""
+    """Everything but images and client, as what `encoding.text` takes: arrays stay arrays."""
     return {
         "schema": SCHEMA,
         "units": "nats per example, summed over pixels and latents",
@@ -169,11 +187,11 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
         "beta": comparison.beta,
         "warnings": list(comparison.warnings),
         "failures": dict(comparison.failures),
-        "example_ids": comparison.example_ids.tolist(),
-        "labels": None if comparison.labels is None else comparison.labels.tolist(),
+        "example_ids": comparison.example_ids,
+        "labels": comparison.labels,
         "models": [
             {"info": asdict(info), "rate_is_exact": score.rate_is_exact}
-            | {name: getattr(score, name).tolist() for name in _ARRAYS}
+            | {name: getattr(score, name) for name in _ARRAYS}
             for info, score in zip(comparison.models, comparison.scores, strict=True)
         ],
     }

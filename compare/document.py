@@ -3,11 +3,12 @@
 compare/comparison.schema.json describes it for machines, docs/comparison.md for people.
 """
 
-import math
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from rdserve.compare import comparison as examples
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.pairs import Pair
 from rdserve.compare.signature import ids_sha256
@@ -28,11 +29,23 @@ DEFINITIONS = {
     "pairs.adjusted_p": "of `total`, by Holm over all pairs",
 }
 
+# Lines of per-image values, one per image and model, that a report holds at most: some 15 MB of it.
+REPORT_LINES = 200_000
 
-def to_document(findings: Findings) -> dict[str, Any]:
-    """As `json.dumps(..., allow_nan=False)` takes it: what is not finite is null."""
+
+def in_report(comparison: Comparison) -> int:
+    """How many images' values a report holds."""
+    return min(comparison.n, max(1, REPORT_LINES // len(comparison.models)))
+
+
+def to_document(findings: Findings, *, n: int | None = None) -> dict[str, Any]:
+    """As `encoding.text` takes it.
+
+    n: of how many images, evenly spread, `examples` holds the values; it says in `part_of` how many there
+    are. All where it is None.
+    """
     comparison = findings.comparison
-    document = {
+    return {
         "schema": SCHEMA,
         "signature": findings.signature,
         "units": "nats per example, summed over pixels and latents",
@@ -48,10 +61,15 @@ def to_document(findings: Findings) -> dict[str, Any]:
             asdict(row) | {"dominated_by": findings.dominated_by.get(row.name)} for row in findings.scene.rows
         ],
         "pairs": [_pair(one) for one in findings.pairs],
-        "examples": examples.to_document(comparison),
+        "examples": _examples(comparison, comparison.n if n is None else n),
     }
-    finite: dict[str, Any] = _finite(document)
-    return finite
+
+
+def _examples(comparison: Comparison, n: int) -> dict[str, Any]:
+    if n == comparison.n:
+        return examples.to_document(comparison)
+    rows = np.linspace(0, comparison.n - 1, n).round().astype(np.int64)
+    return examples.to_document(comparison.some(rows)) | {"part_of": comparison.n}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -62,13 +80,3 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "stretches": [asdict(stretch) for stretch in pair.preference.stretches],
     }
     return document
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return value

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rdserve.compare import plane, report, sheet, tables
+from rdserve.compare import encoding, plane, report, sheet, tables
+from rdserve.compare.comparison import rows_of
 from rdserve.compare.document import to_document
 from rdserve.compare.findings import Findings
 from rdserve.compare.pictures import Pictures
@@ -49,28 +50,36 @@ EXAMPLE_COLUMNS: tuple[Column, ...] = (
 
 def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[Path]:
     """Write every file, creating the folder; returns their paths. Without pictures there is no sheet."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
-    (out / JSON).write_text(to_json(findings), encoding="utf-8")
-    write_table(out / CSV, MODEL_COLUMNS, _models(findings), ["name"], findings.signature)
-    key = ["model", "example_id"]
-    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(findings), key, findings.signature)
+    written = write_data(findings, pictures, out)
     figure = plane.rd_plane(findings.scene, title=findings.title)
     for suffix in (".svg", ".png"):
         plane.save(figure, out / f"{PLANE}{suffix}", findings.signature)
     (out / LATEX).write_text(tables.to_latex(findings), encoding="utf-8")
     (out / MARKDOWN).write_text(tables.to_markdown(findings), encoding="utf-8")
-    tables_ = [name + suffix for name in (CSV, EXAMPLES) for suffix in ("", ABOUT)]
-    names = [REPORT, JSON, *tables_, f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
+    names = [f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
     if pictures is not None and pictures.reconstructions:
         plane.save(_sheet(findings, pictures), out / SHEET, findings.signature)
         names.append(SHEET)
-    return [out / name for name in names]
+    return [*written, *(out / name for name in names)]
 
 
-def to_json(findings: Findings) -> str:
-    """`comparison.json`. Values that are not finite are null: one example has no standard error."""
-    return json.dumps(to_document(findings), indent=1, allow_nan=False) + "\n"
+def write_data(findings: Findings, pictures: Pictures | None, out: Path) -> list[Path]:
+    """The report, the JSON and the CSV files alone."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
+    with (out / JSON).open("w", encoding="utf-8") as file:
+        file.writelines(to_json(findings))
+    write_table(out / CSV, MODEL_COLUMNS, _models(findings), ["name"], findings.signature)
+    key = ["model", "example_id"]
+    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(findings), key, findings.signature)
+    tables_ = [name + suffix for name in (CSV, EXAMPLES) for suffix in ("", ABOUT)]
+    return [out / name for name in (REPORT, JSON, *tables_)]
+
+
+def to_json(findings: Findings) -> Iterator[str]:
+    """`comparison.json`, in parts. Values that are not finite are null: one example has no standard error."""
+    yield from encoding.text(to_document(findings), "\n")
+    yield "\n"
 
 
 def write_table(
@@ -104,18 +113,13 @@ def _models(findings: Findings) -> Iterator[list[object]]:
 
 def _examples(findings: Findings) -> Iterator[tuple[object, ...]]:
     comparison = findings.comparison
-    labels = [""] * comparison.n if comparison.labels is None else comparison.labels.tolist()
-    for name, score in zip(comparison.names, comparison.scores, strict=True):
-        arrays = (
-            score.rate_nats,
-            score.distortion_nats,
-            score.elbo_nats,
-            score.importance_bound_nats,
-            score.importance_ess,
-        )
-        values = (array.tolist() for array in arrays)
-        for example, label, *numbers in zip(comparison.example_ids.tolist(), labels, *values, strict=True):
-            yield (name, example, label, *numbers)
+    for name, whole in zip(comparison.names, comparison.scores, strict=True):
+        for rows in encoding.stretches(comparison.n):
+            ids, score = comparison.example_ids[rows].tolist(), rows_of(whole, rows)
+            labels = [""] * len(ids) if comparison.labels is None else comparison.labels[rows].tolist()
+            values = [getattr(score, column).tolist() for column, _, _ in EXAMPLE_COLUMNS[3:]]
+            for example, label, *numbers in zip(ids, labels, *values, strict=True):
+                yield (name, example, label, *numbers)
 
 
 def _sheet(findings: Findings, pictures: Pictures) -> Any:

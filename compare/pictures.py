@@ -128,10 +128,13 @@ def most_different(comparison: Comparison, *, count: int = N_DIFFERING) -> Rows:
     """
     if len(comparison.scores) < 2:
         return np.zeros(0, np.int64)
-    costs = np.stack([-score.elbo_nats for score in comparison.scores])
-    order = np.argsort(costs.min(0) - costs.max(0), kind="stable")
-    if len(costs) == 2:
-        difference = (costs[0] - costs[1])[order]
+    low = high = -comparison.scores[0].elbo_nats
+    for score in comparison.scores[1:]:
+        low, high = np.minimum(low, -score.elbo_nats), np.maximum(high, -score.elbo_nats)
+    order = np.argsort(low - high, kind="stable")
+    if len(comparison.scores) == 2:
+        first, second = comparison.scores
+        difference = (second.elbo_nats - first.elbo_nats)[order]
         halves = [order[difference > 0], order[difference < 0]]
         room = [max(count // 2, count - len(other)) for other in reversed(halves)]
         picked = np.concatenate([half[:most] for half, most in zip(halves, room, strict=True)])

@@ -39,14 +39,13 @@ def standing(
     asked = _asked(costs, baseline)
     if not asked:
         return Standing(comparison.n, (), 0)
-    differences = {(a, b): costs[a] - costs[b] for a, b in asked}
-    adjusted = holm([float(intervals.p_differs(d, "sequential")) for d in differences.values()])
+    adjusted = holm([float(intervals.p_differs(costs[a] - costs[b], "sequential")) for a, b in asked])
     level = 1 - (1 - comparison.level) / len(asked)
     best = baseline or min(names, key=lambda name: float(costs[name].mean()))
     still_open = {
-        pair: Running().add(d)
-        for (pair, d), p in zip(differences.items(), adjusted, strict=True)
-        if best in pair and not p < 1 - comparison.level
+        (a, b): Running().add(costs[a] - costs[b])
+        for (a, b), p in zip(asked, adjusted, strict=True)
+        if best in (a, b) and not p < 1 - comparison.level
     }
     waiting = {
         pair: running

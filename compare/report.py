@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -11,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from rdserve.compare import encoding, view
 from rdserve.compare import pictures as pictures_
-from rdserve.compare import view
 from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import DATA_ID, to_document
+from rdserve.compare.document import DATA_ID, in_report, to_document
 from rdserve.compare.findings import Findings
 from rdserve.compare.pictures import Pictures
 from rdserve.compare.verdict import verdict
@@ -45,7 +44,7 @@ def render(findings: Findings, pictures: Pictures | None = None) -> str:
         policy=f"default-src 'none'; img-src data:; style-src {_hash(css)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
         verdict=_verdict(findings),
-        document=embedded(to_document(findings)),
+        document=embedded(to_document(findings, n=in_report(findings.comparison))),
         data_id=DATA_ID,
     )
 
@@ -69,10 +68,8 @@ def _environment() -> Environment:
 
 def embedded(document: Mapping[str, Any]) -> Markup:
     """JSON that ends no script element and opens no comment, whatever it says."""
-    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
+    harmless = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&"})
+    return Markup("".join(part.translate(harmless) for part in encoding.text(document)))
 
 
 def _hash(text: str) -> str:

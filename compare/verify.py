@@ -21,6 +21,8 @@ Rows = NDArray[np.int64]
 
 # Means written and computed again differ by the order of a sum at most.
 ROUNDING = 1e-9
+# Of a mean over a part of the examples: as good as never by chance.
+MAX_Z = 6.0
 
 
 @dataclass(frozen=True)
@@ -96,23 +98,34 @@ class _Finder(HTMLParser):
 def contradictions(document: Mapping[str, Any]) -> list[str]:
     """What the file says that its own per-example values do not: means that were changed by hand, say.
 
+    A file that holds a part of the examples is contradicted by means that no sampling error explains.
+
     Raises:
         InputError: the examples are not what `rdserve.compare.comparison.from_document` reads.
     """
     comparison = from_document(document["examples"])
+    part_of = document["examples"].get("part_of")
+    left_out = 0.0 if part_of is None else 1 - comparison.n / part_of
     found = []
     rows = compare(comparison.models, comparison.scores, n_samples=comparison.n_samples)
     said = {model.get("name"): model for model in document.get("models", [])}
     for row in rows:
         for name in ("rate_nats", "distortion_nats", "elbo_nats", "importance_bound_nats"):
             value, mean = said.get(row.name, {}).get(name), getattr(row, name)
-            if not isinstance(value, int | float) or abs(value - mean) > ROUNDING * max(1, abs(mean)):
+            error = getattr(row, name.replace("_nats", "_standard_error_nats"))
+            room = ROUNDING * max(1, abs(mean)) + (MAX_Z * error * left_out**0.5 if left_out else 0)
+            if not isinstance(value, int | float) or not abs(value - mean) <= room:
                 found.append(f"{row.name}: {name} is given as {value}, its examples have the mean {mean:.6g}")
     given, computed = str(document.get("signature")), signature(comparison)
-    # The first field is the version that wrote the file.
-    if given.split("|")[1:] != computed.split("|")[1:]:
+    # Of the version that wrote the file; and, where it holds a part, of all the examples.
+    unknown = ("rdserve:",) if part_of is None else ("rdserve:", "n:", "ids:")
+    if _without(given, unknown) != _without(computed, unknown):
         found.append(f"the signature is not that of the examples, which would be {computed}")
     return found
+
+
+def _without(line: str, fields: tuple[str, ...]) -> list[str]:
+    return [field for field in line.split("|") if not field.startswith(fields)]
 
 
 def sample(comparison: Comparison, rows: int) -> Rows:

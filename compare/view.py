@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from rdserve.client.results import ModelInfo
 from rdserve.compare import paired, sprites
-from rdserve.compare.document import DEFINITIONS
+from rdserve.compare.document import DEFINITIONS, in_report
 from rdserve.compare.drawing import HEIGHT, SHAPES, WIDTH, Drawing, draw, style
 from rdserve.compare.findings import Findings
 from rdserve.compare.key import parts
@@ -67,7 +67,8 @@ class Difference:
 @dataclass(frozen=True)
 class Page:
     """All of it. sprites: by CSS class, a data URI with its columns and rows of cells.
-    cell, small: height and width of an image in the table and beside the plane, pixels."""
+    cell, small: height and width of an image in the table and beside the plane, pixels.
+    n_held: images whose values the page holds."""
 
     findings: Findings
     models: Sequence[Model]
@@ -82,6 +83,7 @@ class Page:
     crowd: int
     key: Mapping[str, Sequence[tuple[str, str, str]]]
     definitions: Mapping[str, str]
+    n_held: int
     size: tuple[float, float] = (WIDTH, HEIGHT)
 
 
@@ -101,6 +103,7 @@ def page(findings: Findings, pictures: Pictures | None) -> Page:
         crowd=CROWD,
         key=_key(),
         definitions=DEFINITIONS,
+        n_held=in_report(findings.comparison),
     )
 
 

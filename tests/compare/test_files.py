@@ -64,12 +64,12 @@ def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
 @pytest.mark.parametrize(("models", "n"), [(1, 1), (1, 9), (2, 1), (2, 2), (5, 30)])
 def test_json_keeps_to_its_schema(models: int, n: int) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    document = json.loads(files.to_json(comparison_at(CROWDED[:models], n=n).findings))
+    document = json.loads("".join(files.to_json(comparison_at(CROWDED[:models], n=n).findings)))
     jsonschema.validate(document, SCHEMA)
 
 
 def test_the_schema_notices_what_is_missing_or_wrong(comparison: Comparison) -> None:
-    document = json.loads(files.to_json(comparison.findings))
+    document = json.loads("".join(files.to_json(comparison.findings)))
     for field, value in (("schema", "other/1"), ("signature", "two\nlines"), ("seed", -1), ("models", [])):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(document | {field: value}, SCHEMA)

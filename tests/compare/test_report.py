@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from drawn import pictures_of
 from points import CROWDED, comparison_at
-from rdserve.compare import report
+from rdserve.compare import document as documents
+from rdserve.compare import encoding, report
 from rdserve.compare.comparison import Comparison, from_document
 from rdserve.compare.document import DATA_ID, to_document
-from rdserve.compare.verify import read
+from rdserve.compare.verify import contradictions, read
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}--><!--"
 
@@ -94,12 +95,31 @@ def test_the_whole_comparison_is_inside(tmp_path: Path) -> None:
     comparison = comparison_at(CROWDED[:4], labels=True)
     report.write(comparison, tmp_path / "new" / "report.html")
     document = read(tmp_path / "new" / "report.html")
-    assert document == json.loads(json.dumps(to_document(comparison.findings)))
+    assert document == json.loads("".join(encoding.text(to_document(comparison.findings))))
     again = from_document(document["examples"])
     assert again.models == comparison.models
     for mine, its in zip(comparison.scores, again.scores, strict=True):
         np.testing.assert_array_equal(mine.rate_nats, its.rate_nats)
         np.testing.assert_array_equal(mine.distortion_nats, its.distortion_nats)
+
+
+def test_of_very_many_images_a_part_is_inside_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "REPORT_LINES", 20)
+    comparison = comparison_at(CROWDED[:2], n=50, labels=True)
+    report.write(comparison, tmp_path / "report.html")
+    document = read(tmp_path / "report.html")
+    assert document["data"]["n"] == document["examples"]["part_of"] == 50
+    held = from_document(document["examples"])
+    assert held.example_ids.tolist() == np.linspace(0, 49, 10).round().tolist()
+    np.testing.assert_array_equal(held.scores[1].rate_nats, comparison.scores[1].rate_nats[held.example_ids])
+    assert "are R and D of 10 of them" in Elements((tmp_path / "report.html").read_text()).text
+    assert contradictions(document) == []
+    document["models"][0]["rate_nats"] += 3
+    assert [line[:22] for line in contradictions(document)] == ["m0: rate_nats is given"]
+    document["signature"] = document["signature"].replace("seed:0", "seed:1")
+    assert "the signature is not that of the examples" in contradictions(document)[1]
 
 
 @pytest.mark.parametrize(("models", "n"), [(1, 50), (1, 1), (2, 1), (2, 2), (3, 3)])

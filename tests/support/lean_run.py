@@ -1,4 +1,8 @@
-"""A run of a million rows on an engine that needs no service; prints what it added to its memory, in MB."""
+"""A run of many rows on an engine that needs no service; prints what it added to its memory at most, in MB.
+
+    python lean_run.py FOLDER 1000000           scoring; then a statistic too
+    python lean_run.py FOLDER 1000000 files     scoring; statistics; all the files of a comparison
+"""
 
 import resource
 import sys
@@ -8,8 +12,11 @@ from pathlib import Path
 import numpy as np
 from engines import Scripted, rate_of
 from points import MODEL
+from rdserve.client.results import ModelInfo
+from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.files import write_all
 from rdserve.compare.paired import difference
-from rdserve.compare.runner import run
+from rdserve.compare.runner import Outcome, run
 
 
 class Made:
@@ -30,6 +37,18 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def write(out: Path, models: list[ModelInfo], outcome: Outcome, before: float) -> str:
+    """What statistics and files add, and how much of it are pages of the rows that the kernel may drop."""
+    scores = tuple(outcome.scores.values())
+    ids = np.arange(len(scores[0].rate_nats), dtype=np.uint64)
+    comparison = Comparison(tuple(models), scores, ids, Data("made", "all", "0" * 64))
+    findings = comparison.findings
+    statistics = peak() - before
+    write_all(findings, None, out)
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return f"{statistics:.0f} {peak() - before:.0f} mapped {int(status['RssFile'].split()[0]) / 1024:.0f}"
+
+
 def main() -> None:
     folder, n = Path(sys.argv[1]), int(sys.argv[2])
     models = [replace(MODEL, name=name) for name in "abcd"]
@@ -37,6 +56,9 @@ def main() -> None:
     before = peak()
     outcome = run(Scripted(keep=False), models, Made(n), folder=folder / "large")  # type: ignore[arg-type]
     scoring = peak() - before
+    if "files" in sys.argv:
+        print(f"{scoring:.0f} {write(folder / 'files', models, outcome, before)}")
+        return
     a, b = (outcome.scores[name] for name in "ab")
     mean = difference(a.distortion_nats, b.distortion_nats, level=0.95).mean
     statistics = peak() - before
