@@ -18,6 +18,7 @@ COPY trainer trainer
 COPY server server
 COPY client client
 COPY compare compare
+COPY study study
 COPY benchmarks benchmarks
 COPY cli cli
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \

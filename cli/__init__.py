@@ -29,6 +29,7 @@ COMMANDS = {
     "sample": Lazy("query", "compare", "Draw images from a model."),
     "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
     "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
+    "figures": Lazy("figures", "study", "Draw the paper's figures from a served zoo."),
     "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
     "verify": Lazy("verify", "compare", "Score images of a comparison again: are they reproduced?"),
     "toy": Lazy("toy", "train,compare", "The paper's exact experiment: what an ELBO hides."),
@@ -39,6 +40,7 @@ SENTINELS = {
     "": (),
     "compare": ("matplotlib", "rich"),
     "train": ("torch", "safetensors"),
+    "study": ("torch", "sklearn", "matplotlib", "rich"),
     "train,compare": ("torch", "matplotlib", "rich"),
     "server": ("torch", "aiohttp", "grpc_reflection"),
 }

@@ -15,6 +15,7 @@ FOLDERS = {
     "server": "server",
     "client": "client",
     "compare": "compare",
+    "study": "study",
     "benchmarks": "benchmarks",
     "cli": "cli",
 }
@@ -27,8 +28,9 @@ OURS = {
     "server": {"v1", "data", "models"},
     "client": {"v1"},
     "compare": {"client", "data"},
+    "study": {"client", "compare", "data"},
     "benchmarks": {"v1", "models", "server", "client"},
-    "cli": {"v1", "data", "models", "trainer", "server", "client", "compare", "benchmarks"},
+    "cli": {"v1", "data", "models", "trainer", "server", "client", "compare", "study", "benchmarks"},
 }
 FORBIDDEN = {
     "v1": {"torch", "ts"},
@@ -38,6 +40,7 @@ FORBIDDEN = {
     "server": set(),
     "client": {"torch", "ts", "scipy", "matplotlib", "rich"},
     "compare": {"torch", "ts", "grpc"},
+    "study": {"torch", "ts", "grpc"},
     "benchmarks": {"ts"},
     "cli": {"torch", "ts"},
 }

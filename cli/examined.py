@@ -1,0 +1,56 @@
+"""What `rdserve figures` and `rdserve results` begin with: a served zoo scored, and filed by category."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import typer
+from rdserve.client import Client
+from rdserve.compare import terminal
+from rdserve.data import load
+from rdserve.study import categories, echoes, runs
+from rdserve.study.categories import Filed
+from rdserve.study.classifier import Classifier, train
+from rdserve.study.examples import Examples, examples
+from rdserve.study.runs import Run, Runs
+
+
+def scored(
+    client: Client, data: str, split: str, *, root: Path | None, limit: int | None, folder: Path
+) -> Runs:
+    """Every served model that takes the data set's images, with a bar; what fails is said on stderr.
+
+    Raises:
+        DataError, InputError, RdserveError: as the calls it makes.
+    """
+    chosen = examples(load(data, split=split, root=root), limit)
+    models, left_out = runs.fitting(client, chosen.images.shape[1:])
+    for name, fault in left_out.items():
+        typer.echo(f"left out: model {name!r} {fault}", err=True)
+    with _bar(f"scoring {len(models)} models on {chosen.words}", len(models) * chosen.n) as done:
+        found = runs.score(client, models, chosen, folder=folder, on_progress=lambda _, rows: done(rows))
+    for name, why in found.failures.items():
+        typer.echo(f"left out: model {name!r} failed: {why}", err=True)
+    return found
+
+
+def trained_classifier(data: str, root: Path | None) -> Classifier | None:
+    """Of the data set's classes; None, which is said on stderr, where it has no labels."""
+    found = train(load(data, split="train", root=root), load(data, split="test", root=root))
+    if found is None:
+        typer.echo(f"{data} has no labels here: categories by R and D alone", err=True)
+    return found
+
+
+def filed(
+    client: Client, chosen: Sequence[Run], of: Examples, classifier: Classifier | None, n_images: int
+) -> dict[str, Filed]:
+    """The category of each run by name, from reconstructions of n_images of the examples."""
+    few = examples(of.dataset, min(n_images, of.n))
+    with _bar(f"reconstructing {few.n} images with {len(chosen)} models", len(chosen)) as done:
+        found = echoes.listen(client, chosen, few, classifier, on_progress=lambda _: done(1))
+    return {run.name: categories.file(run, found[run.name]) for run in chosen}
+
+
+def _bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return terminal.progress(title, total, terminal.console(stderr=True))

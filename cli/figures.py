@@ -1,0 +1,82 @@
+"""`rdserve figures`: the paper's figures, of a served zoo."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rdserve.cli import examined
+from rdserve.cli.common import ADDRESS, DataRoot, Limit, Server, Split, Timeout, connection
+from rdserve.cli.trust import trusting
+from rdserve.client import InputError
+from rdserve.compare import plane
+from rdserve.study.figures import NAMES, SERVED, Drawn, draw_all, models_of
+from rdserve.study.runs import Run, Runs
+
+Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a model's category.")]
+TOY = Path("zoo/toy")
+
+
+@trusting
+def figures(
+    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
+    only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
+    images: Images = 100,
+    toy: Annotated[Path, typer.Option(help="Folder of the toy's checkpoints, for figure 2.")] = TOY,
+    out: Annotated[Path, typer.Option(help="Folder for the figures, and for rows to go on from.")] = Path(
+        "report"
+    ),
+    server: Server = ADDRESS,
+    serve: Annotated[
+        Path | None, typer.Option(help="Start a service over this folder's models for this run.")
+    ] = None,
+    timeout: Timeout = 600.0,
+) -> None:
+    """Draw figures 2 to 6 of the paper from a served zoo, each as SVG and PNG; say what the zoo lacks."""
+    with connection(server, timeout=timeout, models=serve) as client:
+        names = _chosen(only)
+        out.mkdir(parents=True, exist_ok=True)
+        if "2" in names:
+            from rdserve.cli.toy_figure import figure_2
+
+            _write(figure_2(toy), out, "")
+        if not set(names) & set(SERVED):
+            return
+        runs = examined.scored(client, data, split, root=data_root, limit=limit, folder=out / "rows")
+        shown = models_of(runs, names)
+        classifier = examined.trained_classifier(data, data_root) if shown else None
+        filed = examined.filed(client, shown, runs.examples, classifier, images) if shown else {}
+        for drawn in draw_all(client, runs, filed, names):
+            _write(drawn, out, signature(runs))
+
+
+def _chosen(only: str) -> Sequence[str]:
+    names = NAMES if only == "all" else [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in NAMES]:
+        raise InputError(f"no figure {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    return names
+
+
+def signature(runs: Runs) -> str:
+    """One line that says what the numbers of a figure depend on."""
+
+    def one(run: Run) -> str:
+        return f"{run.name}@{run.info.weights_sha256[:12]} seed {run.seed} K {run.row.n_samples}"
+
+    data = runs.examples.dataset
+    return f"{data.name}@{data.sha256[:12]} ({runs.examples.words}); " + ", ".join(map(one, runs.all))
+
+
+def _write(drawn: Drawn, out: Path, signature: str) -> None:
+    for lacking in drawn.missing:
+        typer.echo(f"{drawn.stem}: not in the zoo: {lacking}", err=True)
+    if drawn.figure is None:
+        typer.echo(f"{drawn.stem}: not drawn, none of its models is in the zoo", err=True)
+        return
+    for suffix in (".svg", ".png"):
+        path = out / f"{drawn.stem}{suffix}"
+        plane.save(drawn.figure, path, signature)
+        typer.echo(path)

@@ -1,0 +1,72 @@
+"""The paper's five kinds of model, told apart by what was measured; docs/categories.md says why so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rdserve.study.echoes import Echoes
+from rdserve.study.runs import Run
+
+# Cohen's kappa above which agreement is "substantial" (Landis and Koch, Biometrics 1977).
+CLASS_KEPT = 0.6
+# Of what two images of the data differ by: the bounds for a copy, and for another image of the class.
+COPIED, RESAMPLED = 0.04, 0.5
+# Nats. log 10 would name one of ten classes; the paper's autodecoders end at 2.8, the next begin at 6.0.
+TOO_FEW_NATS = 3.0
+# Without labels: the paper's own models lie so on 28x28 digits (sections 3.1 and 3.3 of its numbers).
+MOST_SEMANTIC_NATS, MOST_COPY_DISTORTION_NATS = 15.0, 5.0
+
+
+class Category(StrEnum):
+    """Section 4 and figures 4 to 6."""
+
+    AUTODECODER = "autodecoder"
+    SEMANTIC = "semantic encoder"
+    SYNTACTIC = "syntactic encoder"
+    AUTOENCODER = "autoencoder"
+    MISMATCH = "model mismatch"
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A run, its category, and what the category was told from: None where by R and D alone."""
+
+    run: Run
+    category: Category
+    echoes: Echoes | None
+
+    @property
+    def by(self) -> str:
+        """ "measured", or "R and D alone" where no labels are known."""
+        return "measured" if self.echoes is not None and self.echoes.kept is not None else "R and D alone"
+
+
+def file(run: Run, echoes: Echoes | None) -> Filed:
+    """The run under its category."""
+    if echoes is None or echoes.kept is None:
+        return Filed(run, by_place(run.row.rate_nats, run.row.distortion_nats), echoes)
+    return Filed(run, by_echoes(run.row.rate_nats, echoes.kept, echoes.error, echoes.fresh_z), echoes)
+
+
+def by_echoes(rate_nats: float, kept: float, error: float, resampled: float) -> Category:
+    """From the rate, the classes kept (kappa), and pixels: wrong ones, and those that z leaves open."""
+    if error <= COPIED:
+        return Category.AUTOENCODER
+    if kept > CLASS_KEPT:
+        return Category.SEMANTIC if resampled >= RESAMPLED else Category.SYNTACTIC
+    return Category.AUTODECODER if rate_nats < TOO_FEW_NATS else Category.MISMATCH
+
+
+def by_place(rate_nats: float, distortion_nats: float) -> Category:
+    """From R and D alone, which cannot tell a mismatch."""
+    if distortion_nats <= MOST_COPY_DISTORTION_NATS:
+        return Category.AUTOENCODER
+    if rate_nats < TOO_FEW_NATS:
+        return Category.AUTODECODER
+    return Category.SEMANTIC if rate_nats < MOST_SEMANTIC_NATS else Category.SYNTACTIC
+
+
+def grouped(filed: Sequence[Filed]) -> list[Filed]:
+    """By category, in the order in which each first comes."""
+    order = list(dict.fromkeys(one.category for one in filed))
+    return sorted(filed, key=lambda one: order.index(one.category))

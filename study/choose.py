@@ -1,0 +1,95 @@
+"""Which models go into which of the paper's figures, by rule; and which of them the zoo lacks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rdserve.study.runs import Run
+
+# The paper's order of the families (figure 5), and of its sweep along beta (figure 4a).
+FIGURE_5 = ("---", "--+", "+--", "+-+", "--v", "+-v", "-+-", "-++", "++-", "+++", "-+v", "++v")
+FIGURE_4C = ("--v", "+-v", "-+v", "++v")
+FIGURE_4A_FAMILY, FIGURE_4A_BETAS = "-+v", (1.1, 1.0, 0.15, 0.1)
+N_OF_EQUAL_ELBO, N_ON_FRONTIER = 4, 13
+# The four of figure 4d lie within 4% of the least R + D, 80.2 nats.
+NEAR = 0.05
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The models of a figure, in its order, and what it should show besides."""
+
+    runs: tuple[Run, ...]
+    missing: tuple[str, ...] = ()
+
+
+def words(family: str, beta: float, *, annealed: bool) -> str:
+    """ "-+v at beta 0.1, annealed"."""
+    return f"{family} at beta {beta:g}" + (", annealed" if annealed else "")
+
+
+def find(runs: Sequence[Run], family: str, beta: float, *, annealed: bool) -> Run | None:
+    """The beta-VAE so trained; of several, the one with the least D + beta R."""
+    there = [
+        run
+        for run in runs
+        if run.is_beta_vae and (run.family, run.beta, run.annealed) == (family, beta, annealed)
+    ]
+    return min(there, key=lambda run: run.row.distortion_nats + beta * run.row.rate_nats, default=None)
+
+
+def sweep(runs: Sequence[Run]) -> Choice:
+    """Figures 4a and 4b: one family along beta, annealed."""
+    return _wanted(runs, [(FIGURE_4A_FAMILY, beta) for beta in FIGURE_4A_BETAS], annealed=True)
+
+
+def traditional_vamp(runs: Sequence[Run]) -> Choice:
+    """Figure 4c: VampPriors at beta 1, not annealed."""
+    return _wanted(runs, [(family, 1.0) for family in FIGURE_4C], annealed=False)
+
+
+def traditional(runs: Sequence[Run]) -> Choice:
+    """Figure 5: all families as traditional VAEs, at beta 1 and not annealed."""
+    return _wanted(runs, [(family, 1.0) for family in FIGURE_5], annealed=False)
+
+
+def of_equal_elbo(runs: Sequence[Run]) -> Choice:
+    """Figure 4d: four models whose ELBOs are near the best and whose rates are as apart as can be."""
+    least = min(run.cost for run in runs)
+    near = [run for run in runs if run.cost <= (1 + NEAR) * least]
+    if len(near) < N_OF_EQUAL_ELBO:
+        lacking = f"{N_OF_EQUAL_ELBO - len(near)} more models within {NEAR:.0%} of the best R + D"
+        return Choice(_by_rate(near), (lacking,))
+    chosen: list[Run] = []
+    rates = [run.row.rate_nats for run in near]
+    for rate in np.linspace(max(rates), min(rates), N_OF_EQUAL_ELBO):
+        left = [run for run in near if run not in chosen]
+        chosen.append(min(left, key=lambda run: abs(run.row.rate_nats - rate)))
+    return Choice(_by_rate(chosen))
+
+
+def on_frontier(runs: Sequence[Run]) -> Choice:
+    """Figure 6: the models of the Pareto frontier; of more than 13, those with the least R + D."""
+    best = sorted((run for run in runs if run.row.on_frontier), key=lambda run: run.cost)
+    return Choice(_by_rate(best[:N_ON_FRONTIER]))
+
+
+RULES: dict[str, Callable[[Sequence[Run]], Choice]] = {
+    "4a": sweep,
+    "4b": sweep,
+    "4c": traditional_vamp,
+    "4d": of_equal_elbo,
+    "5": traditional,
+    "6": on_frontier,
+}
+
+
+def _wanted(runs: Sequence[Run], wanted: Sequence[tuple[str, float]], *, annealed: bool) -> Choice:
+    found = {(f, b): find(runs, f, b, annealed=annealed) for f, b in wanted}
+    there = [run for run in found.values() if run is not None]
+    missing = [words(f, b, annealed=annealed) for (f, b), run in found.items() if run is None]
+    return Choice(tuple(there), tuple(missing))
+
+
+def _by_rate(runs: Sequence[Run]) -> tuple[Run, ...]:
+    return tuple(sorted(runs, key=lambda run: -run.row.rate_nats))

@@ -1,0 +1,114 @@
+"""What reconstructions keep of their inputs: the class, the pixels, and what is left to chance."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.client import Client
+from rdserve.study.classifier import Classifier
+from rdserve.study.examples import Examples
+from rdserve.study.runs import Run
+
+# Reconstructions of an image: so many from one z, and one from each of so many further z.
+N_SAME, N_FRESH = 3, 2
+N_IMAGES = 100
+
+Bools = NDArray[np.bool_]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Echoes:
+    """Of n images and their reconstructions; differences are shares of what two images of the data differ by.
+
+    agreement: share of reconstructions with the input's class, as the classifier sees both; chance: what
+    it would be if they had nothing to do with one another. Both None without a classifier.
+    error: pixels that differ between input and reconstruction. same_z, fresh_z: between two reconstructions
+    of an image, from one z or from two.
+    """
+
+    n: int
+    seed: int
+    agreement: float | None
+    chance: float | None
+    error: float
+    same_z: float
+    fresh_z: float
+
+    @property
+    def kept(self) -> float | None:
+        """The share of classes kept beyond chance, at most 1 (Cohen's kappa)."""
+        if self.agreement is None or self.chance is None or self.chance == 1:
+            return None
+        return (self.agreement - self.chance) / (1 - self.chance)
+
+
+def listen(
+    client: Client,
+    runs: Sequence[Run],
+    examples: Examples,
+    classifier: Classifier | None,
+    *,
+    on_progress: Callable[[str], None] | None = None,
+) -> dict[str, Echoes]:
+    """Ask every model for reconstructions of the examples, and measure what they keep.
+
+    The noise of z number k is that of the card's seed + k.
+
+    Raises:
+        ServiceError: a model failed.
+    """
+    found = {}
+    for run in runs:
+        same, fresh = _reconstruct(client, run, examples)
+        found[run.name] = measure(examples.images, same, fresh, classifier=classifier, seed=run.seed)
+        if on_progress:
+            on_progress(run.name)
+    return found
+
+
+def measure(
+    images: Bools, same: Bools, fresh: Bools, *, classifier: Classifier | None = None, seed: int = 0
+) -> Echoes:
+    """From inputs (N, H, W), K reconstructions (N, K, H, W) of one z each, and F (N, F, H, W) of F z each."""
+    between = _spread(images[None])
+    agreement = chance = None
+    if classifier is not None:
+        agreement, chance = _agreement(classifier(images), classifier(fresh))
+    return Echoes(
+        n=len(images),
+        seed=seed,
+        agreement=agreement,
+        chance=chance,
+        error=float((images[:, None] != fresh).mean()) / between,
+        same_z=_spread(same) / between,
+        fresh_z=_spread(fresh) / between,
+    )
+
+
+def _reconstruct(client: Client, run: Run, examples: Examples) -> tuple[Bools, Bools]:
+    """Reconstructions of one z (N, K, H, W), and one of each of several z (N, F + 1, H, W)."""
+
+    def from_z(k: int, n: int) -> Bools:
+        made = client.reconstruct(
+            run.name, examples.images, n_samples=n, seed=run.seed + k, example_ids=examples.ids
+        )
+        return made.images.astype(bool)
+
+    same = from_z(0, N_SAME)
+    return same, np.concatenate([same[:, :1], *(from_z(k, 1) for k in range(1, N_FRESH + 1))], axis=1)
+
+
+def _agreement(inputs: Labels, outputs: Labels) -> tuple[float, float]:
+    """How often classes of inputs (N,) and outputs (N, K) agree, and how often by chance."""
+    n_classes = max(inputs.max(), outputs.max()) + 1
+    shares = (np.bincount(labels.ravel(), minlength=n_classes) / labels.size for labels in (inputs, outputs))
+    return float((inputs[:, None] == outputs).mean()), float(np.prod(list(shares), axis=0).sum())
+
+
+def _spread(groups: Bools) -> float:
+    """Share of pixels on which two images of a group (G, K, H, W) differ, mean over pairs and groups."""
+    k = groups.shape[1]
+    ink = groups.mean(1)
+    return float((2 * ink * (1 - ink)).mean() * k / (k - 1))

@@ -1,0 +1,110 @@
+"""The paper's figures 3 to 6 of a served zoo; figure 2, the toy, needs no service."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from rdserve.client import Client
+from rdserve.compare.pictures import N_DRAWS, PAPER_CLASSES, representatives
+from rdserve.study import planes, sheet
+from rdserve.study.categories import Filed, grouped
+from rdserve.study.choose import RULES, Choice
+from rdserve.study.examples import Examples
+from rdserve.study.runs import Run, Runs
+
+Images = sheet.Images
+
+PLANES: dict[str, tuple[str, Callable[[Runs], Figure]]] = {
+    "3a": ("3a", planes.rate_distortion),
+    "3a-parts": ("3a", planes.by_part),
+    "3b": ("3b", planes.cost_against_rate),
+}
+TITLES = {
+    "4a": "Reconstructions of one family along β",
+    "4b": "Generations of one family along β",
+    "4c": "Reconstructions of traditional VAEs with VampPriors",
+    "4d": "Reconstructions of models of nearly equal ELBO",
+    "5": "Reconstructions of traditional VAEs (β = 1)",
+    "6": "Reconstructions of the models on the frontier",
+}
+SERVED = ("3a", "3b", *TITLES)
+NAMES = ("2", *SERVED)
+N_GENERATED = 4
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, or None where nothing is left to draw; missing: what the zoo lacks for it."""
+
+    stem: str
+    figure: Figure | None
+    missing: tuple[str, ...] = ()
+
+
+def draw_all(
+    client: Client, runs: Runs, filed: Mapping[str, Filed], names: Sequence[str] = SERVED
+) -> Iterator[Drawn]:
+    """The figures of these names, each once it is drawn.
+
+    Raises:
+        ServiceError: a model made no pictures.
+    """
+    for stem, (name, draw) in PLANES.items():
+        if name in names:
+            yield Drawn(f"figure-{stem}", draw(runs))
+    pictures = _Pictures(client, runs.examples)
+    for name in [name for name in TITLES if name in names]:
+        choice = RULES[name](runs.all)
+        figure = _sheet(name, grouped([filed[run.name] for run in choice.runs]), pictures)
+        yield Drawn(f"figure-{name}", figure, choice.missing)
+
+
+def models_of(runs: Runs, names: Sequence[str]) -> list[Run]:
+    """The runs that these figures show images of."""
+    chosen: list[Choice] = [RULES[name](runs.all) for name in TITLES if name in names]
+    wanted = {run.name for choice in chosen for run in choice.runs}
+    return [run for run in runs.all if run.name in wanted]
+
+
+class _Pictures:
+    """What each model makes of the inputs of every sheet, asked for once."""
+
+    def __init__(self, client: Client, examples: Examples) -> None:
+        rows = representatives(examples.labels, examples.n, count=len(PAPER_CLASSES))
+        self._client = client
+        self.images, self._ids = examples.images[rows], examples.ids[rows]
+        self.data = f"{examples.dataset.name}, {examples.dataset.split}"
+        self._reconstructed: dict[str, Images] = {}
+
+    def reconstructed(self, run: Run) -> Images:
+        """(4, K, H, W): K reconstructions of each input, from one z."""
+        if run.name not in self._reconstructed:
+            made = self._client.reconstruct(
+                run.name, self.images, n_samples=N_DRAWS, seed=run.seed, example_ids=self._ids
+            )
+            self._reconstructed[run.name] = made.images
+        return self._reconstructed[run.name]
+
+    def generated(self, run: Run) -> Images:
+        """(4, K, H, W): K images of each of 4 z ~ m(z)."""
+        made = self._client.sample(run.name, N_GENERATED, n_samples=N_DRAWS, seed=run.seed)
+        return np.asarray(made.images)
+
+
+def _sheet(name: str, filed: Sequence[Filed], pictures: _Pictures) -> Figure | None:
+    if not filed:
+        return None
+    generated = name == "4b"
+    ask = pictures.generated if generated else pictures.reconstructed
+    law = "m(z)" if generated else "e(z|x)"
+    note = f"All images of a row and model come from one z ~ {law}; average: of {N_DRAWS} samples."
+    if filed[0].by != "measured":
+        note += " Categories by R and D alone."
+    return sheet.draw(
+        filed,
+        {one.run.name: ask(one.run) for one in filed},
+        data=None if generated else pictures.images,
+        title=f"{TITLES[name]} ({pictures.data})",
+        note=note,
+    )

@@ -1,0 +1,145 @@
+"""Served models scored on a split, each under the noise of its own card."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rdserve.client import Client, InputError, ModelInfo, Score
+from rdserve.compare import columns, frontier, rows, runner, scoring
+from rdserve.compare.ellipse import confidence_ellipse
+from rdserve.compare.rows import Row
+from rdserve.compare.scene import Scene, of_rows
+from rdserve.study.examples import Examples
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained model and where it stands on some examples, under the noise of `seed`."""
+
+    info: ModelInfo
+    row: Row
+    score: Score
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def family(self) -> str:
+        return self.info.family
+
+    @property
+    def beta(self) -> float:
+        return self.info.beta
+
+    @property
+    def annealed(self) -> bool:
+        """Whether beta rose from 0. The service does not say: recipes put it into the name."""
+        return "annealed" in self.info.name
+
+    @property
+    def is_beta_vae(self) -> bool:
+        """Whether it minimised D + beta R, as all of the paper's do."""
+        return self.info.objective == "beta-vae"
+
+    @property
+    def cost(self) -> float:
+        """R + D = -ELBO, nats."""
+        return -self.row.elbo_nats
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of a zoo, along the frontier. failures: why others have no scores."""
+
+    examples: Examples
+    all: tuple[Run, ...]
+    failures: Mapping[str, str]
+
+    @property
+    def scene(self) -> Scene:
+        """Their rate-distortion plane."""
+        ellipses = [confidence_ellipse(run.score.rate_nats, run.score.distortion_nats) for run in self.all]
+        return of_rows([run.row for run in self.all], ellipses)
+
+    @property
+    def title(self) -> str:
+        """ "18 models on digits (test, 400 images)"."""
+        return f"{len(self.all)} models on {self.examples.dataset.name} ({self.examples.words})"
+
+
+def fitting(client: Client, shape: tuple[int, ...]) -> tuple[list[ModelInfo], dict[str, str]]:
+    """The served models that take images of this shape; and of the others, by name, why not.
+
+    Raises:
+        InputError: none does.
+    """
+    served = client.models()
+    faults = {model.name: scoring.misfit(model, shape) for model in served}
+    fit = [model for model in served if not faults[model.name]]
+    if not fit:
+        raise InputError(f"none of {len(served)} served models takes {shape[0]}x{shape[1]} images")
+    return fit, {name: fault for name, fault in faults.items() if fault}
+
+
+def score(
+    client: Client,
+    models: Sequence[ModelInfo],
+    examples: Examples,
+    *,
+    folder: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Runs:
+    """Score the examples on every model, with the seed and the number of samples of the model's card.
+
+    folder: keeps the rows: what is there is not scored again. on_progress: told (model, rows).
+
+    Raises:
+        InputError: the folder holds rows of other images, or is in use.
+        RdserveError: no model gave its scores.
+    """
+    runs: list[Run] = []
+    failures: dict[str, str] = {}
+    for seed, n_samples in sorted({_noise(model) for model in models}):
+        group = [model for model in models if _noise(model) == (seed, n_samples)]
+        place = folder and folder / f"{examples.dataset.split}-{examples.n}-seed{seed}-k{n_samples}"
+        outcome = runner.run(
+            client,
+            group,
+            examples.images,
+            ids=examples.ids,
+            seed=seed,
+            n_samples=n_samples,
+            folder=place,
+            on_progress=on_progress,
+        )
+        if place:
+            columns.finish(place)  # retrained models may take the room
+        failures |= outcome.failures
+        runs += _runs(group, outcome.scores, seed, n_samples)
+    return Runs(examples, tuple(_along_frontier(runs)), failures)
+
+
+def _noise(model: ModelInfo) -> tuple[int, int]:
+    """The seed and the samples per image with which the card's own numbers were found."""
+    return (model.reference.seed, model.reference.n_samples) if model.reference else (0, 1)
+
+
+def _runs(models: Sequence[ModelInfo], scores: Mapping[str, Score], seed: int, n_samples: int) -> list[Run]:
+    there = {model.name: model for model in models if model.name in scores}
+    found = rows.compare(list(there.values()), [scores[name] for name in there], n_samples=n_samples)
+    return [Run(there[row.name], row, scores[row.name], seed) for row in found]
+
+
+def _along_frontier(runs: Sequence[Run]) -> list[Run]:
+    """By rate; which are on the frontier is known only once all are there."""
+    points = np.array([[run.row.rate_nats, run.row.distortion_nats] for run in runs]).reshape(-1, 2)
+    best = frontier.pareto(points)
+    marked = [
+        replace(run, row=replace(run.row, on_frontier=bool(on))) for run, on in zip(runs, best, strict=True)
+    ]
+    return sorted(marked, key=lambda run: (run.row.rate_nats, run.row.distortion_nats, run.name))

@@ -1,0 +1,114 @@
+"""Sample sheets as the paper draws them: categories over models, a single sample and an average of each."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rdserve.compare.key import COMPLEX, INK, MUTED, PAPER, SIMPLE, Style
+from rdserve.compare.sheet import CELL_INCHES, MARGIN, column
+from rdserve.study.categories import Filed
+
+# In cells: one holds one image.
+MODELS_PER_PANEL = 7
+TITLE, CATEGORY, HEADER = 1.0, 0.45, 1.4
+GAP, RULE, PANEL_GAP = 0.3, 0.5, 0.35
+LINE = 0.28
+
+Axes = Any
+Images = NDArray[Any]
+
+
+def draw(
+    filed: Sequence[Filed],
+    drawn: Mapping[str, Images],
+    *,
+    data: Images | None = None,
+    title: str = "",
+    note: str = "",
+) -> Figure:
+    """Per model a pair of columns of its images (N, K, H, W): the first of the K, and their average.
+
+    filed: the models in order, those of one category beside one another. data: (N, H, W), the first column.
+    """
+    panels = _panels(filed, MODELS_PER_PANEL)
+    n = len(drawn[filed[0].run.name])
+    width = max(max(_width(panel, data is not None) for panel in panels), 7.5) + 2 * MARGIN
+    step = CATEGORY + HEADER + n + PANEL_GAP
+    height = TITLE + len(panels) * step - PANEL_GAP + MARGIN
+    figure = Figure(figsize=(width * CELL_INCHES, height * CELL_INCHES), dpi=110, facecolor=PAPER)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    axes.text(MARGIN, 0.4, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
+    axes.text(MARGIN, 0.75, note, fontsize=8, color=MUTED, va="center", parse_math=False)
+    for index, panel in enumerate(panels):
+        _panel(axes, panel, drawn, data, TITLE + index * step)
+    return figure
+
+
+def _panels(filed: Sequence[Filed], most: int) -> list[list[Filed]]:
+    """Consecutive parts of at most `most`, as equal in size as can be."""
+    edges = np.linspace(0, len(filed), -(-len(filed) // most) + 1).round().astype(int)
+    return [list(filed[start:stop]) for start, stop in pairwise(edges)]
+
+
+def _width(panel: Sequence[Filed], with_data: bool) -> float:
+    n_groups = len({one.category for one in panel})
+    return (1 + GAP) * with_data + len(panel) * (2 + GAP) + (n_groups - 1) * RULE
+
+
+def _panel(
+    axes: Axes, panel: Sequence[Filed], drawn: Mapping[str, Images], data: Images | None, top: float
+) -> None:
+    left, below = MARGIN, top + CATEGORY + HEADER
+    if data is not None:
+        column(axes, data, left, below, "data")
+        left += 1 + GAP
+    bottom = below + len(drawn[panel[0].run.name])
+    for number, (category, group) in enumerate(groupby(panel, key=lambda one: one.category)):
+        if number:
+            at = left - GAP + (RULE + GAP) / 2
+            axes.plot([at, at], [top, bottom], color=SIMPLE, linewidth=1.2)
+            left += RULE
+        first = left
+        for one in group:
+            _pair(axes, one, drawn[one.run.name], left, top + CATEGORY)
+            left += 2 + GAP
+        _category(axes, category, first, left - GAP, top)
+
+
+def _pair(axes: Axes, one: Filed, images: Images, left: float, top: float) -> None:
+    row, middle = one.run.row, left + 1
+    tuple_: Style = {"fontsize": 10, "family": "DejaVu Sans Mono", "weight": "bold"}
+    lines: list[tuple[str, Style]] = [
+        (row.family, tuple_),
+        (f"β = {row.beta:g}{', annealed' if one.run.annealed else ''}", {"fontsize": 8}),
+        (f"({row.rate_nats:.1f}, {row.distortion_nats:.1f})", {"fontsize": 8}),
+        (f"ELBO −{one.run.cost:.1f}", {"fontsize": 8}),
+    ]
+    for number, (text, style) in enumerate(lines):
+        y = top + (number + 0.5) * LINE
+        axes.text(middle, y, text, color=INK, ha="center", va="center", parse_math=False, **style)
+    column(axes, images[:, 0], left, top + HEADER, "sample")
+    column(axes, images.mean(1), left + 1, top + HEADER, "average")
+
+
+def _category(axes: Axes, category: str, left: float, right: float, top: float) -> None:
+    """Its name, spanning its models; in two lines where they leave no room for one."""
+    narrow = right - left < 0.2 * len(category)
+    axes.text(
+        (left + right) / 2,
+        top + CATEGORY / 2,
+        category.replace(" ", "\n") if narrow else category,
+        fontsize=9 if narrow else 10.5,
+        color=COMPLEX,
+        weight="bold",
+        ha="center",
+        va="center",
+        linespacing=1.0,
+    )
