@@ -19,7 +19,7 @@ DataRoot = Annotated[
 
 
 def train(
-    family: Annotated[str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v.")],
+    family: Annotated[str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     objective: Annotated[
@@ -40,6 +40,7 @@ def train(
     width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None,
     latent_dim: Annotated[int | None, typer.Option()] = None,
     pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None,
+    active_share: Annotated[float | None, typer.Option(help="Of sparse latents, a priori.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
@@ -64,6 +65,7 @@ def train(
         "width": width,
         "latent_dim": latent_dim,
         "n_pseudo_inputs": pseudo_inputs,
+        "active_share": active_share,
         "precision": precision,
         "seed": seed,
     }

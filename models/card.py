@@ -47,6 +47,7 @@ class Architecture(_Part):
         or "sparse-", "sparse+": spike-and-slab codes, with that decoder; or "toy": tables over finitely
         many x and z, one-hot rows of image_size and latent_dim entries.
     width: factor on every number of channels and hidden units of the paper's appendix F.
+    active_share: probability under a sparse marginal that a latent is not 0.
     """
 
     family: Family
@@ -54,6 +55,7 @@ class Architecture(_Part):
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 64
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     n_pseudo_inputs: Annotated[int, Field(ge=1, le=10_000)] = 500
+    active_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
     @property
     def discrete(self) -> bool:

@@ -3,6 +3,7 @@
 import torch
 from rdserve.models.flows import MeanOnlyFlow
 from rdserve.models.layers import GatedConv2d, channels, full_precision, halved
+from rdserve.models.spike_slab import SpikeSlab
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F
@@ -35,11 +36,29 @@ class GaussianEncoder(nn.Module):
         self.variance = nn.Linear(last, n_latents)
 
     def forward(self, x: Tensor) -> Independent[Normal]:
+        return Independent(self._gaussian(self._features(x)), 1)
+
+    def _features(self, x: Tensor) -> Tensor:
         batch, image = x.shape[:-2], x.shape[-2:]
-        h = self.body((2 * x - 1).reshape(-1, 1, *image)).flatten(1)
+        h: Tensor = self.body((2 * x - 1).reshape(-1, 1, *image))
+        return h.view(*batch, -1)
+
+    def _gaussian(self, h: Tensor) -> Normal:
         variance = F.softplus(full_precision(self.variance(h))) + VARIANCE_FLOOR
-        mean = full_precision(self.mean(h))
-        return Independent(Normal(mean.view(*batch, -1), variance.sqrt().view(*batch, -1)), 1)
+        return Normal(full_precision(self.mean(h)), variance.sqrt())
+
+
+class SparseEncoder(GaussianEncoder):
+    """The same network with a third read-out: the probability that a latent is not 0."""
+
+    def __init__(self, image_size: int, n_latents: int, width: float = 1.0) -> None:
+        super().__init__(image_size, n_latents, width)
+        self.spike = nn.Linear(self.mean.in_features, n_latents)
+
+    def forward(self, x: Tensor) -> Independent[SpikeSlab]:  # type: ignore[override]
+        h = self._features(x)
+        slab = self._gaussian(h)
+        return Independent(SpikeSlab(full_precision(self.spike(h)), slab.loc, slab.scale), 1)
 
 
 class FlowEncoder(nn.Module):
@@ -59,7 +78,8 @@ class FlowEncoder(nn.Module):
 
 
 def mode(e: Distribution) -> Tensor:
-    """(B, Z): the most probable z. A mean-only flow keeps volume, so it carries modes to modes."""
+    """(B, Z): the most probable z; of a sparse latent, 0 or the slab's mean, whichever part is likelier.
+    A mean-only flow keeps volume, so it carries modes to modes."""
     if isinstance(e, TransformedDistribution):
         z = mode(e.base_dist)
         for transform in e.transforms:
@@ -69,6 +89,5 @@ def mode(e: Distribution) -> Tensor:
 
 
 def scale(e: Distribution) -> Tensor:
-    """(B, Z): standard deviation of each latent given the latents before it, or of each alone where they
-    are discrete."""
+    """(B, Z): standard deviation of each latent, given the latents before it where there is a flow."""
     return scale(e.base_dist) if isinstance(e, TransformedDistribution) else torch.sqrt(e.variance)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from rdserve.models.flows import MeanOnlyFlow
+from rdserve.models.spike_slab import SpikeSlab
 from torch import Tensor, nn
 from torch.distributions import (
     Categorical,
@@ -31,6 +32,23 @@ class StandardNormal(nn.Module):
 
     def forward(self) -> Independent[Normal]:
         return Independent(Normal(self.zero, self.one), 1)
+
+
+class SparseMarginal(nn.Module):
+    """Spike and slab: each latent is N(0, 1) with probability alpha, else 0."""
+
+    spike: Tensor
+    zero: Tensor
+    one: Tensor
+
+    def __init__(self, n_latents: int, alpha: float) -> None:
+        super().__init__()
+        self.register_buffer("spike", torch.logit(torch.full((n_latents,), alpha)), persistent=False)
+        self.register_buffer("zero", torch.zeros(n_latents), persistent=False)
+        self.register_buffer("one", torch.ones(n_latents), persistent=False)
+
+    def forward(self) -> Independent[SpikeSlab]:
+        return Independent(SpikeSlab(self.spike, self.zero, self.one), 1)
 
 
 class FlowMarginal(nn.Module):

@@ -10,6 +10,7 @@ from functools import singledispatch
 import torch
 from rdserve.models.autoregressive import PixelAutoregressive
 from rdserve.models.noise import Noise, Purpose
+from rdserve.models.spike_slab import SpikeSlab
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,
@@ -50,6 +51,9 @@ def _(distribution: Independent[Distribution], noise: Noise, n_samples: int) -> 
     law = distribution.base_dist
     if isinstance(law, Normal):
         return law.loc + law.scale * noise.normal(n_samples, size).view(shape)
+    if isinstance(law, SpikeSlab):
+        spikes = noise.about(Purpose.COMPONENT).uniform(n_samples, size)
+        return law.from_noise(spikes.view(shape), noise.normal(n_samples, size).view(shape))
     if isinstance(law, Bernoulli):
         return (noise.uniform(n_samples, size).view(shape) < law.probs).float()
     if isinstance(law, OneHotCategorical):

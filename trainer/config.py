@@ -21,6 +21,7 @@ class Config:
     annealing_epochs: beta rises linearly from 0 over so many epochs; 0: none.
     target_rate: nats, for the objectives target-rate and geco; free_nats: for free-bits.
     info_alpha, info_lambda: for info-vae; importance_samples: for iwae.
+    active_share: of the latents of sparse families, under their marginal.
     learning_rate: constant for the first half of training, then linear to 0 (paper, appendix F.4).
     keep: the weights of the last epoch, or of the one the objective values most on the validation split.
     reference_samples: posterior samples per image for the numbers in the card.
@@ -28,7 +29,7 @@ class Config:
 
     data: str
     image_size: Positive
-    family: Annotated[str, Field(pattern=r"^[-+][-+][-+v]$")]
+    family: Annotated[str, Field(pattern=r"^([-+][-+][-+v]|sparse[-+])$")]
     latent_dim: Positive
     width: Annotated[float, Field(gt=0)]
     n_pseudo_inputs: Positive
@@ -46,6 +47,7 @@ class Config:
     info_alpha: Annotated[float, Field(le=1, allow_inf_nan=False)] = 0.0
     info_lambda: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     importance_samples: Positive = 1
+    active_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -57,6 +59,7 @@ class Config:
             latent_dim=self.latent_dim,
             width=self.width,
             n_pseudo_inputs=self.n_pseudo_inputs,
+            active_share=self.active_share,
         )
 
     def as_dict(self) -> dict[str, str | int | float]:

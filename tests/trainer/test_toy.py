@@ -1,8 +1,12 @@
 """The paper's toy result (section 4, figure 2), exactly."""
 
+from pathlib import Path
+
 import pytest
-from rdserve.models.toy import source
-from rdserve.trainer.toy import Standing, train
+from rdserve.models.card import Objective
+from rdserve.models.checkpoint import load
+from rdserve.models.toy import hand_made, source
+from rdserve.trainer.toy import Standing, train, write
 
 H = source().entropy.item()
 
@@ -41,3 +45,12 @@ def test_progress_reaches_its_total(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
     train(source(), n_starts=1, on_step=lambda step, total: told.append((step, total)))
     assert told == [(100, 200), (200, 200)]
+
+
+def test_the_zoos_hand_made_model_is_made_again(tmp_path: Path) -> None:
+    """The other two take the command that docs/checkpoint.md names."""
+    card = write(hand_made(), "toy-hand-made", Objective(name="none"), tmp_path / "made")
+    shipped, _ = load(Path(__file__).parents[2] / "zoo/toy/toy-hand-made")
+    assert card.weights == shipped.weights
+    assert card.reference.rate_nats == pytest.approx(shipped.reference.rate_nats)
+    assert load(tmp_path / "made")[0] == card

@@ -1,6 +1,7 @@
-"""zoo/toy through the whole stack, against what is known exactly: H - D <= I <= R."""
+"""Kinds of models beside the paper's tuples, through the whole stack: the toy, sparse codes."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +22,15 @@ BINS = np.eye(N)[:, None]
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """A service on TorchServe over the zoo's toys. That it serves them says that their self-tests passed."""
-    service = until_serving(start_service(ZOO))
+def client(
+    tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[..., Path]
+) -> Iterator[Client]:
+    """A service on TorchServe over zoo/toy and a tiny sparse model. That it serves them says that their
+    self-tests passed: the toys' against exact sums."""
+    folder = tmp_path_factory.mktemp("kinds")
+    shutil.copytree(ZOO, folder, dirs_exist_ok=True)
+    make_checkpoint(folder, "sparse+")
+    service = until_serving(start_service(folder))
     with Client(service.address) as client:
         yield client
     service.stop()
@@ -31,6 +38,7 @@ def client() -> Iterator[Client]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bounds_through_the_service(client: Client, name: str) -> None:
+    """H - D <= I <= R, all of it known exactly."""
     data, laws = source(), tables.laws(load(ZOO / name)[1])
     p = data.p.numpy()
     score = client.score(name, BINS)
@@ -96,3 +104,16 @@ def test_the_toy_does_not_compare_with_digits(client: Client) -> None:
     for words in ("'categorical' but", "'1x30' but", "'one-hot' but", "'toy (sha256 "):
         assert words in str(refused.value)
     assert guard.check([toy, client.model("toy-target-rate")]) == ()
+
+
+def test_sparse_codes_through_the_service(client: Client) -> None:
+    images = np.random.default_rng(0).random((20, 8, 8)) < 0.4
+    name = "tiny-sparse-p"
+    score, encoding = client.score(name, images), client.encode(name, images, n_samples=8)
+    assert score.rate_is_exact
+    assert (score.rate_nats >= 0).all()
+    assert 0 < np.mean(encoding.latents == 0) < 1
+    drawn = client.sample(name, 200)
+    assert np.mean(drawn.latents != 0) == pytest.approx(0.2, abs=0.06)  # the marginal's share
+    assert client.reconstruct(name, images).images.shape == (20, 1, 8, 8)
+    np.testing.assert_array_equal(client.decode(name, drawn.latents[:5]).images, drawn.images[:5])
