@@ -19,7 +19,9 @@ DataRoot = Annotated[
 
 
 def train(
-    family: Annotated[str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")],
+    family: Annotated[
+        str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     objective: Annotated[
@@ -37,12 +39,14 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None,
     keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None,
+    size: Annotated[str | None, typer.Option(help="Of static-mnist: paper or compact.")] = None,
     width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None,
     latent_dim: Annotated[int | None, typer.Option()] = None,
     pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None,
     active_share: Annotated[float | None, typer.Option(help="Of sparse latents, a priori.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights it starts from.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
     device: Device = "auto",
     data_root: DataRoot = None,
@@ -67,16 +71,21 @@ def train(
         "n_pseudo_inputs": pseudo_inputs,
         "active_share": active_share,
         "precision": precision,
+        "size": size,
         "seed": seed,
     }
     with _failures_in_words():
         from rdserve import trainer
+        from rdserve.models.card import read_card
         from rdserve.trainer.progress import bar
 
-        config = trainer.configure(family, data, **given)
+        began = read_card(start).name if start else None
+        config = trainer.configure(family, data, start=began, **given)
         name = name or out.resolve().name
         with bar(name, config, console=_console()) as watch:
-            card = trainer.train(config, out, name=name, device=device, data_root=data_root, watch=watch)
+            card = trainer.train(
+                config, out, name=name, device=device, data_root=data_root, start=start, watch=watch
+            )
     _console().print(_summary(card))
 
 

@@ -25,6 +25,8 @@ class Config:
     learning_rate: constant for the first half of training, then linear to 0 (paper, appendix F.4).
     keep: the weights of the last epoch, or of the one the objective values most on the validation split.
     reference_samples: posterior samples per image for the numbers in the card.
+    start: name of the checkpoint whose weights it starts from; "": random ones.
+    precision: bfloat16 runs convolutions and products in it, on channels-last tensors.
     """
 
     data: str
@@ -49,6 +51,7 @@ class Config:
     importance_samples: Positive = 1
     active_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     precision: Literal["float32", "bfloat16"] = "float32"
+    start: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     @property
@@ -95,16 +98,35 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def configure(family: str, data: str, **given: Any) -> Config:
-    """A config with the data set's defaults wherever nothing, or None, is given.
+# What a named size changes in the data set's defaults. `compact`: the same shapes, narrower, for a CPU.
+SIZES: dict[str, dict[str, dict[str, Any]]] = {
+    "static-mnist": {
+        "paper": {},
+        "compact": {
+            "width": 0.25,
+            "n_pseudo_inputs": 125,
+            "epochs": 20,
+            "optimiser": "adam",
+            "learning_rate": 1e-3,
+            "precision": "bfloat16",
+        },
+    },
+}
+
+
+def configure(family: str, data: str, *, size: str | None = None, **given: Any) -> Config:
+    """A config with the data set's defaults, or its named size's, wherever nothing, or None, is given.
 
     Raises:
-        ConfigError: an unknown data set or setting, or a value out of range.
+        ConfigError: an unknown data set, size or setting, or a value out of range.
     """
     if data not in DEFAULTS:
         raise ConfigError(f"no defaults for data set {data!r}; there are {', '.join(DEFAULTS)}")
+    sizes = SIZES.get(data, {})
+    if size is not None and size not in sizes:
+        raise ConfigError(f"no size {size!r} for data set {data!r}; there are {', '.join(sizes) or 'none'}")
     chosen = {name: value for name, value in given.items() if value is not None}
-    return parse({**DEFAULTS[data], **chosen, "family": family, "data": data})
+    return parse({**DEFAULTS[data], **sizes.get(size or "", {}), **chosen, "family": family, "data": data})
 
 
 def parse(fields: dict[str, Any]) -> Config:

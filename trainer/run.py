@@ -54,13 +54,21 @@ class Run:
         return self.totals.device
 
 
-def begin(config: Config, images: Tensor) -> Run:
-    """A run at step 0, on the device of the training images (N, H, W)."""
+def begin(config: Config, images: Tensor, start: VAE | None = None) -> Run:
+    """A run at step 0, where the training images (N, H, W) are; with the weights of `start`, if any."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         vae = zoo.build(config.architecture)
         initialise(vae, images)
+    if start:
+        vae.load_state_dict(start.state_dict())
     vae.to(images.device)
+    vae.to(memory_format=memory_format(config))  # type: ignore[call-overload]  # torch's stubs lack it
     objective = objectives.build(config).to(images.device)
     optimiser = optim.build(config, vae, objective)
     return Run(config, vae, objective, optimiser, torch.zeros(3, dtype=torch.float64, device=images.device))
+
+
+def memory_format(config: Config) -> torch.memory_format:
+    """How images lie in memory: bfloat16 convolutions are made for channels last, on CPU and GPU."""
+    return torch.channels_last if config.precision == "bfloat16" else torch.contiguous_format

@@ -93,6 +93,10 @@ def _fill(run: Run, head: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         slots.setdefault(int(index), {})[slot] = tensor
     groups = run.optimiser.state_dict()["param_groups"]
     run.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+    for parameter, moments in run.optimiser.state.items():
+        for slot, tensor in moments.items():
+            if tensor.shape == parameter.shape:  # the fused step walks both in the order of memory
+                moments[slot] = torch.empty_like(parameter).copy_(tensor)
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 from rdserve.data import SPLITS, load
 from rdserve.models.card import Card
+from rdserve.models.checkpoint import load as load_checkpoint
 from rdserve.models.noise import Keys, Noise, Purpose
 from rdserve.models.rate_distortion import visit
 from rdserve.models.sampling import draw
+from rdserve.models.vae import VAE
 from rdserve.trainer import optim, state
-from rdserve.trainer.config import Config
+from rdserve.trainer.config import Config, ConfigError
 from rdserve.trainer.finish import finish, finished
 from rdserve.trainer.measure import measure
 from rdserve.trainer.objectives import Codes
@@ -48,27 +50,48 @@ def train(
     name: str,
     device: str = "auto",
     data_root: Path | None = None,
+    start: Path | None = None,
     watch: Watch | None = None,
 ) -> Card:
     """Train to the end, from the start or from the state in the folder, and write the checkpoint there.
 
     Where the folder holds this very checkpoint already, its card is all that happens.
+    start: folder of the checkpoint that config.start names.
 
     Raises:
-        ConfigError: the folder holds a run or a checkpoint with another config.
+        ConfigError: the folder holds a run or a checkpoint with another config, or `start` another model.
         Stopped, Diverged: see there; the folder holds the last good state.
     """
     if card := finished(config, name, folder):
         return card
     data = {split: load(config.data, split=split, root=data_root) for split in SPLITS}
     images = {split: torch.from_numpy(data[split].images).to(choose(device)) for split in SPLITS}
-    run = begin(config, images["train"])
+    run = begin(config, images["train"], starting_point(config, start))
     folder.mkdir(parents=True, exist_ok=True)
     state.restore(run, folder)
     run_epochs(run, images["train"], images["valid"], folder, watch or Watch())
     card = finish(run, name, folder, data, images)
     (folder / state.FILE).unlink()
     return card
+
+
+def starting_point(config: Config, folder: Path | None) -> VAE | None:
+    """The model whose weights training starts from, if any.
+
+    Raises:
+        ConfigError: the folder does not hold a checkpoint of that name and architecture.
+    """
+    if folder is None:
+        if config.start:
+            raise ConfigError(f"it starts from {config.start}: give the folder of that checkpoint")
+        return None
+    card, vae = load_checkpoint(folder)
+    if (card.name, card.architecture) != (config.start, config.architecture):
+        raise ConfigError(
+            f"{folder} holds {card.name}, {card.architecture!r}; "
+            f"training starts from {config.start!r}, {config.architecture!r}"
+        )
+    return vae
 
 
 def choose(device: str) -> torch.device:

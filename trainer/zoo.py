@@ -2,7 +2,8 @@
 
 A recipe is TOML:
 
-    data = "digits"
+    data = "static-mnist"
+    size = "compact"            # if the data set has sizes
 
     [settings]                  # fields of Config, for every model
     epochs = 100
@@ -10,7 +11,12 @@ A recipe is TOML:
     [[models]]                  # each family at each beta; further keys override the settings,
                                 # and `suffix` is added to the names
     families = ["---", "-+v"]
-    betas = [0.1, 1.0]
+    betas = [1.0]
+
+    [[models]]                  # from where another model of the recipe ended, the same family at
+    families = ["-+v"]          # that beta and suffix
+    betas = [0.1, 1.1]
+    start = "b1.0"
 """
 
 import multiprocessing
@@ -18,14 +24,14 @@ import os
 import signal
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import torch
-from rdserve.models.card import Card
+from rdserve.models.card import CARD_FILE, Card
 from rdserve.models.zoo import slug
 from rdserve.trainer.config import Config, ConfigError, configure
 from rdserve.trainer.train import Stopped, train
@@ -51,6 +57,8 @@ def read_recipe(path: Path) -> list[Entry]:
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ConfigError) as error:
         raise ConfigError(f"{path} is not a recipe: {error!r}") from error
     names = [entry.name for entry in entries]
+    if unknown := sorted({entry.config.start for entry in entries} - {"", *names}):
+        raise ConfigError(f"{path} starts models from {', '.join(unknown)}, which it does not name")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{path} names two models {', '.join(twice)}; give one group a suffix")
     return entries
@@ -58,12 +66,13 @@ def read_recipe(path: Path) -> list[Entry]:
 
 def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[Entry]:
     families, betas, suffix = group.pop("families"), group.pop("betas"), group.pop("suffix", "")
+    given = {"size": recipe.get("size"), **recipe.get("settings", {}), **group}
     for family in families:
+        stem = f"{recipe['data']}-{slug(family)}"
+        start = {"start": f"{stem}-{group['start']}"} if "start" in group else {}
         for beta in betas:
-            config = configure(
-                family, recipe["data"], **{**recipe.get("settings", {}), **group, "beta": beta}
-            )
-            yield Entry(f"{recipe['data']}-{slug(family)}-b{float(beta)}{suffix}", config)
+            config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
+            yield Entry(f"{stem}-b{float(beta)}{suffix}", config)
 
 
 def train_all(
@@ -75,15 +84,26 @@ def train_all(
         TrainingError, ConfigError: as `train` does, for the first model that fails.
         Stopped: on Ctrl-C; every model under way has saved its state.
     """
+    waiting, under_way = list(entries), set[Future[Card]]()
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
         try:
-            futures = [pool.submit(_train, entry, folder, device, data_root) for entry in entries]
-            for future in as_completed(futures):
-                yield future.result()
+            while waiting or under_way:
+                for entry in [entry for entry in waiting if _may_start(entry, folder)]:
+                    waiting.remove(entry)
+                    under_way.add(pool.submit(_train, entry, folder, device, data_root))
+                if not under_way:
+                    raise ConfigError(f"{', '.join(entry.name for entry in waiting)} start from one another")
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
         except KeyboardInterrupt:
             raise Stopped(f"stopped; the models under way are saved in {folder}") from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _may_start(entry: Entry, folder: Path) -> bool:
+    """Whether what it starts from is there."""
+    return not entry.config.start or (folder / entry.config.start / CARD_FILE).is_file()
 
 
 def _start_worker() -> None:
@@ -102,4 +122,7 @@ def _end_with_parent() -> None:
 
 
 def _train(entry: Entry, folder: Path, device: str, data_root: Path | None) -> Card:
-    return train(entry.config, folder / entry.name, name=entry.name, device=device, data_root=data_root)
+    start = folder / entry.config.start if entry.config.start else None
+    return train(
+        entry.config, folder / entry.name, name=entry.name, device=device, data_root=data_root, start=start
+    )

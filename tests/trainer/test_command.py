@@ -24,6 +24,13 @@ def test_train_writes_a_checkpoint_and_says_where_it_stands(tmp_path: Path) -> N
     assert done.stderr.startswith(f"mine  test R {card.reference.rate_nats:.2f} ±")
 
 
+def test_train_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    for out, options in (("first", []), ("second", ["--start", str(tmp_path / "first"), "--beta", "0.1"])):
+        done = rdserve("train", "--family=---", "--out", str(tmp_path / out), *options, *TINY)
+        assert done.returncode == 0, done.stderr
+    assert read_card(tmp_path / "second").training["start"] == "first"
+
+
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     done = rdserve("train", "--family=---", "--epochs", "0", "--out", str(tmp_path / "mine"))
     assert done.returncode == 1

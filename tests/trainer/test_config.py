@@ -10,6 +10,18 @@ def test_static_mnist_is_the_papers_size() -> None:
     assert config.architecture.image_size == 28
 
 
+def test_a_named_size_changes_the_defaults_and_nothing_that_is_given() -> None:
+    compact = configure("-+v", "static-mnist", size="compact", epochs=3)
+    assert (compact.width, compact.latent_dim, compact.epochs) == (0.25, 64, 3)
+    assert configure("-+v", "static-mnist", size="paper") == configure("-+v", "static-mnist")
+    with pytest.raises(
+        ConfigError, match="no size 'large' for data set 'static-mnist'; there are paper, compact"
+    ):
+        configure("---", "static-mnist", size="large")
+    with pytest.raises(ConfigError, match="no size 'compact' for data set 'digits'; there are none"):
+        configure("---", "digits", size="compact")
+
+
 def test_what_is_given_wins_and_none_is_not_given() -> None:
     config = configure("---", "digits", epochs=3, width=None)
     assert config.epochs == 3

@@ -105,6 +105,24 @@ class Abandon(Watch):
             raise InterruptedError
 
 
+def test_bfloat16_goes_on_to_the_same_bits_too(tmp_path: Path) -> None:
+    """Weights lie channels last there, and the optimiser's moments must follow them."""
+    config = configure("---", "digits", **TINY, precision="bfloat16")
+    train(config, tmp_path / "whole", name="model")
+    with pytest.raises(InterruptedError):
+        train(config, tmp_path / "resumed", name="model", watch=Abandon())
+    train(config, tmp_path / "resumed", name="model")
+    assert weights_sha256(tmp_path / "resumed") == weights_sha256(tmp_path / "whole")
+
+
+def test_a_start_that_is_another_model_is_refused(whole: Path, tmp_path: Path) -> None:
+    config = configure("---", "digits", **TINY, start="model")
+    with pytest.raises(ConfigError, match=r"holds model, .*'\+-v'.*; training starts from 'model', .*'---'"):
+        train(config, tmp_path, name="other", start=whole)
+    with pytest.raises(ConfigError, match="starts from model: give the folder of that checkpoint"):
+        train(config, tmp_path, name="other")
+
+
 def test_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         train(CONFIG, tmp_path, name="model", watch=Abandon())

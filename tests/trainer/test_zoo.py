@@ -2,11 +2,12 @@ import os
 import select
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rdserve.models.card import read_card
-from rdserve.trainer import ConfigError
+from rdserve.trainer import ConfigError, train
 from rdserve.trainer.zoo import read_recipe, train_all
 
 RECIPE = """
@@ -65,6 +66,38 @@ def test_what_is_not_a_recipe_is_named(recipe: Path, text: str) -> None:
     recipe.write_text(text)
     with pytest.raises(ConfigError, match=r"tiny\.toml is not a recipe"):
         read_recipe(recipe)
+
+
+FROM_ANOTHER = """
+[[models]]
+families = ["---"]
+betas = [0.1]
+start = "b1.0"
+"""
+
+
+def test_a_model_may_start_where_another_ended(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE + FROM_ANOTHER)
+    entries = {entry.name: entry for entry in read_recipe(recipe)}
+    cards = {card.name: card for card in train_all([*entries.values()], tmp_path / "zoo", jobs=2)}
+    went_on = cards["digits-mmm-b0.1"]
+    assert went_on.training["start"] == "digits-mmm-b1.0"
+    config = replace(entries[went_on.name].config, start="")
+    fresh = train(config, tmp_path / "fresh", name="fresh")
+    total = [r.distortion_nats + 0.1 * r.rate_nats for r in (went_on.reference, fresh.reference)]
+    assert total[0] < total[1]
+
+
+def test_a_start_that_is_not_in_the_recipe_is_refused(recipe: Path) -> None:
+    recipe.write_text(RECIPE + FROM_ANOTHER.replace("b1.0", "b0.7"))
+    with pytest.raises(ConfigError, match=r"starts models from digits-mmm-b0\.7, which it does not name"):
+        read_recipe(recipe)
+
+
+def test_models_that_wait_for_one_another_are_refused(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.replace("betas = [1.0]", "betas = [1.0]\nstart = 'b1.0'", 1))
+    with pytest.raises(ConfigError, match="start from one another"):
+        list(train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1))
 
 
 ONE_AT_A_TIME = """
