@@ -41,6 +41,14 @@ class Batching:
 UNBATCHED = Batching(1, 0)
 
 
+@dataclass(frozen=True)
+class Addresses:
+    """Where TorchServe listens: gRPC, and the Unix socket of its HTTP."""
+
+    grpc: str
+    http: Path
+
+
 class NativeError(RuntimeError):
     """The yardstick does not work."""
 
@@ -48,21 +56,21 @@ class NativeError(RuntimeError):
 @contextlib.asynccontextmanager
 async def native(
     archives: Sequence[Path], batchings: Sequence[Batching], *, workers: int, threads: int
-) -> AsyncIterator[str]:
-    """The gRPC address of a TorchServe that serves every archive in every batching.
+) -> AsyncIterator[Addresses]:
+    """The addresses of a TorchServe that serves every archive in every batching.
 
     Raises:
         NativeError: it did not start, or did not load a model.
     """
     folder = Path(tempfile.mkdtemp(prefix="rdserve-native-"))
-    ports = _free_ports(5)
+    ports = _free_ports(4)
     process = await _start(folder, archives, ports, threads)
     try:
-        await _until_up(ports[1], process)
+        await _until_up(ports[0], process)
         for archive in archives:
             for batching in batchings:
-                await asyncio.to_thread(_register, ports[1], archive, batching, workers)
-        yield f"127.0.0.1:{ports[3]}"
+                await asyncio.to_thread(_register, ports[0], archive, batching, workers)
+        yield Addresses(f"127.0.0.1:{ports[2]}", _http(folder))
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -93,10 +101,14 @@ async def _start(
     )
 
 
+def _http(folder: Path) -> Path:
+    return folder / "http.sock"
+
+
 def _properties(folder: Path, ports: Sequence[int]) -> dict[str, object]:
-    inference, management, metrics, grpc, grpc_management = ports
+    management, metrics, grpc, grpc_management = ports
     return {
-        "inference_address": f"http://127.0.0.1:{inference}",
+        "inference_address": f"unix:{_http(folder)}",
         "management_address": f"http://127.0.0.1:{management}",
         "metrics_address": f"http://127.0.0.1:{metrics}",
         "grpc_inference_address": "127.0.0.1",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from grpc import aio
 from rdserve.benchmarks.bodies import Bodies
 from rdserve.benchmarks.load import Send
+from rdserve.server.http1 import Http
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
 
 _OPTIONS = [
@@ -46,6 +47,25 @@ class Native:
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
         wrapped = tuple(predictions_request(model + self._suffix, body) for body in bodies.work)
         return _over(self._channel, _PREDICTIONS, wrapped)
+
+
+class Unmerged:
+    """The calls that the front would make if it left all merging to TorchServe, made from here: an HTTP call
+    for each request. The front's own gRPC would come on top."""
+
+    def __init__(self, socket: FilePath, suffix: str) -> None:
+        self._http = Http(socket, token="none is asked for")
+        self._suffix = suffix
+
+    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
+        path, each = f"/predictions/{model}{self._suffix}", _in_turn(bodies.work)
+
+        async def send(number: int) -> None:
+            status, answer = await self._http.post(path, each(number))
+            if status != 200:
+                raise RuntimeError(f"TorchServe answered {status}: {answer[:200]!r}")
+
+        return send
 
 
 class InProcess:

@@ -18,13 +18,15 @@ def grid(model: str) -> list[Cell]:
     return [Cell(model, op, rows, in_flight=n) for op in OPS for rows in ROWS for n in IN_FLIGHT]
 
 
-async def compared(meter: Meter, model: str, batched: Sequence[str], *, rounds: int) -> None:
+async def compared(
+    meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int
+) -> None:
     """The cells that have a target, over every way: the front, TorchServe alone, the bare model."""
     native = [NATIVE, *batched]
-    await meter.warm_up(model, [FRONT, *native])
+    await meter.warm_up(model, [FRONT, *native, *unmerged])
     await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
     crowd = Cell(model, "encode", 1, in_flight=32)
-    await meter.compare(crowd, [FRONT, *native], rounds=rounds)
+    await meter.compare(crowd, [FRONT, *native, *unmerged], rounds=rounds)
     if model == PAPER:  # where a visit takes seconds: the batching that was best for single images
         native = [NATIVE, meter.results.best_batched(crowd) or batched[0]]
     await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)

@@ -10,7 +10,7 @@ from typing import Any
 
 from rdserve.benchmarks.load import Visit
 
-FRONT, IN_PROCESS, NATIVE = "front", "in-process", "native"
+FRONT, IN_PROCESS, NATIVE, UNMERGED = "front", "in-process", "native", "HTTP unmerged"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from rdserve.benchmarks import plan, subjects
 from rdserve.benchmarks.measure import Announce, Effort, Meter
 from rdserve.benchmarks.native import UNBATCHED, Batching, native
-from rdserve.benchmarks.paths import Front, InProcess, Native, Way
-from rdserve.benchmarks.results import FRONT, IN_PROCESS, NATIVE, Results
+from rdserve.benchmarks.paths import Front, InProcess, Native, Unmerged, Way
+from rdserve.benchmarks.results import FRONT, IN_PROCESS, NATIVE, UNMERGED, Results
 from rdserve.benchmarks.scoring import score_ratio
 from rdserve.benchmarks.subjects import PAPER, SMALL, Subjects
 from rdserve.benchmarks.targets import Target, targets
@@ -29,20 +29,20 @@ async def compare(
     names = tuple(chosen.checkpoints)
     bare = InProcess(chosen.checkpoints, THREADS)
     announce("starting TorchServe by itself")
-    async with native(
-        chosen.archives, (UNBATCHED, *batchings), workers=WORKERS, threads=THREADS
-    ) as native_address:
-        batched = {_called(batching): Native(native_address, batching.suffix) for batching in batchings}
+    async with native(chosen.archives, (UNBATCHED, *batchings), workers=WORKERS, threads=THREADS) as at:
+        batched = {_called(NATIVE, batching): Native(at.grpc, batching.suffix) for batching in batchings}
+        unmerged = {_called(UNMERGED, batching): Unmerged(at.http, batching.suffix) for batching in batchings}
         ways: dict[str, Way] = {
             FRONT: Front(address),
-            NATIVE: Native(native_address, UNBATCHED.suffix),
+            NATIVE: Native(at.grpc, UNBATCHED.suffix),
             **batched,
+            **unmerged,
             IN_PROCESS: bare,
         }
         meter = Meter(ways, subjects.SHAPES, effort, announce)
         for name in names:
             rounds = min(effort.rounds, 3) if name == PAPER else effort.rounds
-            await plan.compared(meter, name, list(batched), rounds=rounds)
+            await plan.compared(meter, name, list(batched), list(unmerged), rounds=rounds)
             await plan.open_loops(meter, name, [FRONT, NATIVE])
     for name in names:
         if not quick:
@@ -73,8 +73,8 @@ def _concluded(results: Results, scoring: dict[str, float]) -> tuple[Results, li
     return results, found
 
 
-def _called(batching: Batching) -> str:
-    return f"{NATIVE}, batches of {batching.size}, {batching.delay} ms"
+def _called(way: str, batching: Batching) -> str:
+    return f"{way}, batches of {batching.size}, {batching.delay} ms"
 
 
 def _facts() -> dict[str, object]:
