@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 from rdserve.data import SPLITS, DataError, load, static_mnist
 from rdserve.data.download import Remote
-
-ROOT = Path(__file__).parents[2]
-FOLDERS = [folder / "shared" / "data" for folder in (ROOT, ROOT.parent)]
-SHARED = next((folder for folder in FOLDERS if (folder / static_mnist.PACKED).is_file()), None)
-needs_mnist = pytest.mark.skipif(SHARED is None, reason=f"no {static_mnist.PACKED} in shared/data")
+from shared_data import SHARED, needs_mnist
 
 
 @pytest.fixture(scope="module")
