@@ -30,6 +30,7 @@ COMMANDS = {
     "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
     "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
     "figures": Lazy("figures", "study", "Draw the paper's figures from a served zoo."),
+    "bounds": Lazy("bounds", "train,compare", "What the codes of checkpoints tell of x, from both sides."),
     "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
     "verify": Lazy("verify", "compare", "Score images of a comparison again: are they reproduced?"),
     "toy": Lazy("toy", "train,compare", "The paper's exact experiment: what an ELBO hides."),

@@ -1,0 +1,149 @@
+"""`rdserve bounds`: what the codes of checkpoints tell of x, from both sides."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rdserve.cli.common import DataRoot, Seed, Split
+from rdserve.compare import terminal
+from rdserve.data import DataError, Dataset, load
+from rdserve.models import checkpoint
+from rdserve.models.card import CardError
+from rdserve.models.information import Encoded, Generated, encoded, generated
+from rdserve.models.noise import Keys
+from rdserve.models.vae import frozen
+from rdserve.study.examples import Examples, examples
+from rich.table import Table
+
+HEADS = ("R", "D", "H - D", "I low", "I high", "KL low", "KL high", "E", "I_d low", "G")
+N, N_GENERATED, K = 1000, 200, 16
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Of one model, from n images of a split and n_generated pairs of its own, with the noise of `seed`."""
+
+    model: str
+    split: str
+    seed: int
+    encoded: Encoded
+    generated: Generated
+
+    def document(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self) | {
+            "log_n": self.encoded.ceiling,
+            "saturated": self.encoded.saturated,
+        }
+
+
+def bounds(
+    checkpoints: Annotated[list[Path], typer.Argument(help="Folders of checkpoints.")],
+    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    split: Split = "test",
+    data_root: DataRoot = None,
+    limit: Annotated[int, typer.Option(min=2, help="Images, all in one mixture.")] = N,
+    n_generated: Annotated[
+        int, typer.Option(min=2, help="Pairs (x, z) drawn from each model.")
+    ] = N_GENERATED,
+    k: Annotated[int, typer.Option(min=1, help="Samples of e(z|x) that bound the model's own log g(x).")] = K,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="A .json file, besides the table.")] = None,
+) -> None:
+    """Bound the information of the code: H - D <= I <= R, R = I + KL, and E <= I_d <= G of the generator."""
+    try:
+        chosen = examples(load(data, split=split, root=data_root), limit)
+        found = []
+        with terminal.progress("bounding", len(checkpoints), terminal.console(stderr=True)) as done:
+            for folder in checkpoints:
+                found.append(bound(folder, chosen, seed=seed, n_generated=n_generated, k=k))
+                done(1)
+    except (CardError, DataError, OSError) as error:
+        typer.echo(f"rdserve: {error}", err=True)
+        raise typer.Exit(1) from None
+    terminal.console().print(table(found, chosen.dataset))
+    if out is not None:
+        out.write_text(json.dumps([one.document() for one in found], indent=1) + "\n")
+        typer.echo(out)
+
+
+def bound(folder: Path, of: Examples, *, seed: int, n_generated: int, k: int) -> Bounds:
+    """Both sides of one checkpoint. Image i of the split has example id i, and so has pair i.
+
+    Raises:
+        CardError: no checkpoint, or one of images of another shape.
+    """
+    card, vae = checkpoint.load(folder)
+    if card.input.shape != of.images.shape[1:]:
+        raise CardError(f"{folder}: takes {card.input.shape} images, {of.dataset.name} has others")
+    with torch.inference_mode():
+        vae = frozen(vae)
+    x = torch.from_numpy(of.images).float()
+    inputs = encoded(vae, x, _keys(torch.from_numpy(of.rows), seed))
+    return Bounds(
+        card.name, of.dataset.split, seed, inputs, generated(vae, _keys(torch.arange(n_generated), seed), k)
+    )
+
+
+def table(found: Sequence[Bounds], dataset: Dataset) -> Table:
+    """A line per model; what is saturated is marked."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    drawn.add_column("model", no_wrap=True)
+    for head in HEADS:
+        drawn.add_column(head, justify="right", no_wrap=True)
+    least = entropy_estimate(found)
+    for one in found:
+        drawn.add_row(one.model, *cells(one, least))
+    drawn.caption = caption(found, dataset)
+    return drawn
+
+
+def entropy_estimate(found: Sequence[Bounds]) -> float:
+    """The least R + D: H from above."""
+    return min(one.encoded.rate.value + one.encoded.distortion.value for one in found)
+
+
+def cells(one: Bounds, entropy: float) -> list[str]:
+    """The values under HEADS, in nats."""
+    e, g = one.encoded, one.generated
+    mark = "*" if e.saturated else ""
+    return [
+        _short(e.rate.value),
+        _short(e.distortion.value),
+        _short(entropy - e.distortion.value),
+        *(_short(mean.value) + mark for mean in (e.low, e.high, e.mismatch_low, e.mismatch_high)),
+        *(_short(mean.value) for mean in (g.e, g.low, g.high)),
+    ]
+
+
+def caption(found: Sequence[Bounds], dataset: Dataset) -> str:
+    """What the columns are, and how they were found."""
+    first = found[0]
+    lines = [
+        f"nats; {first.encoded.n} images of {dataset.name} ({first.split}), {first.generated.n} pairs drawn "
+        f"from each model, K = {first.generated.k}, seed {first.seed}",
+        "H - D <= I <= R, with H taken as the least R + D here, which is above it: H - D is no sure bound",
+        "I low, high: on average below and above I; KL of the aggregate posterior from m(z): R - I",
+        "E <= I_d low <= I_d <= G on average, of the model's own pairs (x, z)",
+    ]
+    if any(one.encoded.saturated for one in found):
+        ceiling = first.encoded.ceiling
+        lines.append(
+            f"* so many images tell no I above log {first.encoded.n} = {ceiling:.2f}: I low is a floor"
+        )
+    return "\n".join(lines)
+
+
+def _short(nats: float) -> str:
+    """Three digits or so; powers of ten where a density all but vanishes."""
+    if abs(nats) >= 1e4:
+        return f"{nats:.0e}"
+    return f"{nats:.2f}" if abs(nats) < 10 else f"{nats:.1f}"
+
+
+def _keys(ids: torch.Tensor, seed: int) -> Keys:
+    return Keys(torch.full_like(ids, seed), ids)

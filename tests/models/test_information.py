@@ -1,0 +1,165 @@
+"""Bounds on what the code tells, against cases whose answer is known."""
+
+from math import log
+from pathlib import Path
+
+import pytest
+import torch
+from rdserve.models import checkpoint
+from rdserve.models.card import Architecture
+from rdserve.models.flows import MeanOnlyFlow
+from rdserve.models.information import Mean, encoded, generated
+from rdserve.models.noise import Keys
+from rdserve.models.tables import laws
+from rdserve.models.toy import N, mutual_information, source
+from rdserve.models.vae import VAE, frozen
+from rdserve.models.zoo import FAMILIES, build
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
+from torch.nn import functional as F
+
+ZOO = Path(__file__).parents[2] / "zoo/toy"
+NOISE, SPREAD = 0.5, 2.0  # of x given z; of z given the posterior's own
+
+
+class Line(nn.Module):
+    """N(slope * x, scale^2) of each number of the last `event` axes, through a flow where there is one."""
+
+    def __init__(self, slope: float, scale: float, event: int, flow: MeanOnlyFlow | None = None) -> None:
+        super().__init__()
+        self.slope, self.scale, self.event, self.flow = slope, scale, event, flow
+
+    def forward(self, x: Tensor) -> Distribution:
+        wanted = x.flatten(-2) if self.event == 1 else x.unsqueeze(-2)
+        law = Independent(Normal(self.slope * wanted, torch.full_like(wanted, self.scale)), self.event)
+        return law if self.flow is None else TransformedDistribution(law, [self.flow.transform])
+
+
+class Standard(nn.Module):
+    def forward(self) -> Distribution:
+        return Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
+
+
+def gaussian(scale_factor: float = 1.0) -> VAE:
+    """z ~ N(0, 1), x = z + noise; e is the true posterior, or wider by a factor."""
+    variance = 1 + NOISE**2
+    scale = scale_factor * (NOISE**2 / variance) ** 0.5
+    return VAE(Line(1 / variance, scale, 1), Standard(), Line(1.0, NOISE, 2))
+
+
+def keys(n: int, seed: int = 0) -> Keys:
+    return Keys(torch.full((n,), seed), torch.arange(n))
+
+
+def data(n: int) -> Tensor:
+    """(n, 1, 1): draws of x = z + noise."""
+    generator = torch.Generator().manual_seed(3)
+    return (1 + NOISE**2) ** 0.5 * torch.randn(n, 1, 1, generator=generator)
+
+
+def close(mean: Mean, value: float) -> bool:
+    return abs(mean.value - value) < 4 * mean.standard_error + 1e-6
+
+
+def below(a: Mean | float, b: Mean | float) -> bool:
+    """Whether a may be at most b, as far as their standard errors tell."""
+    first, second = (one if isinstance(one, Mean) else Mean(one, 0.0) for one in (a, b))
+    return first.value - 4 * first.standard_error <= second.value + 4 * second.standard_error + 1e-6
+
+
+def test_a_gaussian_channel_has_the_information_of_the_book() -> None:
+    vae, information = gaussian(), 0.5 * log(1 + 1 / NOISE**2)
+    found = encoded(vae, data(2000), keys(2000))
+    assert close(found.low, information)
+    assert close(found.high, information)
+    assert found.low.value < found.high.value
+    assert close(found.mismatch_low, 0.0)  # e(z) is m(z)
+    assert close(found.rate, information)
+    made = generated(vae, keys(2000), 8)
+    for bound in (made.e, made.low, made.high):
+        assert close(bound, information)
+
+
+def test_a_poor_posterior_loosens_the_generators_bounds_and_samples_tighten_them() -> None:
+    information = 0.5 * log(1 + 1 / NOISE**2)
+    by_k = {k: generated(gaussian(SPREAD), keys(3000), k) for k in (1, 4, 64)}
+    assert by_k[1].low.value == pytest.approx(by_k[1].e.value, abs=1e-6)
+    lows, highs = ([getattr(by_k[k], side).value for k in by_k] for side in ("low", "high"))
+    assert lows == sorted(lows)
+    assert highs == sorted(highs, reverse=True)
+    # E falls short by KL(true posterior || e), a Gaussian's of another width.
+    assert close(by_k[1].e, information - (log(SPREAD) + 0.5 / SPREAD**2 - 0.5))
+    assert lows[0] < information - 0.1 < highs[0] - 0.1
+    assert close(by_k[64].low, information)
+    assert close(by_k[64].high, information)
+
+
+def test_few_images_cannot_tell_more_than_log_n() -> None:
+    vae = VAE(Line(1.0, 1e-4, 1), Standard(), Line(1.0, NOISE, 2))
+    found = encoded(vae, data(50), keys(50))
+    assert found.saturated
+    assert found.low.value == pytest.approx(found.ceiling) == pytest.approx(log(50))
+    assert found.high.value > 2 * found.ceiling
+    assert not encoded(gaussian(), data(50), keys(50)).saturated
+
+
+def test_a_map_that_all_images_share_changes_no_information() -> None:
+    torch.manual_seed(0)
+    flow = MeanOnlyFlow(1, 4, 2)
+    for parameter in flow.parameters():
+        nn.init.normal_(parameter)
+    plain, moved = gaussian(), gaussian()
+    moved.encoder.flow = flow  # type: ignore[assignment]
+    a, b = (encoded(vae, data(100), keys(100)) for vae in (plain, moved))
+    assert (a.low, a.high) == (b.low, b.high)
+    assert a.rate != b.rate
+
+
+@pytest.mark.parametrize("name", ["toy-hand-made", "toy-elbo", "toy-target-rate"])
+def test_the_toy_has_the_bounds_that_its_tables_have(name: str) -> None:
+    """H - D <= I <= R and E <= I_d <= G, all exact, beside their estimates from draws of x."""
+    _, vae = checkpoint.load(ZOO / name)
+    tables, p = laws(vae), source().p
+    drawn = torch.multinomial(p, 3000, replacement=True, generator=torch.Generator().manual_seed(0))
+    found = encoded(frozen(vae), F.one_hot(drawn, N).unsqueeze(1).float(), keys(3000))
+    information = tables.information(p).item()
+    assert source().entropy.item() - tables.distortion(p).item() <= information + 1e-6
+    assert information <= tables.rate(p).item() + 1e-6
+    assert close(found.rate, tables.rate(p).item())
+    assert close(found.distortion, tables.distortion(p).item())
+    assert below(found.low, information)
+    assert below(information, found.high)
+    assert found.high.value - found.low.value < 0.03
+    assert close(found.mismatch_low, tables.rate(p).item() - information)
+    generator = mutual_information(tables.marginal.exp()[:, None] * tables.decoder.exp()).item()
+    made = generated(frozen(vae), keys(3000), 16)
+    assert below(made.e, made.low)
+    assert below(made.low, generator)
+    assert below(generator, made.high)
+    assert made.high.value - made.low.value < 0.05
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_bounds_and_they_depend_on_the_keys_only(family: str) -> None:
+    torch.manual_seed(1)
+    architecture = Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=5)
+    vae = frozen(build(architecture).eval())
+    x = (torch.rand(12, 8, 8) < 0.3).float()
+    found = encoded(vae, x, keys(12))
+    assert found.low.value <= found.ceiling
+    assert below(found.low, found.high)
+    assert found == encoded(vae, x, keys(12)) != encoded(vae, x, keys(12, seed=1))
+    made = generated(vae, keys(6), 3)
+    assert below(made.e, made.low)
+    assert below(made.low, made.high)
+
+
+def test_one_image_is_no_mixture() -> None:
+    with pytest.raises(ValueError, match="needs two"):
+        encoded(gaussian(), data(1), keys(1))
+
+
+def test_the_split_adds_up() -> None:
+    found = encoded(gaussian(SPREAD), data(300), keys(300))
+    assert found.low.value + found.mismatch_high.value == pytest.approx(found.rate.value, abs=1e-6)
+    assert found.high.value + found.mismatch_low.value == pytest.approx(found.rate.value, abs=1e-6)
