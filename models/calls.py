@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rdserve.models import ops
+from rdserve.models import ops, stopping
 from rdserve.models.card import Card
 from rdserve.models.device import How
 from rdserve.models.noise import Keys
@@ -47,6 +47,7 @@ def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
     Raises:
         BadRow: shape, byte count, pixels or latents do not fit the model.
         NumericFailure: the result is not finite.
+        Abandoned: nobody waits for it.
     """
     name, op = CALLS[type(request)]
     try:
@@ -63,7 +64,7 @@ def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
 def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeResponse:
     x, keys, k = _images(request, card, how.device)
     at_once = how.images_per_pass(x[0].numel())
-    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k, at_once)]
+    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in stopping.between(chunks(len(x), k, at_once))]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return EncodeResponse(
         posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
@@ -95,7 +96,7 @@ def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleRes
 def _score(vae: VAE, card: Card, request: ScoreRequest, how: How) -> ScoreResponse:
     x, keys, k = _images(request, card, how.device)
     at_once = how.images_per_pass(x[0].numel())
-    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in chunks(len(x), k, at_once)]
+    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in stopping.between(chunks(len(x), k, at_once))]
     columns = list(zip(*parts, strict=True))
     rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
     return ScoreResponse(
@@ -125,7 +126,7 @@ def chunks(n: int, n_samples: int, at_once: int) -> list[slice]:
 def _pictures(
     n: int, n_samples: int, how: How, draw: Callable[[slice, int], ops.Decoding]
 ) -> tuple[TensorMessage, TensorMessage]:
-    parts = [draw(at, n_samples) for at in chunks(n, n_samples, how.at_once)]
+    parts = [draw(at, n_samples) for at in stopping.between(chunks(n, n_samples, how.at_once))]
     z, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return _floats(z), tensors.to_message(images.to(torch.uint8).cpu().numpy())
 

@@ -9,6 +9,7 @@ running the network for every pixel costs one pass each.
 from collections.abc import Sequence
 
 import torch
+from rdserve.models import stopping
 from rdserve.models.pixelcnn import (
     MULTIPLE,
     Both,
@@ -205,10 +206,15 @@ class IncrementalSampler:
 
 
 def sample(network: PixelCNN, plane: Tensor, u: Tensor) -> Tensor:
-    """Images (B, H, W) of 0s and 1s for planes (B, H, W): pixel i is set where u_i < p_i."""
+    """Images (B, H, W) of 0s and 1s for planes (B, H, W): pixel i is set where u_i < p_i.
+
+    Raises:
+        Abandoned: between two rows, where nobody waits for them.
+    """
     sampler = IncrementalSampler(network, plane)
     x = torch.zeros_like(u, dtype=plane.dtype)
     for row in range(u.shape[-2]):
+        stopping.check()
         sampler.begin_row(row)
         for column in range(u.shape[-1]):
             p = torch.sigmoid(sampler.logit(row, column).double())

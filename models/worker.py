@@ -5,6 +5,7 @@ travel inside the reply of the body they belong to.
 """
 
 import logging
+import os
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from rdserve.models.calls import BadRow, NumericFailure, run
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
 from rdserve.models.device import How, out_of_memory
+from rdserve.models.stopping import Abandoned, abandoned_when
 from rdserve.models.vae import VAE, frozen
 from rdserve.v1 import rows
 from rdserve.v1.worker_pb2 import (
+    WORK_ERROR_REASON_ABANDONED,
     WORK_ERROR_REASON_INTERNAL,
     WORK_ERROR_REASON_INVALID_ARGUMENT,
     WORK_ERROR_REASON_NUMERIC_FAILURE,
@@ -59,7 +62,7 @@ class Worker:
         """One serialized WorkReply per serialized WorkRequest, in order."""
         replies: list[WorkReply] = [WorkReply()] * len(bodies)
         groups: dict[tuple[object, ...], list[tuple[int, rows.Request]]] = defaultdict(list)
-        traceparent = ""
+        traceparent, files = "", []
         for i, body in enumerate(bodies):
             try:
                 envelope = _envelope(body)
@@ -68,9 +71,13 @@ class Worker:
                 replies[i] = WorkReply(error=_invalid(error))
             else:
                 groups[rows.merge_key(request)].append((i, request))
+                files.append(envelope.revocation_file)
                 traceparent = traceparent or envelope.traceparent
         for group in groups.values():
-            with tracing.span("compute", traceparent):
+            with (
+                tracing.span("compute", traceparent),
+                abandoned_when(lambda: all(map(os.path.exists, files))),
+            ):
                 answers = self._answer_all([request for _, request in group])
             for (i, _), answer in zip(group, answers, strict=True):
                 replies[i] = answer
@@ -101,6 +108,8 @@ class Worker:
             return reply
         except BadRow as error:
             return WorkReply(error=_invalid(error))
+        except Abandoned:
+            return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_ABANDONED))
         except NumericFailure as error:
             return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message=str(error)))
         except Exception as error:

@@ -22,6 +22,7 @@ from rdserve.server.drain import Door
 from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
 from rdserve.server.interceptors import ErrorsToStatus
 from rdserve.server.observability import Observability
+from rdserve.server.revoking import Revocations
 from rdserve.server.servicer import VaeServicer
 from rdserve.server.settings import Settings
 from rdserve.server.store import Found, Offer, collect, look
@@ -69,11 +70,17 @@ class Service:
         self._fleet = Fleet(self._catalogue, self._health, settings, announce)
         self._backend = make_backend(settings, self._fleet.down)
         self._observability = Observability(self._catalogue)
-        self._batcher = Batcher(self._backend.call, settings, self._fleet.lost, self._observability.watch)
+        # Archives made of checkpoints, which may have to be loaded again; and revocations of calls.
+        self._scratch = tempfile.TemporaryDirectory(prefix="rdserve-", ignore_cleanup_errors=True)
+        self._batcher = Batcher(
+            self._backend.call,
+            settings,
+            self._fleet.lost,
+            self._observability.watch,
+            Revocations(Path(self._scratch.name)),
+        )
         self._observability.attach(self._batcher, self._backend)
         self._door = Door()
-        # Archives made of checkpoints; they may have to be loaded again.
-        self._scratch = tempfile.TemporaryDirectory(prefix="rdserve-", ignore_cleanup_errors=True)
         self._credentials = server_credentials(settings)
         self._server = _make_server(settings, self._observability.interceptor)
         self.address = ""

@@ -12,6 +12,7 @@ from rdserve.server.gathering import Gathering
 from rdserve.server.lane import Lane
 from rdserve.server.observed import UNWATCHED, Watch
 from rdserve.server.pace import Pace
+from rdserve.server.revoking import IRREVOCABLE, Revocations
 from rdserve.server.settings import Settings
 from rdserve.server.work import Call, ask, op_of
 from rdserve.v1.rows import Request, Response, n_rows, n_samples
@@ -28,11 +29,13 @@ class Batcher:
         settings: Settings,
         on_loss: OnLoss = lambda model, error: None,
         watch: Watch = UNWATCHED,
+        revocations: Revocations = IRREVOCABLE,
     ) -> None:
         self._call = call
         self._settings = settings
         self._on_loss = on_loss
         self._watch = watch
+        self._revocations = revocations
         self._lanes: dict[str, Lane] = {}
         self._paces: dict[str, Pace] = {}
         self._requests: dict[str, int] = {}
@@ -102,6 +105,7 @@ class Batcher:
                 pace=self._paces[model],
                 on_loss=lambda error: self._on_loss(model, error),
                 watch=self._watch,
+                revocations=self._revocations,
             )
         return self._lanes[model]
 

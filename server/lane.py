@@ -12,7 +12,8 @@ from rdserve.server.errors import BackendUnavailable, ServiceError, WorkerCrashe
 from rdserve.server.gathering import Gathering
 from rdserve.server.observed import UNWATCHED, Ticket, Watch
 from rdserve.server.pace import Pace
-from rdserve.server.work import op_of
+from rdserve.server.revoking import IRREVOCABLE, Revocation, Revocations
+from rdserve.server.work import Revoked, op_of
 from rdserve.v1.rows import Request, Response, merge, merge_key, n_rows, n_samples, split
 
 Send = Callable[[Request], Awaitable[Response]]
@@ -39,6 +40,12 @@ class _Call:
     batch: list[_Waiting]
     alone: bool
     sent: float = field(default_factory=monotonic)
+    revocation: Revocation = field(default_factory=Revocation)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether all callers have left."""
+        return all(waiting.answer.done() for waiting in self.batch)
 
 
 class Lane:
@@ -58,6 +65,7 @@ class Lane:
         gathering: Gathering | None = None,
         on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
         watch: Watch = UNWATCHED,
+        revocations: Revocations = IRREVOCABLE,
     ) -> None:
         self._send = send
         self._slots = slots
@@ -66,6 +74,7 @@ class Lane:
         self._alarm: asyncio.TimerHandle | None = None
         self._on_loss = on_loss
         self._watch = watch
+        self._revocations = revocations
         self._queue: deque[_Waiting] = deque()
         self._rows = 0  # in the queue; those of callers who left count until the next batch
         self._suspects: deque[_Waiting] = deque()
@@ -77,15 +86,19 @@ class Lane:
     async def submit(self, request: Request, *, max_rows: int) -> Response:
         """The response to a request, which travels beside others while all are at most `max_rows` rows.
 
-        A caller that is cancelled while its request waits costs no call; one whose request was sent
-        leaves it to finish, because a worker cannot be stopped.
+        A caller that is cancelled while its request waits costs no call. A call that all its callers have
+        left is revoked: its worker gives it up within about a row of pixels, and is free when that is said.
         """
         waiting = _Waiting(request, max_rows)
         self._queue.append(waiting)
         self._rows += waiting.rows
         with self._pace.holding(op_of(request), _samples([waiting])):
             self._pump()
-            return await waiting.answer
+            try:
+                return await waiting.answer
+            except asyncio.CancelledError:
+                self._revoke_unwanted()
+                raise
 
     @property
     def load(self) -> tuple[int, int]:
@@ -154,6 +167,11 @@ class Lane:
             self._calls[task] = call
             task.add_done_callback(self._done)
 
+    def _revoke_unwanted(self) -> None:
+        for call in self._calls.values():
+            if call.unwanted:
+                call.revocation.revoke()
+
     def _next(self) -> list[_Waiting]:
         while self._suspects and self._suspects[0].answer.done():
             self._suspects.popleft()
@@ -204,7 +222,10 @@ class Lane:
 
     async def _run(self, call: _Call) -> None:
         try:
-            with self._watch.call([waiting.ticket for waiting in call.batch]) as seen:
+            with (
+                self._watch.call([waiting.ticket for waiting in call.batch]) as seen,
+                self._revocations.of_call() as call.revocation,
+            ):
                 request = merge([waiting.request for waiting in call.batch])
                 seen.sending(request)
                 whole = await self._send(request)
@@ -216,6 +237,8 @@ class Lane:
             if self._verdict is None:
                 raise
             self._lost(call, self._verdict)
+        except Revoked:
+            self.answered = monotonic()
         except Exception as error:
             await self._run_alone(call, error)
         else:

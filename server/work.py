@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from rdserve.models.tracing import CARRIED
-from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory, ServiceError
+from rdserve.server import revoking
+from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory
 from rdserve.server.observed import computed
 from rdserve.v1 import worker_pb2
 from rdserve.v1.rows import Request, Response
@@ -26,6 +27,10 @@ _OP: dict[type, str] = {
 }
 
 
+class Revoked(Exception):
+    """Nobody waited for this call, so its worker gave up."""
+
+
 def op_of(request: Request) -> str:
     """The op's name: the field of the envelope that holds the request."""
     return _OP[type(request)]
@@ -33,7 +38,7 @@ def op_of(request: Request) -> str:
 
 def enclose(request: Request) -> bytes:
     """A request as a serialized WorkRequest."""
-    envelope = WorkRequest(traceparent=CARRIED.get())
+    envelope = WorkRequest(traceparent=CARRIED.get(), revocation_file=revoking.FILE.get())
     getattr(envelope, op_of(request)).CopyFrom(request)
     return envelope.SerializeToString()
 
@@ -43,6 +48,7 @@ def disclose(request: Request, reply: bytes) -> Response:
 
     Raises:
         ServiceError: the error that the reply carries.
+        Revoked: the worker gave up, because the call was revoked.
     """
     envelope = WorkReply.FromString(reply)
     computed(envelope.compute_seconds)
@@ -80,7 +86,9 @@ async def ask(call: Call, request: Request) -> Response:
     return disclose(request, await call(request.model, enclose(request)))
 
 
-def _to_exception(error: WorkError) -> ServiceError:
+def _to_exception(error: WorkError) -> Exception:
+    if error.reason == worker_pb2.WORK_ERROR_REASON_ABANDONED:
+        return Revoked()
     if error.reason == worker_pb2.WORK_ERROR_REASON_INVALID_ARGUMENT:
         return InvalidArgument(error.message, field=error.field)
     if error.reason == worker_pb2.WORK_ERROR_REASON_NUMERIC_FAILURE:

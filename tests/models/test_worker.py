@@ -1,6 +1,7 @@
 """Bytes in, bytes out; nothing raises, and nobody gets another caller's rows."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,3 +138,15 @@ def test_a_defect_is_internal_with_an_id_and_no_details(
     assert reply.error.reason == WorkErrorReason.WORK_ERROR_REASON_INTERNAL
     assert not reply.error.message
     assert reply.error.error_id in caplog.text
+
+
+def test_a_revoked_call_is_given_up_and_its_neighbours_are_not(worker: Worker, tmp_path: Path) -> None:
+    """Where bodies are merged, they go on for as long as anybody waits."""
+    (tmp_path / "revoked").touch()
+    gone = WorkRequest(sample=request("sample", 0, 2, 5, 1), revocation_file=str(tmp_path / "revoked"))
+    kept = WorkRequest(sample=request("sample", 0, 2, 5, 1), revocation_file=str(tmp_path / "not"))
+    bodies = [gone.SerializeToString(), kept.SerializeToString()]
+    alone = WorkReply.FromString(worker.work(bodies[:1])[0])
+    assert alone.error.reason == WorkErrorReason.WORK_ERROR_REASON_ABANDONED
+    for reply in worker.work(bodies):
+        assert WorkReply.FromString(reply).WhichOneof("result") == "sample"

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdserve.models.card import Card
+from rdserve.server import revoking
 from rdserve.server.batcher import Batcher
 from rdserve.server.errors import NumericFailure, Overloaded
 from rdserve.server.lane import Lane
 from rdserve.server.pace import Pace
+from rdserve.server.revoking import Revocations
 from rdserve.server.settings import Settings
 from rdserve.v1 import rows, tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
@@ -25,11 +27,13 @@ class Model:
 
     def __init__(self) -> None:
         self.calls: list[int] = []
+        self.revocations: list[str] = []
         self.gate = asyncio.Event()
 
     async def __call__(self, request: rows.Request) -> ScoreResponse:
         seeds, _ = rows.row_keys(request.noise, rows.n_rows(request))
         self.calls.append(len(seeds))
+        self.revocations.append(revoking.FILE.get())
         await self.gate.wait()
         if 666 in seeds:
             raise NumericFailure("row of seed 666")
@@ -98,6 +102,30 @@ async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finish
     assert list((await other).rate_nats) == [3, 3, 3]
     await lane.drain()
     assert model.calls == [1, 3]
+
+
+async def test_a_call_is_revoked_when_its_last_caller_leaves(tmp_path: Path) -> None:
+    model = Model()
+    lane = Lane(model, slots=1, pace=Pace(100), revocations=Revocations(tmp_path))
+    first, *pair = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
+    await started(model, 1)
+    first.cancel()
+    await asyncio.wait([first])
+    (revoked,) = tmp_path.iterdir()
+    assert str(revoked) == model.revocations[0]
+    model.gate.set()
+    model.gate = asyncio.Event()
+    await started(model, 2)
+    assert not revoked.exists()
+    pair[0].cancel()
+    await asyncio.wait(pair[:1])
+    assert not list(tmp_path.iterdir())
+    pair[1].cancel()
+    await asyncio.wait(pair[1:])
+    assert [str(file) for file in tmp_path.iterdir()] == model.revocations[1:]
+    model.gate.set()
+    await lane.drain()
+    assert not list(tmp_path.iterdir())
 
 
 def make_batcher(tmp_path: Path, calls: list[int], gate: asyncio.Event, **settings: int) -> Batcher:

@@ -11,7 +11,7 @@ from faults import Faults, score
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from polling import until
-from rdserve.v1.vae_pb2 import MODEL_STATE_SERVING, ListModelsRequest
+from rdserve.v1.vae_pb2 import MODEL_STATE_SERVING, ListModelsRequest, NoiseKeys, SampleRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from refusals import reason_of, refused
 from running import Running, start_with, until_serving
@@ -33,6 +33,7 @@ def running(
     """A service with a short queue and small calls; beside its model lies an archive that is none."""
     models = tmp_path_factory.mktemp("models")
     make_checkpoint(models, name="m")
+    make_checkpoint(models, "-+v", name="pixels")
     (models / "spoilt.mar").write_bytes(b"no archive")
     settings = {"max_batch_rows": ROWS, "max_queued_requests": WAITING}
     running = until_serving(start_with(models, injected.environment, **settings))
@@ -107,6 +108,18 @@ def test_long_work_that_is_cancelled_stops_costing(stub: VaeServiceStub, injecte
     assert len(injected.reached(faults.SLOW)) == done
 
 
+def test_no_row_of_pixels_is_drawn_that_nobody_waits_for(stub: VaeServiceStub, injected: Faults) -> None:
+    """The worker is free again after the row it was in, five before the image's last."""
+    noise = NoiseKeys(seed=faults.HELD_IN_ROW)
+    samples = stub.Sample(SampleRequest(model="pixels", n_latents=4, noise=noise))
+    until(lambda: injected.rows() == [0, 1, 2])
+    samples.cancel()
+    assert stub.Score(score("pixels", LATE), timeout=60)
+    assert injected.rows() == [0, 1, 2]
+    (part,) = stub.Sample(SampleRequest(model="pixels", n_latents=1, noise=NoiseKeys(seed=LATE)))
+    assert part.images.shape == [1, 1, 8, 8]
+
+
 def test_others_get_their_turn_beside_long_work(stub: VaeServiceStub, injected: Faults) -> None:
     long = stub.Score.future(score("m", faults.SLOW, rows=100 * ROWS))
     injected.until_reached(faults.SLOW)
@@ -135,7 +148,7 @@ def test_a_flood_is_refused_beyond_the_queue_and_the_rest_is_answered(
         health = HealthStub(channel).Check(HealthCheckRequest(service="m"), timeout=30)
         assert health.status == HealthCheckResponse.SERVING
         models = stub.ListModels(ListModelsRequest(), timeout=30).models
-        assert [model.name for model in models if model.state == MODEL_STATE_SERVING] == ["m"]
+        assert [model.name for model in models if model.state == MODEL_STATE_SERVING] == ["m", "pixels"]
     assert {reason_of(refused(call)) for call in refusals} == {"QUEUE_FULL"}
     injected.release()
     admitted = {i: call.result() for i, call in enumerate(flood) if call not in refusals}

@@ -17,6 +17,7 @@ NAN = 9005
 NO_MEMORY = 9006
 HANGS = 9007  # stops its worker
 SLOW = 9008  # 50 ms a call
+HELD_IN_ROW = 9009  # waits in the third row of pixels until `Faults.release`, or until nobody waits
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Faults:
             if str(seed) in seeds.split(",")
         ]
 
+    def rows(self) -> list[int]:
+        """The rows of pixels that were drawn, since the first HELD_IN_ROW."""
+        trace = self.folder / "rows"
+        return [int(line) for line in trace.read_text().split()] if trace.exists() else []
+
     def until_reached(self, seed: int, times: int = 1) -> int:
         """Return when a worker has begun such a call: the worker's process id."""
         until(lambda: len(self.reached(seed)) >= times)
@@ -54,7 +60,7 @@ class Faults:
 
     def reset(self) -> None:
         """Forget what reached the workers, hold HELD calls again."""
-        for name in ("open", "trace", "died"):
+        for name in ("open", "trace", "died", "rows", "held"):
             (self.folder / name).unlink(missing_ok=True)
 
 

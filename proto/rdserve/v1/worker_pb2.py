@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from rdserve.v1 import vae_pb2 as rdserve_dot_v1_dot_vae__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17rdserve/v1/worker.proto\x12\nrdserve.v1\x1a\x14rdserve/v1/vae.proto\"\x91\x02\n\x0bWorkRequest\x12+\n\x06\x65ncode\x18\x01 \x01(\x0b\x32\x19.rdserve.v1.EncodeRequestH\x00\x12+\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.rdserve.v1.DecodeRequestH\x00\x12\x35\n\x0breconstruct\x18\x03 \x01(\x0b\x32\x1e.rdserve.v1.ReconstructRequestH\x00\x12+\n\x06sample\x18\x04 \x01(\x0b\x32\x19.rdserve.v1.SampleRequestH\x00\x12)\n\x05score\x18\x05 \x01(\x0b\x32\x18.rdserve.v1.ScoreRequestH\x00\x12\x13\n\x0btraceparent\x18\x06 \x01(\tB\x04\n\x02op\"j\n\tWorkError\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.rdserve.v1.WorkErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x10\n\x08\x65rror_id\x18\x04 \x01(\t\"\xe3\x02\n\tWorkReply\x12&\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x15.rdserve.v1.WorkErrorH\x00\x12,\n\x06\x65ncode\x18\x02 \x01(\x0b\x32\x1a.rdserve.v1.EncodeResponseH\x00\x12,\n\x06\x64\x65\x63ode\x18\x03 \x01(\x0b\x32\x1a.rdserve.v1.DecodeResponseH\x00\x12\x36\n\x0breconstruct\x18\x04 \x01(\x0b\x32\x1f.rdserve.v1.ReconstructResponseH\x00\x12,\n\x06sample\x18\x05 \x01(\x0b\x32\x1a.rdserve.v1.SampleResponseH\x00\x12*\n\x05score\x18\x06 \x01(\x0b\x32\x19.rdserve.v1.ScoreResponseH\x00\x12\x17\n\x0f\x63ompute_seconds\x18\x07 \x01(\x01\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\r\n\x05\x64type\x18\t \x01(\tB\x08\n\x06result*\xc8\x01\n\x0fWorkErrorReason\x12!\n\x1dWORK_ERROR_REASON_UNSPECIFIED\x10\x00\x12&\n\"WORK_ERROR_REASON_INVALID_ARGUMENT\x10\x01\x12%\n!WORK_ERROR_REASON_NUMERIC_FAILURE\x10\x02\x12\x1e\n\x1aWORK_ERROR_REASON_INTERNAL\x10\x03\x12#\n\x1fWORK_ERROR_REASON_OUT_OF_MEMORY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17rdserve/v1/worker.proto\x12\nrdserve.v1\x1a\x14rdserve/v1/vae.proto\"\xaa\x02\n\x0bWorkRequest\x12+\n\x06\x65ncode\x18\x01 \x01(\x0b\x32\x19.rdserve.v1.EncodeRequestH\x00\x12+\n\x06\x64\x65\x63ode\x18\x02 \x01(\x0b\x32\x19.rdserve.v1.DecodeRequestH\x00\x12\x35\n\x0breconstruct\x18\x03 \x01(\x0b\x32\x1e.rdserve.v1.ReconstructRequestH\x00\x12+\n\x06sample\x18\x04 \x01(\x0b\x32\x19.rdserve.v1.SampleRequestH\x00\x12)\n\x05score\x18\x05 \x01(\x0b\x32\x18.rdserve.v1.ScoreRequestH\x00\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\x12\x17\n\x0frevocation_file\x18\x07 \x01(\tB\x04\n\x02op\"j\n\tWorkError\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.rdserve.v1.WorkErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x10\n\x08\x65rror_id\x18\x04 \x01(\t\"\xe3\x02\n\tWorkReply\x12&\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x15.rdserve.v1.WorkErrorH\x00\x12,\n\x06\x65ncode\x18\x02 \x01(\x0b\x32\x1a.rdserve.v1.EncodeResponseH\x00\x12,\n\x06\x64\x65\x63ode\x18\x03 \x01(\x0b\x32\x1a.rdserve.v1.DecodeResponseH\x00\x12\x36\n\x0breconstruct\x18\x04 \x01(\x0b\x32\x1f.rdserve.v1.ReconstructResponseH\x00\x12,\n\x06sample\x18\x05 \x01(\x0b\x32\x1a.rdserve.v1.SampleResponseH\x00\x12*\n\x05score\x18\x06 \x01(\x0b\x32\x19.rdserve.v1.ScoreResponseH\x00\x12\x17\n\x0f\x63ompute_seconds\x18\x07 \x01(\x01\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\r\n\x05\x64type\x18\t \x01(\tB\x08\n\x06result*\xe9\x01\n\x0fWorkErrorReason\x12!\n\x1dWORK_ERROR_REASON_UNSPECIFIED\x10\x00\x12&\n\"WORK_ERROR_REASON_INVALID_ARGUMENT\x10\x01\x12%\n!WORK_ERROR_REASON_NUMERIC_FAILURE\x10\x02\x12\x1e\n\x1aWORK_ERROR_REASON_INTERNAL\x10\x03\x12#\n\x1fWORK_ERROR_REASON_OUT_OF_MEMORY\x10\x04\x12\x1f\n\x1bWORK_ERROR_REASON_ABANDONED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rdserve.v1.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERRORREASON']._serialized_start=804
-  _globals['_WORKERRORREASON']._serialized_end=1004
+  _globals['_WORKERRORREASON']._serialized_start=829
+  _globals['_WORKERRORREASON']._serialized_end=1062
   _globals['_WORKREQUEST']._serialized_start=62
-  _globals['_WORKREQUEST']._serialized_end=335
-  _globals['_WORKERROR']._serialized_start=337
-  _globals['_WORKERROR']._serialized_end=443
-  _globals['_WORKREPLY']._serialized_start=446
-  _globals['_WORKREPLY']._serialized_end=801
+  _globals['_WORKREQUEST']._serialized_end=360
+  _globals['_WORKERROR']._serialized_start=362
+  _globals['_WORKERROR']._serialized_end=468
+  _globals['_WORKREPLY']._serialized_start=471
+  _globals['_WORKREPLY']._serialized_end=826
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,8 @@ class _WorkErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WorkE
     """A defect in the worker. The message holds no details; the worker's log does, under error_id."""
     WORK_ERROR_REASON_OUT_OF_MEMORY: _WorkErrorReason.ValueType  # 4
     """The request does not fit the worker's memory."""
+    WORK_ERROR_REASON_ABANDONED: _WorkErrorReason.ValueType  # 5
+    """Nobody waits for the reply."""
 
 class WorkErrorReason(_WorkErrorReason, metaclass=_WorkErrorReasonEnumTypeWrapper): ...
 
@@ -45,6 +47,8 @@ WORK_ERROR_REASON_INTERNAL: WorkErrorReason.ValueType  # 3
 """A defect in the worker. The message holds no details; the worker's log does, under error_id."""
 WORK_ERROR_REASON_OUT_OF_MEMORY: WorkErrorReason.ValueType  # 4
 """The request does not fit the worker's memory."""
+WORK_ERROR_REASON_ABANDONED: WorkErrorReason.ValueType  # 5
+"""Nobody waits for the reply."""
 Global___WorkErrorReason: _TypeAlias = WorkErrorReason  # noqa: Y015
 
 @_typing.final
@@ -57,8 +61,11 @@ class WorkRequest(_message.Message):
     SAMPLE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    REVOCATION_FILE_FIELD_NUMBER: _builtins.int
     traceparent: _builtins.str
     """W3C Trace Context of the call, where it is traced."""
+    revocation_file: _builtins.str
+    """A file on the worker's machine. Once it exists nobody waits for the reply."""
     @_builtins.property
     def encode(self) -> _vae_pb2.EncodeRequest: ...
     @_builtins.property
@@ -78,10 +85,11 @@ class WorkRequest(_message.Message):
         sample: _vae_pb2.SampleRequest | None = ...,
         score: _vae_pb2.ScoreRequest | None = ...,
         traceparent: _builtins.str = ...,
+        revocation_file: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "op", b"op", "reconstruct", b"reconstruct", "sample", b"sample", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "op", b"op", "reconstruct", b"reconstruct", "sample", b"sample", "score", b"score", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "encode", b"encode", "op", b"op", "reconstruct", b"reconstruct", "revocation_file", b"revocation_file", "sample", b"sample", "score", b"score", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["encode", "decode", "reconstruct", "sample", "score"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015

@@ -34,7 +34,31 @@ def _hold():
         time.sleep(0.005)
 
 
+def _row_by_row(seed):
+    """Write down the rows of pixels that are drawn, and wait in one of them until nobody waits for them."""
+    from rdserve.models import stopping
+    from rdserve.models.incremental import IncrementalSampler
+
+    real = IncrementalSampler.begin_row
+
+    def begin_row(self, row):
+        with open(f"{FOLDER}/rows", "a") as file:
+            file.write(f"{row}\n")
+        held = row == 2 and _once("held")
+        while held and not os.path.exists(f"{FOLDER}/open"):
+            try:
+                stopping.check()
+            except stopping.Abandoned:
+                break
+            time.sleep(0.005)
+        real(self, row)
+
+    if seed == 9009 and _once("rows"):
+        IncrementalSampler.begin_row = begin_row
+
+
 def _act(seed, module):
+    _row_by_row(seed)
     if seed == 9001:
         _hold()
     elif seed == 9002 or (seed == 9003 and _once("died")):
