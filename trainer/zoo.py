@@ -25,9 +25,10 @@ import signal
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import torch
@@ -80,15 +81,20 @@ def train_all(
 ) -> Iterator[Card]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
+    Next is always the first entry whose start is there.
+
     Raises:
         TrainingError, ConfigError: as `train` does, for the first model that fails.
-        Stopped: on Ctrl-C; every model under way has saved its state.
+        Stopped: on Ctrl-C or SIGTERM; every model under way has saved its state.
     """
     waiting, under_way = list(entries), set[Future[Card]]()
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with _sigterm_for_all(), ProcessPoolExecutor(jobs, spawn, _start_worker) as pool:
         try:
             while waiting or under_way:
-                for entry in [entry for entry in waiting if _may_start(entry, folder)]:
+                for entry in [entry for entry in waiting if _may_start(entry, folder)][
+                    : jobs - len(under_way)
+                ]:
                     waiting.remove(entry)
                     under_way.add(pool.submit(_train, entry, folder, device, data_root))
                 if not under_way:
@@ -99,6 +105,25 @@ def train_all(
             raise Stopped(f"stopped; the models under way are saved in {folder}") from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _sigterm_for_all() -> Iterator[None]:
+    """Within, SIGTERM goes to the workers too, and is then what Ctrl-C is (which they get by themselves)."""
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _may_start(entry: Entry, folder: Path) -> bool:

@@ -128,3 +128,23 @@ def test_a_killed_zoo_leaves_no_process(recipe: Path, tmp_path: Path) -> None:
     ended, _, _ = select.select([worker], [], [], 60)
     os.close(worker)
     assert ended
+
+
+def test_sigterm_ends_a_zoo_with_every_state_saved(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.replace("epochs = 2", "epochs = 100000"))
+    zoo = tmp_path / "zoo"
+    code = "from rdserve.cli import main; main()"
+    command = [sys.executable, "-c", code, "zoo", str(recipe), "--out", str(zoo), "--jobs", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        said = ""
+        while "digits-pmm-b1.0" not in said:
+            said += process.stderr.readline()
+        state = zoo / "digits-mmm-b0.15-long" / "training.safetensors"
+        while not state.is_file():
+            select.select([], [], [], 0.05)
+        process.terminate()
+        said += process.stderr.read()
+        assert process.wait() == 130
+    assert f"stopped; the models under way are saved in {zoo}" in " ".join(said.split())
+    assert state.is_file()
