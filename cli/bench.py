@@ -33,6 +33,9 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Seconds in place of minutes: a smoke test.")
     ] = False,
+    sampling: Annotated[
+        bool, typer.Option("--sampling", help="Only draw pixels and latents, naively and incrementally.")
+    ] = False,
     soak: Annotated[
         int | None,
         typer.Option(min=1, help="Only watch memory over so many requests of a service of its own."),
@@ -48,6 +51,9 @@ def bench(
     console = Console(width=None if sys.stdout.isatty() else 160)
     if soak is not None:
         _soak(soak)
+        return
+    if sampling:
+        _sampling(quick)
         return
     effort = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0) if quick else Effort()
     found: list[Target] = []
@@ -103,3 +109,28 @@ def _show_memory(memory: "Memory") -> None:
         table.add_row(name, f"{resident[0]:.1f}", f"{resident[-1]:.1f}", f"{memory.growth(name):+.2f}")
     Console(width=120).print(table)
     typer.echo(f"{memory.errors} requests failed")
+
+
+def _sampling(quick: bool) -> None:
+    from rdserve.benchmarks.sampling import run
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Sampling: naive over incremental")
+    for heading in ("what", "batch", "threads", "multiply-adds", "ratio", "seconds", "ratio", "alike"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for it in run(_say, quick=quick):
+        costs = f"{it.naive_multiply_adds:.3g} / {it.multiply_adds:.3g}"
+        seconds = f"{it.naive_seconds:.3g} / {it.seconds:.3g}"
+        ratio, alike = it.ratios, f"{it.agree} of {it.naive_timed}"
+        table.add_row(
+            it.what,
+            str(it.batch),
+            str(it.threads),
+            costs,
+            f"{ratio['multiply_adds']:.0f}",
+            seconds,
+            f"{ratio['seconds']:.0f}",
+            alike,
+        )
+    Console(width=140).print(table)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from rdserve.models.card import Card
-from rdserve.server.chunks import chunk_rows, cut, join
+from rdserve.server.chunks import chunk_rows, cut, first_rows, join
 from rdserve.server.errors import BackendUnavailable, DeadlineTooShort, Overloaded
 from rdserve.server.gathering import Gathering
 from rdserve.server.lane import Lane
@@ -66,7 +66,7 @@ class Batcher:
         lane = self.lane(request.model)
         self._check_deadline(request, left)
         with self._admitted(request):
-            if n_rows(request) <= max_rows:
+            if n_rows(request) <= first_rows(request, max_rows):
                 yield await lane.submit(request, max_rows=max_rows if merged else 0)
                 return
             async for part in self._in_chunks(request, lane, max_rows, merged):

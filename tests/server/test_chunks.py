@@ -52,3 +52,11 @@ def test_samples_keep_their_ids(size: int) -> None:
     assert sum(rows.n_rows(part) for part in parts) == 10
     ids = np.concatenate([rows.row_keys(part.noise, rows.n_rows(part))[1] for part in parts])
     assert ids.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("samples", "sizes"), [(1, [16, 32, 64, 88]), (5, [3, 6, 12, 24, 48, 96, 11]), (99, [1, 2, 4])]
+)
+def test_the_first_samples_come_soon(samples: int, sizes: list[int]) -> None:
+    request = SampleRequest(model="m", n_latents=sum(sizes), n_samples=samples)
+    assert [rows.n_rows(part) for part in cut(request, 100)] == sizes

@@ -1,0 +1,150 @@
+"""Sampling, naive and incremental, in one run: multiply-adds and seconds.
+
+Naive: the whole network once for each pixel, or each latent. Every pass costs the same, wherever the pixel
+lies, so some pixels spread over the image are timed, and each is checked to come out as the incremental
+sampler drew it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import median
+from time import perf_counter
+
+import torch
+from rdserve.models.card import Architecture
+from rdserve.models.flows import MADE, MeanOnlyFlow
+from rdserve.models.incremental import sample
+from rdserve.models.pixelcnn import PixelCNN
+from rdserve.models.zoo import build
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """One way to draw `batch` rows of `steps` values, one after another.
+
+    naive_timed: passes that were timed, of naive_passes. agree: of the values they gave, those that both
+    ways drew alike. Multiply-adds are those of convolutions and matrix products.
+    """
+
+    what: str
+    batch: int
+    threads: int
+    naive_passes: int
+    naive_timed: int
+    agree: int
+    naive_multiply_adds: int
+    multiply_adds: int
+    naive_seconds: float
+    seconds: float
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        return {
+            "multiply_adds": self.naive_multiply_adds / self.multiply_adds,
+            "seconds": self.naive_seconds / self.seconds,
+        }
+
+    def as_dict(self) -> dict[str, object]:
+        return {**asdict(self), "ratios": self.ratios}
+
+
+@torch.inference_mode()
+def pixels(*, batch: int, threads: int, timed: int, size: int = 28, width: float = 1.0) -> Sampling:
+    """Images of a PixelCNN decoder with random weights."""
+    torch.manual_seed(0)
+    architecture = Architecture(family="-+-", image_size=size, width=width)
+    d = build(architecture).decoder(torch.randn(batch, architecture.latent_dim))
+    network, plane = d.network, d.plane
+    assert isinstance(network, PixelCNN)
+    u = torch.rand(batch, size, size)
+    x = sample(network, plane, u)
+    at = torch.linspace(0, size**2 - 1, timed).long().tolist()
+    alike, naive = [], []
+    for pixel in at:
+        row, column = divmod(pixel, size)
+        begun = perf_counter()
+        p = torch.sigmoid(network(x, plane)[:, row, column].double())
+        naive.append(perf_counter() - begun)
+        alike.append(torch.equal((u[:, row, column] < p).to(x.dtype), x[:, row, column]))
+    return Sampling(
+        what=f"PixelCNN, {size} x {size}, {network.logits.in_channels} channels",
+        batch=batch,
+        threads=threads,
+        naive_passes=size**2,
+        naive_timed=timed,
+        agree=sum(alike),
+        naive_multiply_adds=size**2 * multiply_adds(lambda: network(x, plane)),
+        multiply_adds=multiply_adds(lambda: sample(network, plane, u)),
+        naive_seconds=size**2 * median(naive),
+        seconds=fastest(lambda: sample(network, plane, u)),
+    )
+
+
+@torch.inference_mode()
+def latents(*, batch: int, threads: int, n_latents: int = 64, width: float = 1.0) -> Sampling:
+    """Latents of a flow marginal with random weights: four steps, each solved latent after latent."""
+    torch.manual_seed(0)
+    flow = MeanOnlyFlow(n_latents, round(640 * width))
+    for parameter in flow.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    y = torch.randn(batch, n_latents)
+    both = naive_pull(flow, y), flow.pull(y)
+    passes = n_latents * len(flow.steps)
+    return Sampling(
+        what=f"flow, {n_latents} latents, 3 x {round(640 * width)} hidden units",
+        batch=batch,
+        threads=threads,
+        naive_passes=passes,
+        naive_timed=passes,
+        agree=passes if torch.allclose(*both, atol=1e-4) else 0,
+        naive_multiply_adds=multiply_adds(lambda: naive_pull(flow, y)),
+        multiply_adds=multiply_adds(lambda: flow.pull(y)),
+        naive_seconds=fastest(lambda: naive_pull(flow, y)),
+        seconds=fastest(lambda: flow.pull(y)),
+    )
+
+
+def naive_pull(flow: MeanOnlyFlow, y: Tensor) -> Tensor:
+    """As `flow.pull`, each latent by a pass through the whole masked network."""
+    for step in reversed(flow.steps):
+        assert isinstance(step, MADE)
+        x = torch.zeros_like(y)
+        for i in step.order:
+            x[:, i] = y[:, i] - step(x)[:, i]
+        y = x
+    return y
+
+
+def multiply_adds(work: Callable[[], object]) -> int:
+    """Of its convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops()) // 2
+
+
+def fastest(work: Callable[[], object], times: int = 3) -> float:
+    """Seconds of the fastest of some runs: what the machine's other work disturbed least."""
+    seconds = []
+    for _ in range(times):
+        begun = perf_counter()
+        work()
+        seconds.append(perf_counter() - begun)
+    return min(seconds)
+
+
+def run(say: Say, *, quick: bool = False) -> list[Sampling]:
+    """Pixels and latents of the paper's size, 16 rows at a time, on one thread and on two."""
+    width, size, timed = (0.1, 8, 8) if quick else (1.0, 28, 32)
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1,) if quick else (1, 2):
+        torch.set_num_threads(threads)
+        say(f"sampling on {threads} thread{'s' if threads > 1 else ''}")
+        found.append(pixels(batch=16, threads=threads, timed=timed, size=size, width=width))
+        found.append(latents(batch=16, threads=threads, width=width))
+    torch.set_num_threads(before)
+    return found
