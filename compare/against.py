@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rdserve.compare.classes import by_class
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.equivalence import same
 from rdserve.compare.findings import Findings
@@ -16,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 NAME_WIDTH = 24
+# What fits 100 columns, and a screen.
+MOST_BESIDE, BESIDE_WIDTH, MOST_CLASSES = 3, 24, 20
 
 
 def differences_table(
@@ -41,6 +44,25 @@ def differences_table(
             values = [_with_reach(d) for d in (pair.rate, pair.distortion, pair.weighted)]
             table.add_row(*map(Text, (name, *values, _share(pair.weighted), p_value(p), outcome)))
     table.caption = _caption(comparison, what, equivalence_margin)
+    return table
+
+
+def class_table(findings: Findings, baseline: str | None = None) -> Table | None:
+    """Class by class against the baseline, or the model of the least D + beta R; None where there are no
+    classes, or too many of them or of models."""
+    found = by_class(findings.comparison, baseline) if baseline else findings.classes
+    if found is None or len(found.differences) > MOST_BESIDE or len(found.labels) > MOST_CLASSES:
+        return None
+    what, reference = objective(findings.comparison.beta), shortened(found.reference, NAME_WIDTH - 6)
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    for name in ("class", "images", *(shortened(name, BESIDE_WIDTH) for name in found.differences)):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    words = {-1: "better", 0: "open", 1: "worse"}
+    signs = {name: found.signs(name) for name in found.differences}
+    for i, (label, size) in enumerate(zip(found.labels, found.sizes, strict=True)):
+        cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
+        table.add_row(str(label), str(size), *map(Text, cells))
+    table.caption = f"{what} minus that of {reference}\nbetter, worse: by Holm over all shown"
     return table
 
 

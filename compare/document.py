@@ -12,6 +12,7 @@ from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.pairs import Pair
 from rdserve.compare.signature import ids_sha256
+from rdserve.compare.sweeps import Sweep
 
 SCHEMA = "rdserve-comparison/2"
 # Where the report keeps the document: `<script type="application/json" id="comparison">`.
@@ -27,6 +28,9 @@ DEFINITIONS = {
     "pairs.total": "of rate_nats + distortion_nats",
     "pairs.weighted": "of distortion_nats + beta rate_nats, beta as in `examples`",
     "pairs.adjusted_p": "of `total`, by Holm over all pairs",
+    "classes": "of D + beta R within each class, each model's minus the reference's; Holm over all of them",
+    "curves.sweeps": "models of one family over beta; excess: area between their hull and D = H - R",
+    "curves.gaps": "Bjontegaard's means over what both curves reach: how much more b needs than a",
 }
 
 # Lines of per-image values, one per image and model, that a report holds at most: some 15 MB of it.
@@ -61,6 +65,11 @@ def to_document(findings: Findings, *, n: int | None = None) -> dict[str, Any]:
             asdict(row) | {"dominated_by": findings.dominated_by.get(row.name)} for row in findings.scene.rows
         ],
         "pairs": [_pair(one) for one in findings.pairs],
+        "classes": _classes(findings),
+        "curves": {
+            "sweeps": [_sweep(one) for one in findings.sweeps],
+            "gaps": [asdict(one) for one in findings.gaps],
+        },
         "examples": _examples(comparison, comparison.n if n is None else n),
     }
 
@@ -70,6 +79,29 @@ def _examples(comparison: Comparison, n: int) -> dict[str, Any]:
         return examples.to_document(comparison)
     rows = np.linspace(0, comparison.n - 1, n).round().astype(np.int64)
     return examples.to_document(comparison.some(rows)) | {"part_of": comparison.n}
+
+
+def _classes(findings: Findings) -> dict[str, Any] | None:
+    if (found := findings.classes) is None:
+        return None
+    return {
+        "reference": found.reference,
+        "labels": list(found.labels),
+        "sizes": list(found.sizes),
+        "reference_weighted_nats": list(found.costs),
+        "models": [
+            {
+                "name": name,
+                "weighted": [asdict(one) for one in found.differences[name]],
+                "adjusted_p": list(found.adjusted[name]),
+            }
+            for name in found.differences
+        ],
+    }
+
+
+def _sweep(sweep: Sweep) -> dict[str, Any]:
+    return asdict(sweep) | {"excess": sweep.excess._asdict()}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """All that is said of a comparison, computed once: what every file and the report write down."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from rdserve.compare.classes import Classes, by_class
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.dominance import dominated
 from rdserve.compare.intervals import Interval
@@ -10,6 +12,7 @@ from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import Scene, scene
 from rdserve.compare.signature import signature
+from rdserve.compare.sweeps import Gap, Sweep, gaps, sweeps
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,23 @@ class Findings:
             if (pair.a, pair.b) == (best, name):
                 return reversed_(pair.total)
         return None
+
+    @cached_property
+    def classes(self) -> Classes | None:
+        """Class by class against the model of the least D + beta R; None without labels or another model."""
+        from rdserve.compare.leader import leader
+
+        return by_class(self.comparison, leader(self).name) if self.pairs else None
+
+    @cached_property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The curves over beta."""
+        return sweeps(self.comparison, self.scene.entropy)
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Between every two of them."""
+        return tuple(gaps(self.comparison, self.sweeps))
 
     @property
     def title(self) -> str:

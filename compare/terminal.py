@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from io import StringIO
 
 from rdserve.client.results import ModelInfo
-from rdserve.compare.against import differences_table
+from rdserve.compare.against import class_table, differences_table
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import coordinates, entropy_bound
 from rdserve.compare.rows import Row
@@ -49,7 +49,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         table.add_row(*_cells(row), style="bold" if -row.elbo_nats <= best else "")
     table.caption = (
-        f"mean ± standard error over {rows[0].n} images; -ELBO = R + D; best R + D in bold\n"
+        f"mean ± standard error over {rows[0].n} images; -ELBO = R + D, its best in bold\n"
         "frontier: ● no model has both R and D lower"
     )
     return table
@@ -114,6 +114,9 @@ def show(
     if len(findings.scene.rows) > 1:
         on.print()
         on.print(differences_table(findings, baseline=baseline, equivalence_margin=equivalence_margin))
+    if by_class := class_table(findings, baseline):
+        on.print()
+        on.print(by_class)
     on.print()
     on.print(Text(verdict(findings, baseline)), width=min(on.width, WIDTH))
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rdserve.compare import classes
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import convex_hull, coordinates
@@ -13,9 +14,7 @@ from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.preference import Preference
 from rdserve.compare.race import in_words, standing
 from rdserve.compare.rows import Row
-from rdserve.compare.words import nats, signed
-
-MOST_NAMED = 3
+from rdserve.compare.words import MOST_NAMED, listed, nats, signed
 
 
 def verdict(findings: Findings, baseline: str | None = None) -> str:
@@ -27,7 +26,7 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
     if len(comparison.models) == 1:
         said = [_alone(findings.best)]
     elif len(comparison.models) == 2:
-        said = _of_two(comparison, findings.pairs[0])
+        said = [*_of_two(comparison, findings.pairs[0]), *_by_class(findings)]
     else:
         said = _of_many(findings) if baseline is None else _against(comparison, baseline)
     if comparison.method == "sequential":
@@ -40,13 +39,6 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
 def objective(beta: float) -> str:
     """How D + beta R is written."""
     return "R + D" if beta == 1 else f"D + {beta:g} R"
-
-
-def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """ "a, b and c", or "a, b, c and 4 more"."""
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _alone(row: Row) -> str:
@@ -121,10 +113,14 @@ def _of_many(findings: Findings) -> list[str]:
     comparison, best = findings.comparison, leader(findings)
     count = f"Of {len(comparison.models)} models on {comparison.n} images"
     lowest = f"{best.name} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
-    said = [f"{count}, {lowest}{_lead(best)}."]
+    said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(findings)]
     if beaten := list(findings.dominated_by):
         said.append(f"Surely dominated, as another has both lower R and lower D: {listed(beaten)}.")
     return [*said, _best_along_beta(findings.scene.rows)]
+
+
+def _by_class(findings: Findings) -> list[str]:
+    return [classes.in_words(findings.classes)] if findings.classes else []
 
 
 def _lead(best: Leader) -> str:

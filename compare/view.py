@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from rdserve.client.results import ModelInfo
 from rdserve.compare import paired, sprites
+from rdserve.compare.classes import Classes
 from rdserve.compare.document import DEFINITIONS, in_report
 from rdserve.compare.drawing import HEIGHT, SHAPES, WIDTH, Drawing, draw, style
 from rdserve.compare.findings import Findings
@@ -15,12 +16,14 @@ from rdserve.compare.pictures import N_DRAWS, Pictures
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import CROWD, label
 from rdserve.compare.tightness import Tightness, tightness
+from rdserve.compare.verdict import objective
 
 ENCODERS = {"-": "Gaussian", "+": "inverse autoregressive flow"}
 DECODERS = {"-": "deconvolution", "+": "autoregressive"}
 MARGINALS = {"-": "standard normal", "+": "autoregressive flow", "v": "VampPrior", "?": "see its card"}
 # Wanted edge of an image in the table and beside the plane, pixels.
 CELL, SMALL_CELL = 48, 34
+MOST_CLASSES = 24
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Difference:
 class Page:
     """All of it. sprites: by CSS class, a data URI with its columns and rows of cells.
     cell, small: height and width of an image in the table and beside the plane, pixels.
-    n_held: images whose values the page holds."""
+    n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them."""
 
     findings: Findings
     models: Sequence[Model]
@@ -84,6 +87,8 @@ class Page:
     key: Mapping[str, Sequence[tuple[str, str, str]]]
     definitions: Mapping[str, str]
     n_held: int
+    classes: Classes | None
+    objective: str
     size: tuple[float, float] = (WIDTH, HEIGHT)
 
 
@@ -104,6 +109,8 @@ def page(findings: Findings, pictures: Pictures | None) -> Page:
         key=_key(),
         definitions=DEFINITIONS,
         n_held=in_report(findings.comparison),
+        classes=findings.classes and findings.classes.largest(MOST_CLASSES),
+        objective=objective(findings.comparison.beta),
     )
 
 

@@ -1,8 +1,11 @@
 """Numbers and names as a person reads them."""
 
 import math
+from collections.abc import Sequence
 
 from rdserve.compare.intervals import Interval
+
+MOST_NAMED = 3
 
 
 def nats(value: float, digits: int = 2) -> str:
@@ -30,6 +33,13 @@ def p_value(value: float) -> str:
     if math.isnan(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """ "a, b and c", or "a, b, c and 4 more"."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def shortened(name: str, width: int) -> str:

@@ -7,7 +7,8 @@ from rdserve.client.results import Score
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import find
 from rdserve.compare.race import standing
-from rdserve.compare.verdict import listed, verdict
+from rdserve.compare.verdict import verdict
+from rdserve.compare.words import listed
 
 
 def test_the_better_of_two() -> None:
