@@ -21,6 +21,9 @@ def serve(
     precision: Annotated[
         str, typer.Option(help="float32, or tf32 or bfloat16 for the networks.")
     ] = "float32",
+    execution: Annotated[
+        str, typer.Option(help="eager, or compile or graphs (CUDA graphs) for the networks.")
+    ] = "eager",
     max_batch_rows: Annotated[int, typer.Option(help="Samples that one call to a worker may hold.")] = 256,
     metrics_host: Annotated[
         str, typer.Option(help="Address for Prometheus, plain HTTP; whoever reaches it may read.")
@@ -60,6 +63,8 @@ def serve(
             threads=threads,
             gpus=gpus,
             precision=precision,  # type: ignore[arg-type]  # as above
+            execution=execution,  # type: ignore[arg-type]  # as above
+            load_timeout_seconds=900 if execution == "compile" else Settings.load_timeout_seconds,
             max_batch_rows=max_batch_rows,
             metrics_host=metrics_host,
             metrics_port=metrics_port,

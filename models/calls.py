@@ -62,7 +62,7 @@ def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
 
 
 def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeResponse:
-    x, keys, k = _images(request, card, how.device)
+    x, keys, k = _images(request, card, how)
     at_once = how.images_per_pass(x[0].numel())
     parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in stopping.between(chunks(len(x), k, at_once))]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
@@ -72,7 +72,7 @@ def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeRes
 
 
 def _decode(vae: VAE, card: Card, request: DecodeRequest, how: How) -> DecodeResponse:
-    z, keys = _latents(request, card, how.device)
+    z, keys = _latents(request, card, how)
     _, images = _pictures(
         len(z), rows.n_samples(request), how, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
     )
@@ -80,13 +80,13 @@ def _decode(vae: VAE, card: Card, request: DecodeRequest, how: How) -> DecodeRes
 
 
 def _reconstruct(vae: VAE, card: Card, request: ReconstructRequest, how: How) -> ReconstructResponse:
-    x, keys, n = _images(request, card, how.device)
+    x, keys, n = _images(request, card, how)
     z, images = _pictures(len(x), n, how, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
     return ReconstructResponse(latents=z, images=images)
 
 
 def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleResponse:
-    keys = _keys(request, how.device)
+    keys = _keys(request, how)
     z, images = _pictures(
         request.n_latents, rows.n_samples(request), how, lambda at, k: ops.sample(vae, _at(keys, at), k)
     )
@@ -94,7 +94,7 @@ def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleRes
 
 
 def _score(vae: VAE, card: Card, request: ScoreRequest, how: How) -> ScoreResponse:
-    x, keys, k = _images(request, card, how.device)
+    x, keys, k = _images(request, card, how)
     at_once = how.images_per_pass(x[0].numel())
     parts = [ops.score(vae, x[at], _at(keys, at), k) for at in stopping.between(chunks(len(x), k, at_once))]
     columns = list(zip(*parts, strict=True))
@@ -132,24 +132,24 @@ def _pictures(
 
 
 def _images(
-    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, device: torch.device
+    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, how: How
 ) -> tuple[Tensor, Keys, int]:
     array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
     if not ((array == 0) | (array == 1)).all():
         raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
     _check_one_hot(array, card, "images")
-    x = torch.from_numpy(array.astype(np.float32)).to(device)
-    return x, _keys(request, device), rows.n_samples(request)
+    x = how.upload(array.astype(np.float32))
+    return x, _keys(request, how), rows.n_samples(request)
 
 
-def _latents(request: DecodeRequest, card: Card, device: torch.device) -> tuple[Tensor, Keys]:
+def _latents(request: DecodeRequest, card: Card, how: How) -> tuple[Tensor, Keys]:
     shape = (card.architecture.latent_dim,)
     array = _array(request.latents, "latents", shape, f"latents of model {card.name}")
-    z = torch.from_numpy(array.astype(np.float32)).to(device)
+    z = how.upload(array.astype(np.float32))
     if not z.isfinite().all():
         raise BadRow("latents", "latents must be finite, got NaN or an infinity")
     _check_one_hot(array, card, "latents")
-    return z, _keys(request, device)
+    return z, _keys(request, how)
 
 
 def _check_one_hot(array: tensors.Array, card: Card, field: str) -> None:
@@ -168,7 +168,7 @@ def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) 
     return array
 
 
-def _keys(request: rows.Request, device: torch.device) -> Keys:
+def _keys(request: rows.Request, how: How) -> Keys:
     n = rows.n_rows(request)
     if not n:
         raise BadRow("n_latents", "asked for 0 rows; ask for at least 1")
@@ -178,7 +178,7 @@ def _keys(request: rows.Request, device: torch.device) -> Keys:
         seeds, ids = rows.row_keys(request.noise, n)
     except ValueError as error:
         raise BadRow("noise", str(error)) from None
-    return Keys(*(torch.from_numpy(words.view(np.int64)).to(device) for words in (seeds, ids)))
+    return Keys(*(how.upload(words.view(np.int64)) for words in (seeds, ids)))
 
 
 def _at(keys: Keys, at: slice) -> Keys:

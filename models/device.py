@@ -2,13 +2,17 @@
 
 import contextlib
 import os
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 Precision = Literal["float32", "tf32", "bfloat16"]
+Execution = Literal["eager", "compile", "graphs"]
 # What a worker process is told by whoever starts it.
 VARIABLE = "RDSERVE_PRECISION"
+EXECUTION_VARIABLE = "RDSERVE_EXECUTION"
 # Bounds the activations of one forward pass.
 MAX_IMAGES_AT_ONCE = 512
 # On a CPU activations are best left in its caches: the paper's `---` scores 64 images of 28 x 28 at a time
@@ -21,30 +25,43 @@ class How(NamedTuple):
     precision: of the networks; laws, noise, rates and distortions are float32 whatever it is.
         tf32 and bfloat16 use a GPU's tensor cores. What they cost in nats: docs/operations.md.
     at_once: images in one forward pass, at most.
+    execution: of the networks: as written, by torch.compile, or recorded as CUDA graphs.
     """
 
     device: torch.device = torch.device("cpu")
     precision: Precision = "float32"
     at_once: int = MAX_IMAGES_AT_ONCE
+    execution: Execution = "eager"
 
     @property
     def device_name(self) -> str:
-        """In words: "cpu AVX2", "cuda NVIDIA H200". What the last digits of results depend on."""
-        kind = self.device.type
-        if kind == "cuda":
-            return f"{kind} {torch.cuda.get_device_name(self.device)}"
-        return f"{kind} {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind
+        """In words: "cpu AVX2", "cuda NVIDIA H200 compile". What the last digits of results depend on."""
+        words = [self.device.type]
+        if self.device.type == "cuda":
+            words.append(torch.cuda.get_device_name(self.device))
+        if self.device.type == "cpu":
+            words.append(torch.backends.cpu.get_cpu_capability())
+        return " ".join(words if self.execution == "eager" else [*words, self.execution])
 
     def computing(self) -> contextlib.AbstractContextManager[object]:
         """Open while a model computes."""
         if self.precision == "bfloat16":
-            return torch.autocast(self.device.type, torch.bfloat16)
+            # A graph may not hold weights that autocast converted before it was recorded.
+            reuse = self.execution != "graphs"
+            return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=reuse)
         return contextlib.nullcontext()
 
     def prepare(self) -> None:
         """What is set once per process."""
         torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+
+    def upload(self, values: NDArray[Any]) -> Tensor:
+        """There as a tensor; to a GPU by way of pinned memory, which torch keeps for the next."""
+        there = torch.from_numpy(values)
+        if self.device.type != "cuda":
+            return there.to(self.device)
+        return there.pin_memory().to(self.device, non_blocking=True)
 
     def images_per_pass(self, pixels: int) -> int:
         """Images of so many pixels in one pass over all of them (encode, score).
@@ -66,11 +83,26 @@ def chosen_precision() -> Precision:
     Raises:
         ValueError: no such precision.
     """
-    told = os.environ.get(VARIABLE, "float32")
-    for precision in get_args(Precision):
-        if precision == told:
-            return precision
-    raise ValueError(f"{VARIABLE} is {told!r}; give one of {', '.join(get_args(Precision))}")
+    precision: Precision = _told(VARIABLE, get_args(Precision))
+    return precision
+
+
+def chosen_execution() -> Execution:
+    """What this process was told.
+
+    Raises:
+        ValueError: no such execution.
+    """
+    execution: Execution = _told(EXECUTION_VARIABLE, get_args(Execution))
+    return execution
+
+
+def _told(variable: str, known: tuple[Any, ...]) -> Any:
+    """The first where nothing was told."""
+    told = os.environ.get(variable, known[0])
+    if told not in known:
+        raise ValueError(f"{variable} is {told!r}; give one of {', '.join(known)}")
+    return told
 
 
 def out_of_memory(error: Exception) -> bool:

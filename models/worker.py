@@ -19,6 +19,7 @@ from rdserve.models.calls import BadRow, NumericFailure, run
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
 from rdserve.models.device import How, out_of_memory
+from rdserve.models.networks import speed_up
 from rdserve.models.stopping import Abandoned, abandoned_when
 from rdserve.models.vae import VAE, frozen
 from rdserve.v1 import rows
@@ -47,6 +48,7 @@ class Worker:
         self._place = WorkReply(device=how.device_name, dtype=how.precision)
         with torch.inference_mode():
             self.vae = frozen(vae.to(how.device))
+        speed_up(self.vae, how, card.input.shape)
 
     @classmethod
     def load(cls, folder: Path, how: How = CPU) -> "Worker":

@@ -86,7 +86,9 @@ def _load(archive: Archive, settings: Settings) -> "Worker":
     from rdserve.models.device import How
     from rdserve.models.worker import Worker
 
-    how = How(torch.device("cuda" if settings.gpus else "cpu"), settings.precision)
+    how = How(
+        torch.device("cuda" if settings.gpus else "cpu"), settings.precision, execution=settings.execution
+    )
     with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
         folder = Path(scratch) / archive.card.name
         archive.extract(folder)

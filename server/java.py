@@ -248,4 +248,5 @@ def _environment(folder: Path, settings: Settings) -> dict[str, str]:
         "MKL_NUM_THREADS": threads,
         "RDSERVE_TORCH_THREADS": threads,
         "RDSERVE_PRECISION": settings.precision,
+        "RDSERVE_EXECUTION": settings.execution,
     }

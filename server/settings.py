@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,6 +11,7 @@ from rdserve.v1.limits import MIB
 
 BackendName = Literal["torchserve", "in-process"]
 Precision = Literal["float32", "tf32", "bfloat16"]
+Execution = Literal["eager", "compile", "graphs"]
 
 
 class SettingsError(ValueError):
@@ -26,6 +28,7 @@ class Settings:
     threads: torch threads per worker.
     gpus: how many GPUs the workers of a model are spread over, in turn; 0 computes on the CPU.
     precision: of the networks: float32, tf32 or bfloat16; laws and results are float32 whatever it is.
+    execution: of the networks: eager, compile (torch.compile) or graphs (CUDA graphs).
     max_batch_rows: samples (rows times samples per row) that one call to a worker may hold.
     max_queued_requests: requests a model may have waiting or running before more are refused.
     max_queued_bytes: the same, in bytes of requests, over all models.
@@ -51,6 +54,7 @@ class Settings:
     threads: int = 1
     gpus: int = 0
     precision: Precision = "float32"
+    execution: Execution = "eager"
     max_batch_rows: int = 256
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * MIB
@@ -77,6 +81,7 @@ class Settings:
             raise SettingsError(f"backend {self.backend!r} is neither 'torchserve' nor 'in-process'")
         if self.precision not in get_args(Precision):
             raise SettingsError(f"precision {self.precision!r} is none of {', '.join(get_args(Precision))}")
+        self._check_execution()
         if self.gpus < 0:
             raise SettingsError(f"gpus must be 0 or more, got {self.gpus}")
         for name in ("workers", "threads", "max_batch_rows", "max_queued_requests", "load_concurrency"):
@@ -85,6 +90,14 @@ class Settings:
         for name in ("port", "metrics_port"):
             if not 0 <= getattr(self, name) < 2**16:
                 raise SettingsError(f"{name} must be 0 to 65535, got {getattr(self, name)}")
+
+    def _check_execution(self) -> None:
+        if self.execution not in get_args(Execution):
+            raise SettingsError(f"execution {self.execution!r} is none of {', '.join(get_args(Execution))}")
+        if self.execution == "graphs" and not self.gpus:
+            raise SettingsError("execution 'graphs' records CUDA graphs, and there are 0 gpus; give --gpus")
+        if self.execution == "compile" and not shutil.which(compiler := os.environ.get("CXX", "g++")):
+            raise SettingsError(f"execution 'compile' needs a C++ compiler; found no {compiler}, set CXX")
 
     def _check_security(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):

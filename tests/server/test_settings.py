@@ -41,3 +41,14 @@ def test_half_of_tls_is_refused(given: dict[str, Path]) -> None:
 def test_a_refusal_quotes_setting_and_value(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=f"{name}.*{value}"):
         Settings(models=Path(), **{name: value})  # type: ignore[arg-type]
+
+
+def test_an_execution_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="'fast' is none of eager, compile, graphs"):
+        Settings(models=Path(), execution="fast")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="there are 0 gpus; give --gpus"):
+        Settings(models=Path(), execution="graphs")
+    assert Settings(models=Path(), execution="graphs", gpus=1).execution == "graphs"
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(SettingsError, match="found no no-such-compiler"):
+        Settings(models=Path(), execution="compile")
