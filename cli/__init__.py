@@ -30,6 +30,7 @@ COMMANDS = {
     "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
     "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
     "figures": Lazy("figures", "study", "Draw the paper's figures from a served zoo."),
+    "results": Lazy("results", "study", "A zoo on every split, beside the paper's numbers."),
     "bounds": Lazy("bounds", "train,compare", "What the codes of checkpoints tell of x, from both sides."),
     "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
     "verify": Lazy("verify", "compare", "Score images of a comparison again: are they reproduced?"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rdserve.client import Client
@@ -13,6 +14,9 @@ from rdserve.study.categories import Filed
 from rdserve.study.classifier import Classifier, train
 from rdserve.study.examples import Examples, examples
 from rdserve.study.runs import Run, Runs
+
+Work = Annotated[Path, typer.Option(help="Folder for rows, to go on from; of figures and results alike.")]
+WORK = Path("report/study-rows")
 
 
 def scored(
@@ -42,13 +46,17 @@ def trained_classifier(data: str, root: Path | None) -> Classifier | None:
     return found
 
 
+def few(of: Examples, n: int) -> Examples:
+    """At most n of the examples: drawn from the same split."""
+    return examples(of.dataset, min(n, of.n))
+
+
 def filed(
-    client: Client, chosen: Sequence[Run], of: Examples, classifier: Classifier | None, n_images: int
+    client: Client, chosen: Sequence[Run], of: Examples, classifier: Classifier | None
 ) -> dict[str, Filed]:
-    """The category of each run by name, from reconstructions of n_images of the examples."""
-    few = examples(of.dataset, min(n_images, of.n))
-    with _bar(f"reconstructing {few.n} images with {len(chosen)} models", len(chosen)) as done:
-        found = echoes.listen(client, chosen, few, classifier, on_progress=lambda _: done(1))
+    """The category of each run by name, from its reconstructions of these examples."""
+    with _bar(f"reconstructing {of.n} images with {len(chosen)} models", len(chosen)) as done:
+        found = echoes.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
     return {run.name: categories.file(run, found[run.name]) for run in chosen}
 
 

@@ -26,9 +26,8 @@ def figures(
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
     images: Images = 100,
     toy: Annotated[Path, typer.Option(help="Folder of the toy's checkpoints, for figure 2.")] = TOY,
-    out: Annotated[Path, typer.Option(help="Folder for the figures, and for rows to go on from.")] = Path(
-        "report"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("report"),
+    work: examined.Work = examined.WORK,
     server: Server = ADDRESS,
     serve: Annotated[
         Path | None, typer.Option(help="Start a service over this folder's models for this run.")
@@ -45,10 +44,11 @@ def figures(
             _write(figure_2(toy), out, "")
         if not set(names) & set(SERVED):
             return
-        runs = examined.scored(client, data, split, root=data_root, limit=limit, folder=out / "rows")
+        runs = examined.scored(client, data, split, root=data_root, limit=limit, folder=work)
         shown = models_of(runs, names)
         classifier = examined.trained_classifier(data, data_root) if shown else None
-        filed = examined.filed(client, shown, runs.examples, classifier, images) if shown else {}
+        few = examined.few(runs.examples, images)
+        filed = examined.filed(client, shown, few, classifier) if shown else {}
         for drawn in draw_all(client, runs, filed, names):
             _write(drawn, out, signature(runs))
 

@@ -24,18 +24,26 @@ class Choice:
 
 
 def words(family: str, beta: float, *, annealed: bool) -> str:
-    """ "-+v at beta 0.1, annealed"."""
-    return f"{family} at beta {beta:g}" + (", annealed" if annealed else "")
+    """ "-+v at beta 1, annealed": what annealing decides is said at beta 1 alone."""
+    how = (", annealed" if annealed else ", not annealed") if _decides(family, beta) else ""
+    return f"{family} at beta {beta:g}{how}"
 
 
 def find(runs: Sequence[Run], family: str, beta: float, *, annealed: bool) -> Run | None:
-    """The beta-VAE so trained; of several, the one with the least D + beta R."""
-    there = [
-        run
-        for run in runs
-        if run.is_beta_vae and (run.family, run.beta, run.annealed) == (family, beta, annealed)
-    ]
-    return min(there, key=lambda run: run.row.distortion_nats + beta * run.row.rate_nats, default=None)
+    """The beta-VAE so trained; of several, the one with the least D + beta R.
+
+    Where annealing does not decide what comes out, a run of the other kind stands in for one that is not
+    there. It decides at beta 1 with an autoregressive decoder, which may ignore z from the start.
+    """
+    there = [run for run in runs if run.is_beta_vae and (run.family, run.beta) == (family, beta)]
+    alike = [run for run in there if run.annealed == annealed]
+    if not alike and not _decides(family, beta):
+        alike = there
+    return min(alike, key=lambda run: run.row.distortion_nats + beta * run.row.rate_nats, default=None)
+
+
+def _decides(family: str, beta: float) -> bool:
+    return beta == 1 and family[1:2] == "+"
 
 
 def sweep(runs: Sequence[Run]) -> Choice:

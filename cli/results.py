@@ -1,0 +1,113 @@
+"""`rdserve results`: a served zoo on every split, beside the paper's numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+from rdserve.cli import examined
+from rdserve.cli.bounds import N_GENERATED, K, N, bound
+from rdserve.cli.common import ADDRESS, DataRoot, Limit, Server, Timeout, connection
+from rdserve.cli.figures import Images
+from rdserve.cli.trust import trusting
+from rdserve.client import Client, InputError
+from rdserve.compare import encoding, terminal
+from rdserve.models.card import CardError, read_card
+from rdserve.study import page
+from rdserve.study.results import JUDGED_ON, SPLITS, Study, counts, document
+from rdserve.study.runs import Runs
+
+NBounds = Annotated[int, typer.Option(min=2, help="Images in the mixture that bounds the information.")]
+NGenerated = Annotated[int, typer.Option(min=0, help="Pairs drawn from each model for bounds; 0: no bounds.")]
+
+
+@trusting
+def results(
+    models: Annotated[
+        Path | None, typer.Option(help="Serve this folder's models for this run; bounds need their weights.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "static-mnist",
+    data_root: DataRoot = None,
+    splits: Annotated[str, typer.Option(help="Which to score, divided by commas.")] = ",".join(SPLITS),
+    limit: Limit = None,
+    images: Images = 100,
+    n_bounds: NBounds = N,
+    n_generated: NGenerated = N_GENERATED,
+    out: Annotated[Path, typer.Option(help="Folder for results.json and results.md.")] = Path("docs"),
+    work: examined.Work = examined.WORK,
+    server: Server = ADDRESS,
+    timeout: Timeout = 600.0,
+) -> None:
+    """Score a zoo on every split, and write it down beside the paper: targets, categories, bounds."""
+    with connection(server, timeout=timeout, models=models) as client:
+        chosen = _splits(splits)
+        scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
+        study = _study(client, scored, data, data_root, images, models, n_bounds, n_generated)
+    wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
+    wanted |= {"n-bounds": n_bounds, "n-generated": n_generated}
+    found = document(study, _command(wanted))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text("".join(encoding.text(found, "\n")) + "\n", encoding="utf-8")
+    (out / "results.md").write_text(page.render(study, found), encoding="utf-8")
+    typer.echo(f"targets: {counts(study.targets)}\n{out / 'results.md'}\n{out / 'results.json'}")
+
+
+def _command(wanted: Mapping[str, object]) -> str:
+    """What makes the same results, but for where files lie."""
+    given = [f"--{name} {value}" for name, value in wanted.items() if value is not None]
+    return " ".join(["rdserve results", *given])
+
+
+def _splits(wanted: str) -> list[str]:
+    """The test split first: targets are judged on it."""
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if JUDGED_ON not in names or set(names) - set(SPLITS):
+        raise InputError(f"splits are of {', '.join(SPLITS)}, {JUDGED_ON} among them; got {wanted}")
+    return sorted(set(names), key=lambda name: -SPLITS.index(name))
+
+
+def _scored(client: Client, data: str, split: str, root: Path | None, limit: int | None, work: Path) -> Runs:
+    start = monotonic()
+    runs = examined.scored(client, data, split, root=root, limit=limit, folder=work)
+    typer.echo(f"scored {runs.title} in {monotonic() - start:.0f} s", err=True)
+    return runs
+
+
+def _study(
+    client: Client,
+    scored: dict[str, Runs],
+    data: str,
+    root: Path | None,
+    n_images: int,
+    folder: Path | None,
+    n_bounds: int,
+    n_generated: int,
+) -> Study:
+    judged = scored[JUDGED_ON]
+    few = examined.few(judged.examples, n_images)
+    classifier = examined.trained_classifier(data, root)
+    filed = examined.filed(client, judged.all, few, classifier)
+    folders = _folders(folder)
+    bounds = {}
+    if n_generated >= 2 and folders:
+        mixed = examined.few(judged.examples, n_bounds)
+        there = [run.name for run in judged.all if run.name in folders]
+        with terminal.progress("bounding", len(there), terminal.console(stderr=True)) as done:
+            for name in there:
+                one = bound(folders[name], mixed, seed=0, n_generated=n_generated, k=K)
+                bounds[name] = one.document()
+                done(1)
+    architectures = {name: read_card(place).architecture.model_dump() for name, place in folders.items()}
+    return Study(scored, filed, few, classifier, bounds, architectures)
+
+
+def _folders(zoo: Path | None) -> dict[str, Path]:
+    """By the name on its card, each checkpoint of a folder of them; what else lies there is none."""
+    found = {}
+    for place in sorted(zoo.iterdir()) if zoo is not None else ():
+        try:
+            found[read_card(place).name] = place
+        except CardError:
+            continue
+    return found

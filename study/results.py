@@ -1,0 +1,168 @@
+"""Where a zoo stands, as JSON: every number with its split, its seed and how many images it is a mean of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rdserve.client import ModelInfo
+from rdserve.study import paper, targets
+from rdserve.study.categories import Filed
+from rdserve.study.choose import find
+from rdserve.study.classifier import Classifier
+from rdserve.study.examples import Examples
+from rdserve.study.runs import Run, Runs
+from rdserve.study.targets import Target, Zoo
+
+SCHEMA = "rdserve-results/1"
+SPLITS = ("train", "valid", "test")
+JUDGED_ON = "test"
+# Nats between a card's own numbers and the service's: what rounding costs.
+REPRODUCED = 1e-2
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was measured. scored: by split, the test split among them.
+
+    filed, bounds: by model; bounds as JSON holds them. architectures: by model, where its card is at hand.
+    """
+
+    scored: Mapping[str, Runs]
+    filed: Mapping[str, Filed]
+    of: Examples
+    classifier: Classifier | None
+    bounds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    architectures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> Runs:
+        """On the split by which targets are judged."""
+        return self.scored[JUDGED_ON]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every split was scored on all of its images."""
+        return all(runs.examples.is_whole for runs in self.scored.values())
+
+    @property
+    def targets(self) -> list[Target]:
+        """Met, missed, or not trained."""
+        zoo = Zoo(self.judged.all, {name: _is_paper_size(one) for name, one in self.architectures.items()})
+        return targets.evaluate(zoo, comparable=self.judged.examples.dataset.name == paper.DATA)
+
+    def run(self, name: str, split: str) -> Run | None:
+        """A model on a split."""
+        there = self.scored[split].all if split in self.scored else ()
+        return next((run for run in there if run.name == name), None)
+
+
+def document(study: Study, command: str) -> dict[str, Any]:
+    """What `rdserve.compare.encoding.text` writes down. command: what makes these results again."""
+    dataset = study.judged.examples.dataset
+    best = min(study.judged.all, key=lambda run: run.cost)
+    return {
+        "schema": SCHEMA,
+        "units": "nats per image, summed over pixels and latents; errors are standard errors over images",
+        "command": command,
+        "data": {"name": dataset.name, "sha256": dataset.sha256},
+        "splits": {split: _extent(runs.examples) for split, runs in study.scored.items()},
+        "all_images": study.is_whole,
+        "best": {"model": best.name, **_place(best, study.judged.examples)},
+        "targets": [asdict(target) | _extent(study.judged.examples) for target in study.targets],
+        "published": [_beside(one, study) for one in paper.PUBLISHED] if _is_the_papers(study) else [],
+        "classifier": _classifier(study.classifier),
+        "models": [_model(run, study) for run in study.judged.all],
+        "failures": {split: dict(runs.failures) for split, runs in study.scored.items()},
+    }
+
+
+def _is_the_papers(study: Study) -> bool:
+    return study.judged.examples.dataset.name == paper.DATA
+
+
+def _is_paper_size(architecture: Mapping[str, Any]) -> bool:
+    return architecture.get("width") == 1.0 and architecture.get("latent_dim") == 64
+
+
+def _extent(examples: Examples) -> dict[str, Any]:
+    return {"split": examples.dataset.split, "n": examples.n, "of": len(examples.dataset.images)}
+
+
+def _model(run: Run, study: Study) -> dict[str, Any]:
+    places = {split: study.run(run.name, split) for split in study.scored}
+    return {
+        "name": run.name,
+        "family": run.family,
+        "beta": run.beta,
+        "annealed": run.annealed,
+        **{name: getattr(run.info, name) for name in ("objective", "weights_sha256", "dtype", "latent_dim")},
+        "architecture": dict(study.architectures.get(run.name, {})),
+        "scores": {
+            split: _place(place, study.scored[split].examples) for split, place in places.items() if place
+        },
+        "card": _card(run.info, places.get(run.info.reference.split) if run.info.reference else None, study),
+        "category": _category(study.filed[run.name], study.of) if run.name in study.filed else None,
+        "bounds": dict(study.bounds[run.name]) if run.name in study.bounds else None,
+    }
+
+
+def _place(run: Run, of: Examples) -> dict[str, Any]:
+    row = run.row
+    return _extent(of) | {
+        "seed": run.seed,
+        "n_samples": row.n_samples,
+        "rate_nats": row.rate_nats,
+        "rate_standard_error_nats": row.rate_standard_error_nats,
+        "rate_is_exact": row.rate_is_exact,
+        "distortion_nats": row.distortion_nats,
+        "distortion_standard_error_nats": row.distortion_standard_error_nats,
+        "elbo_nats": row.elbo_nats,
+        "elbo_standard_error_nats": row.elbo_standard_error_nats,
+        "importance_bound_nats": row.importance_bound_nats,
+        "on_frontier": row.on_frontier,
+    }
+
+
+def _card(info: ModelInfo, run: Run | None, study: Study) -> dict[str, Any] | None:
+    """The card's own numbers, and how far the service's are from them; null unless on the same images."""
+    said = info.reference
+    if said is None:
+        return None
+    differ = None
+    if run is not None and run.row.n == said.n_examples and study.scored[said.split].examples.is_whole:
+        differ = max(
+            abs(run.row.rate_nats - said.rate_nats), abs(run.row.distortion_nats - said.distortion_nats)
+        )
+    names = ("split", "n_examples", "seed", "n_samples", "rate_nats", "distortion_nats")
+    stated = {name: getattr(said, name) for name in names}
+    reproduced = None if differ is None else differ <= REPRODUCED
+    return stated | {"difference_nats": differ, "reproduced": reproduced}
+
+
+def _category(filed: Filed, of: Examples) -> dict[str, Any]:
+    echoes = asdict(filed.echoes) if filed.echoes else {}
+    kept = filed.echoes.kept if filed.echoes else None
+    return {"name": str(filed.category), "by": filed.by} | _extent(of) | echoes | {"kept": kept}
+
+
+def _classifier(classifier: Classifier | None) -> dict[str, Any] | None:
+    if classifier is None:
+        return None
+    names = ("accuracy", "n_trained", "tested_on", "n_tested")
+    return {name: getattr(classifier, name) for name in names}
+
+
+def _beside(one: paper.Published, study: Study) -> dict[str, Any]:
+    """A published run, and the zoo's of the same training."""
+    run = find(study.judged.all, one.family, one.beta, annealed=bool(one.annealed))
+    return {
+        "paper": one._asdict(),
+        "model": run.name if run else None,
+        "scores": _place(run, study.judged.examples) if run else None,
+    }
+
+
+def counts(found: Sequence[Target]) -> str:
+    """ "3 met, 2 missed, 4 not trained"."""
+    outcomes = [target.outcome for target in found]
+    return ", ".join(f"{outcomes.count(one)} {one}" for one in targets.Outcome if one in outcomes)
