@@ -12,6 +12,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+# The trailing metadata that names a call in the service's log.
+REQUEST_ID = "x-request-id"
+
 
 class RdserveError(Exception):
     """Anything this package raises on purpose."""
@@ -31,6 +34,7 @@ class ServiceError(RdserveError):
     reason: UPPER_SNAKE cause within domain "rdserve"; empty where the server gave none.
     fields: request field -> what is wrong with it.
     retry_after_s: when the server thinks that a retry may work.
+    request_id: names the call in the service's log; empty where it never got there.
     """
 
     status = grpc.StatusCode.UNKNOWN
@@ -43,8 +47,10 @@ class ServiceError(RdserveError):
         metadata: Mapping[str, str] | None = None,
         fields: Mapping[str, str] | None = None,
         retry_after_s: float | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
+        self.request_id = request_id
         self.reason = reason
         self.metadata = MappingProxyType(dict(metadata or {}))
         self.fields = MappingProxyType(dict(fields or {}))
@@ -58,8 +64,13 @@ class ServiceError(RdserveError):
             metadata=dict(self.metadata),
             fields=dict(self.fields),
             retry_after_s=self.retry_after_s,
+            request_id=self.request_id,
         )
-        return make, (str(self),)
+        return make, (super().__str__(),)
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{said} [request {self.request_id}]" if self.request_id else said
 
 
 class Unknown(ServiceError):
@@ -167,13 +178,14 @@ _BY_CODE: dict[int, type[ServiceError]] = {status.value[0]: kind for status, kin
 
 def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     """The typed form of a failed call; raise it `from error`."""
-    status = _rich_status(error)
+    status, request_id = _rich_status(error), _request_id(error)
     if status is None:
-        return _BY_STATUS.get(error.code(), Unknown)(error.details() or error.code().name)
-    return from_status(status)
+        kind = _BY_STATUS.get(error.code(), Unknown)
+        return kind(error.details() or error.code().name, request_id=request_id)
+    return from_status(status, request_id)
 
 
-def from_status(status: Status) -> ServiceError:
+def from_status(status: Status, request_id: str = "") -> ServiceError:
     """The typed form of a failure that a reply tells of."""
     info, bad, retry = ErrorInfo(), BadRequest(), RetryInfo()
     for detail in status.details:
@@ -185,7 +197,13 @@ def from_status(status: Status) -> ServiceError:
         metadata=info.metadata,
         fields={violation.field: violation.description for violation in bad.field_violations},
         retry_after_s=(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9) or None,
+        request_id=request_id,
     )
+
+
+def _request_id(error: Any) -> str:
+    told = dict(error.trailing_metadata() or ())
+    return str(told.get(REQUEST_ID, ""))
 
 
 def _rich_status(error: Any) -> Status | None:

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from rdserve.client.errors import REQUEST_ID
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -53,7 +55,7 @@ def _timing(metadata: Iterable[tuple[str, str]] | None) -> Timing:
     """A service that does not tell, or a proxy that drops it, leaves zeros and empty strings."""
     told = dict(metadata or ())
     return Timing(
-        request_id=told.get("x-request-id", ""),
+        request_id=told.get(REQUEST_ID, ""),
         model_version=told.get("rdserve-model-version", ""),
         queue_seconds=float(told.get("rdserve-queue-seconds", 0)),
         batch_rows=int(told.get("rdserve-batch-rows", 0)),

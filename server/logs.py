@@ -18,6 +18,8 @@ REQUESTS = "rdserve.request"
 QUIET = ("grpc.",)
 # Faults of this side.
 OURS = (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS)
+# Models of one comparison that its line names.
+MAX_NAMED = 16
 
 log = logging.getLogger(REQUESTS)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -73,6 +75,8 @@ def request(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> N
         "trace_id": rpc.trace_id,
         "seconds": round(seconds, 6),
     }
+    if len(rpc.models) > 1:
+        facts |= {"models": list(rpc.models)[:MAX_NAMED], "model_count": len(rpc.models)}
     if rpc.batch_rows:
         facts |= {
             "queue_seconds": round(rpc.queue_seconds, 6),

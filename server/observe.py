@@ -147,9 +147,10 @@ class Outcome:
         self._series.handling.observe(seconds, {"trace_id": rpc.trace_id} if rpc.trace_id else None)
         if rpc.reason:
             metrics.rejected.labels(rpc.model or UNKNOWN, rpc.reason).inc()
-        elif rpc.model and code in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED):
+        elif code in (StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED):
             stage = "queue" if rpc.waiting else "worker" if rpc.parts else "arrival"
-            metrics.expired.labels(rpc.model, stage).inc()
+            for model in rpc.models:
+                metrics.expired.labels(model, stage).inc()
 
     def _seconds(self) -> float:
         return monotonic() - self._rpc.begun

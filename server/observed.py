@@ -30,14 +30,14 @@ class Rpc:
 
     queue_seconds: the longest that a part of it waited. batch_rows: of the largest call it rode in.
     compute_seconds: in the model, over its calls. waiting: parts that no worker was sent yet.
+    models: name -> version of those that it is about, which are there.
     """
 
     method: str
     request_id: str
     traceparent: str = ""
     begun: float = field(default_factory=monotonic)
-    model: str = ""
-    version: str = ""
+    models: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     parts: int = 0
     waiting: int = 0
@@ -56,6 +56,16 @@ class Rpc:
             request_id if _ID.fullmatch(request_id) else f"{getrandbits(128):032x}",
             traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
         )
+
+    @property
+    def model(self) -> str:
+        """The one model that it is about, or nothing."""
+        return next(iter(self.models)) if len(self.models) == 1 else ""
+
+    @property
+    def version(self) -> str:
+        """Of that one model."""
+        return self.models.get(self.model, "")
 
     @property
     def trace_id(self) -> str:
@@ -85,7 +95,7 @@ def begin(rpc: Rpc) -> None:
 def uses(model: str, card: Card | None) -> None:
     """The RPC under way is about this model, which is there."""
     if rpc := _CURRENT.get():
-        rpc.model, rpc.version = model, card.version if card else ""
+        rpc.models[model] = card.version if card else ""
 
 
 def failed(reason: str) -> tuple[tuple[str, str], ...]:

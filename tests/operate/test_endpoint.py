@@ -201,6 +201,17 @@ def test_the_client_shows_where_the_time_went(client: Client, watched: Running) 
     assert len(lines(watched, calls[0].request_id)) == 1
 
 
+def test_a_refused_call_is_named_in_the_clients_error_and_in_the_log(
+    client: Client, watched: Running
+) -> None:
+    with pytest.raises(NotFound) as caught:
+        client.score("nobody", IMAGES)
+    given = caught.value.request_id
+    assert str(caught.value).endswith(f" [request {given}]")
+    (line,) = lines(watched, given)
+    assert line["code"] == "NOT_FOUND"
+
+
 def test_score_tells_on_request(watched: Running) -> None:
     asked = ("score", MODEL, "--data", "digits", "--limit", "3", "--server", watched.address)
     shown = rdserve(*asked, "-v")

@@ -193,11 +193,13 @@ def test_a_reply_that_breaks_the_contract_is_refused() -> None:
 
 
 def test_errors_cross_processes() -> None:
-    error = errors.Unavailable("gone", reason="STOPPING", fields={"a": "b"}, retry_after_s=1.5)
+    error = errors.Unavailable(
+        "gone", reason="STOPPING", fields={"a": "b"}, retry_after_s=1.5, request_id="3f"
+    )
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.reason, copy.fields, copy.retry_after_s) == (
         errors.Unavailable,
-        "gone",
+        "gone [request 3f]",
         "STOPPING",
         {"a": "b"},
         1.5,

@@ -5,14 +5,25 @@ import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
+import numpy as np
+import pytest
+from polling import until
+from rdserve.server import logs
 from rdserve.server.logs import JsonLines
+from rdserve.server.observe import Method
+from rdserve.server.observed import Rpc
+from rdserve.v1 import tensors
+from rdserve.v1.vae_pb2 import CompareRequest
+from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from running import Running, until_serving
 
 Launch = Callable[..., Running]
 
 
-def written(running: Running) -> list[dict[str, str]]:
+def written(running: Running) -> list[dict[str, Any]]:
     """Lines of JSON."""
     return [json.loads(line) for line in running.lines if line.startswith("{")]
 
@@ -61,3 +72,28 @@ def test_requests_need_not_be_logged(launch: Launch, checkpoints: Path) -> None:
         client.sample("tiny-mmm", 1)
     running.stop()
     assert not [line for line in written(running) if line["logger"] == "rdserve.request"]
+
+
+def test_a_comparison_names_all_its_models(torchserve_service: Running) -> None:
+    images = tensors.to_message(np.zeros((2, 8, 8), bool))
+    request = CompareRequest(models=["tiny-ppp", "tiny-mmm", "nope"], images=images)
+    with grpc.insecure_channel(torchserve_service.address) as channel:
+        list(VaeServiceStub(channel).Compare(request, metadata=(("x-request-id", "logs/compare"),)))
+    until(lambda: any("logs/compare" in line for line in list(torchserve_service.lines)))
+    (line,) = (line for line in written(torchserve_service) if line.get("request_id") == "logs/compare")
+    assert (line["method"], line["code"]) == ("Compare", "OK")
+    assert sorted(line["models"]) == ["tiny-mmm", "tiny-ppp"]
+    assert line["model_count"] == 2
+    assert "model" not in line
+
+
+def test_of_very_many_models_some_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    rpc = Rpc.of("/rdserve.v1.VaeService/Compare", ())
+    rpc.models.update({f"m{k}": "1.0" for k in range(1000)})
+    with caplog.at_level(logging.INFO, "rdserve.request"):
+        logs.request(
+            rpc, Method("server_stream", "rdserve.v1.VaeService", "Compare"), grpc.StatusCode.OK, 1.0
+        )
+    facts = caplog.records[0].facts  # type: ignore[attr-defined]
+    assert facts["model_count"] == 1000
+    assert facts["models"] == [f"m{k}" for k in range(16)]

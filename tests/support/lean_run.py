@@ -1,7 +1,7 @@
 """A run of many rows on an engine that needs no service; prints what it added to its memory at most, in MB.
 
-    python lean_run.py FOLDER 1000000           scoring; then a statistic too
-    python lean_run.py FOLDER 1000000 files     scoring; statistics; all the files of a comparison
+python lean_run.py FOLDER 1000000           scoring; then a statistic too
+python lean_run.py FOLDER 1000000 files     scoring; statistics; all the files of a comparison
 """
 
 import resource
