@@ -34,7 +34,8 @@ def speed_up(vae: VAE, how: How, image_shape: tuple[int, int], compiler: str = "
     found = networks(vae)
     for network in found:
         if how.execution == "compile":
-            network.compile(dynamic=True, backend=compiler)
+            # Not network.compile(): that leaves a Sequential's layers to be compiled one by one.
+            network.forward = torch.compile(network.forward, dynamic=True, backend=compiler)
         else:
             network.forward = Padded(network.forward, GRAPH_SIZES, Graph)
     if found:

@@ -87,10 +87,11 @@ def test_after_the_warm_up_nothing_compiles() -> None:
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch, of itself
 def test_a_compiled_network_moves_no_number() -> None:
-    """The encoder: rate and distortion both hang on it, and one takes long enough to compile."""
+    """The decoder; one takes long enough to compile."""
     torch.compiler.reset()
     plain, compiled = model(MODELS[0]), model(MODELS[0])
-    networks(compiled)[0].compile(dynamic=True)
+    decoder = networks(compiled)[1]
+    decoder.forward = torch.compile(decoder.forward, dynamic=True)
     difference = np.abs(scores(compiled, 200) - scores(plain, 200))
     assert difference.max() < 1e-3
     assert difference.max() > 0  # other code ran
