@@ -1,5 +1,6 @@
 """Chunks scored from the workers of a Ray cluster, each with a client of its own. Needs the extra "ray"."""
 
+import os
 from collections.abc import Iterator
 from itertools import cycle
 from typing import Any, Self
@@ -17,6 +18,15 @@ except ImportError:
 
 # Calls that one worker may have under way; they wait for the service, not for its processor.
 CALLS = 2 * AHEAD
+STARTS = 3
+# Chunks on their way; Ray would take a third of the machine's memory.
+STORE_BYTES = 256 * 2**20
+# What Ray reads of the environment when it starts a cluster: seconds, and not to call home.
+PATIENT = {
+    "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 
 class RayEngine:
@@ -28,6 +38,7 @@ class RayEngine:
 
     Raises:
         InputError: Ray is not installed, or its cluster has no processors.
+        Unavailable: Ray does not start here, or the cluster does not answer.
     """
 
     def __init__(self, address: str, *, workers: int | None = None, **client: Any) -> None:
@@ -35,7 +46,7 @@ class RayEngine:
             raise InputError("the ray engine needs Ray: pip install 'rdserve[ray]'")
         self._own = not ray.is_initialized()
         if self._own:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            start()
         found = workers or int(ray.cluster_resources().get("CPU", 0))
         if not found:
             raise InputError("the Ray cluster has no processors to run on")
@@ -54,6 +65,30 @@ class RayEngine:
 
     def score(self, chunk: Chunk) -> "RayCall":
         return RayCall(next(self._turns).score.remote(chunk))
+
+
+def start(**local: Any) -> None:
+    """Connect to the cluster that RAY_ADDRESS names, or start one here; `local`: more of what `ray.init` takes.
+
+    A machine that is busy gets a second and a third try: Ray waits half a minute for itself.
+
+    Raises:
+        Unavailable: in vain.
+    """
+    if os.environ.get("RAY_ADDRESS"):
+        options: dict[str, Any] = {}
+    else:
+        options = {"address": "local", "include_dashboard": False, "object_store_memory": STORE_BYTES} | local
+        for name, value in PATIENT.items():
+            os.environ.setdefault(name, value)
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **options)
+            return
+        except Exception as error:  # Ray raises plain ones
+            ray.shutdown()
+            if not left:
+                raise Unavailable(f"Ray did not start, or did not answer: {error}") from error
 
 
 class RayCall:

@@ -12,7 +12,7 @@ from rdserve.client import Client, errors
 from rdserve.compare import runner
 from rdserve.compare.columns import COLUMNS
 from rdserve.compare.engines import Chunk
-from rdserve.compare.ray_engine import RayEngine
+from rdserve.compare.ray_engine import RayEngine, start
 from rdserve.data import load
 from scripted import scripted
 
@@ -24,13 +24,7 @@ IMAGES = load("digits", split="train").images
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A local Ray with two processors."""
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=80 * 2**20,
-    )
+    start(num_cpus=2)
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # Ray does not wait for what it has ended
