@@ -68,7 +68,7 @@ class RayEngine:
 
 
 def start(**local: Any) -> None:
-    """Connect to the cluster that RAY_ADDRESS names, or start one here; `local`: more of what `ray.init` takes.
+    """Connect to the cluster that RAY_ADDRESS names, or start one here; `local`: more for `ray.init` then.
 
     A machine that is busy gets a second and a third try: Ray waits half a minute for itself.
 
