@@ -1,13 +1,14 @@
 """Comparing from Python: `compare(client, models, images)`."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rdserve.client.chunks import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.images import as_binary
@@ -143,7 +144,7 @@ def _run(
 def _score(run: Run, models: Sequence[ModelInfo], unscored: Comparison, stop: Stop | None) -> Comparison:
     """Add images chunk by chunk until all are scored, or until what `stop` asks is known."""
     comparison = unscored
-    for part in _parts(unscored.n, stop.chunk if stop else unscored.n):
+    for part in slices(unscored.n, stop.chunk if stop else unscored.n):
         comparison = _scored(unscored, models, run.until(part.stop), part.stop)
         if stop and standing(comparison, stop.baseline, stop.equivalence_margin).settled:
             break
@@ -167,7 +168,3 @@ def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: Outcome,
 
 def _ordered(rows: NDArray[T] | None, which: NDArray[np.int64] | slice | None) -> NDArray[T] | None:
     return rows if rows is None or which is None else rows[which]
-
-
-def _parts(n: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))

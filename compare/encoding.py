@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rdserve.client.chunks import slices
 
 # Rows that are Python objects at once.
 STRETCH = 4096
@@ -14,7 +15,7 @@ STRETCH = 4096
 
 def stretches(n: int) -> Iterator[slice]:
     """0 .. n in consecutive slices of at most STRETCH."""
-    return (slice(start, min(start + STRETCH, n)) for start in range(0, n, STRETCH))
+    return slices(n, STRETCH)
 
 
 def text(value: Any, indent: str = "") -> Iterator[str]:
