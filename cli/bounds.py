@@ -6,16 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rdserve.cli.common import DataRoot, Seed, Split
 from rdserve.compare import terminal
 from rdserve.data import DataError, Dataset, load
 from rdserve.models import checkpoint
 from rdserve.models.card import CardError
-from rdserve.models.information import Encoded, Generated, encoded, generated
-from rdserve.models.noise import Keys
-from rdserve.models.vae import frozen
+from rdserve.models.information import Encoded, Generated, both
 from rdserve.study.examples import Examples, examples
 from rich.table import Table
 
@@ -80,13 +77,8 @@ def bound(folder: Path, of: Examples, *, seed: int, n_generated: int, k: int) ->
     card, vae = checkpoint.load(folder)
     if card.input.shape != of.images.shape[1:]:
         raise CardError(f"{folder}: takes {card.input.shape} images, {of.dataset.name} has others")
-    with torch.inference_mode():
-        vae = frozen(vae)
-    x = torch.from_numpy(of.images).float()
-    inputs = encoded(vae, x, _keys(torch.from_numpy(of.rows), seed))
-    return Bounds(
-        card.name, of.dataset.split, seed, inputs, generated(vae, _keys(torch.arange(n_generated), seed), k)
-    )
+    sides = both(vae, of.images, of.rows, seed=seed, n_generated=n_generated, k=k)
+    return Bounds(card.name, of.dataset.split, seed, *sides)
 
 
 def table(found: Sequence[Bounds], dataset: Dataset) -> Table:
@@ -143,7 +135,3 @@ def _short(nats: float) -> str:
     if abs(nats) >= 1e4:
         return f"{nats:.0e}"
     return f"{nats:.2f}" if abs(nats) < 10 else f"{nats:.1f}"
-
-
-def _keys(ids: torch.Tensor, seed: int) -> Keys:
-    return Keys(torch.full_like(ids, seed), ids)

@@ -41,7 +41,7 @@ def results(
 ) -> None:
     """Score a zoo on every split, and write it down beside the paper: targets, categories, bounds."""
     with connection(server, timeout=timeout, models=models) as client:
-        chosen = _splits(splits)
+        chosen = chosen_splits(splits)
         scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
         study = _study(client, scored, data, data_root, images, models, n_bounds, n_generated)
     wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
@@ -59,7 +59,7 @@ def _command(wanted: Mapping[str, object]) -> str:
     return " ".join(["rdserve results", *given])
 
 
-def _splits(wanted: str) -> list[str]:
+def chosen_splits(wanted: str) -> list[str]:
     """The test split first: targets are judged on it."""
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     if JUDGED_ON not in names or set(names) - set(SPLITS):

@@ -18,11 +18,13 @@ is K = 1, towards I_d.
 from dataclasses import dataclass
 from math import log
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rdserve.models.noise import Keys, Noise, Purpose
 from rdserve.models.rate_distortion import distortion, evaluate, importance_bound, rate
 from rdserve.models.sampling import draw
-from rdserve.models.vae import VAE
+from rdserve.models.vae import VAE, frozen
 from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution
 
@@ -78,6 +80,21 @@ class Generated:
     e: Mean
     low: Mean
     high: Mean
+
+
+@torch.inference_mode()
+def both(
+    vae: VAE, images: NDArray[np.bool_], ids: NDArray[np.int64], *, seed: int, n_generated: int, k: int
+) -> tuple[Encoded, Generated]:
+    """Both sides: on images (N, H, W) with ids (N,), and on pairs 0, 1, ... of the model's own.
+
+    Raises:
+        ValueError: a single image.
+    """
+    fixed = frozen(vae)
+    rows = torch.from_numpy(ids)
+    inputs = encoded(fixed, torch.from_numpy(images).float(), _keys(rows, seed))
+    return inputs, generated(fixed, _keys(torch.arange(n_generated), seed), k)
 
 
 @torch.inference_mode()
@@ -153,6 +170,10 @@ def _pairs(vae: VAE, keys: Keys, k: int) -> Tensor:
     log_w[0] = log_d - log_ratio  # the z that x came from, in place of a sample
     above = log_w.logsumexp(0) - log(k)
     return torch.stack([log_ratio, log_d - above, log_d - importance_bound(rd)]).double()
+
+
+def _keys(ids: Tensor, seed: int) -> Keys:
+    return Keys(torch.full_like(ids, seed), ids)
 
 
 def _rows(k: int) -> int:

@@ -121,7 +121,7 @@ def score(
             columns.finish(place)  # retrained models may take the room
         failures |= outcome.failures
         runs += _runs(group, outcome.scores, seed, n_samples)
-    return Runs(examples, tuple(_along_frontier(runs)), failures)
+    return Runs(examples, tuple(marked(runs)), failures)
 
 
 def _noise(model: ModelInfo) -> tuple[int, int]:
@@ -135,11 +135,11 @@ def _runs(models: Sequence[ModelInfo], scores: Mapping[str, Score], seed: int, n
     return [Run(there[row.name], row, scores[row.name], seed) for row in found]
 
 
-def _along_frontier(runs: Sequence[Run]) -> list[Run]:
-    """By rate; which are on the frontier is known only once all are there."""
+def marked(runs: Sequence[Run]) -> list[Run]:
+    """By rate, each told whether it is on the frontier of all of them."""
     points = np.array([[run.row.rate_nats, run.row.distortion_nats] for run in runs]).reshape(-1, 2)
     best = frontier.pareto(points)
-    marked = [
+    told = [
         replace(run, row=replace(run.row, on_frontier=bool(on))) for run, on in zip(runs, best, strict=True)
     ]
-    return sorted(marked, key=lambda run: (run.row.rate_nats, run.row.distortion_nats, run.name))
+    return sorted(told, key=lambda run: (run.row.rate_nats, run.row.distortion_nats, run.name))

@@ -1,0 +1,100 @@
+"""Categories follow what was measured, and what is measured is what it is called."""
+
+import numpy as np
+import pytest
+from rdserve.data import load
+from rdserve.study.categories import Category, by_echoes, by_place, file, grouped
+from rdserve.study.classifier import Classifier, train
+from rdserve.study.echoes import Echoes, measure
+from rdserve.study.paper import FRONTIER, SWEEP, TRADITIONAL
+from studied import run_at
+
+RNG = np.random.default_rng(0)
+IMAGES = load("digits", split="test").images
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    found = train(load("digits", split="train"), load("digits", split="test"))
+    assert found is not None
+    return found
+
+
+def copies(k: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.repeat(IMAGES[:, None], k, axis=1)
+
+
+def others(k: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Images of the data that have nothing to do with the inputs."""
+    return np.stack([IMAGES[RNG.permutation(len(IMAGES))] for _ in range(k)], axis=1)
+
+
+def test_the_classifier_is_as_good_as_documented(classifier: Classifier) -> None:
+    assert classifier.accuracy == pytest.approx(0.9625)
+    assert (classifier.n_trained, classifier.tested_on, classifier.n_tested) == (1197, "test", 400)
+    assert classifier(copies(2)[:5]).shape == (5, 2)
+
+
+def test_a_copy_keeps_everything(classifier: Classifier) -> None:
+    found = measure(IMAGES, copies(3), copies(3), classifier=classifier)
+    assert (found.agreement, found.kept, found.error, found.same_z, found.fresh_z) == (1, 1, 0, 0, 0)
+
+
+def test_other_images_keep_nothing(classifier: Classifier) -> None:
+    found = measure(IMAGES, copies(3), others(3), classifier=classifier)
+    assert found.kept == pytest.approx(0, abs=0.05)
+    assert found.agreement == pytest.approx(0.1, abs=0.05)
+    assert found.error == pytest.approx(1, abs=0.03)
+    assert found.same_z == 0
+    assert found.fresh_z == pytest.approx(1, abs=0.03)
+
+
+def test_another_image_of_the_class_keeps_the_class_alone(classifier: Classifier) -> None:
+    labels = classifier(IMAGES)
+    alike = np.stack([IMAGES[RNG.choice(np.flatnonzero(labels == label), 3)] for label in labels])
+    found = measure(IMAGES, alike, alike, classifier=classifier)
+    assert found.kept == 1
+    assert 0.5 < found.fresh_z < 0.9
+    assert by_echoes(6.2, found.kept, found.error, found.fresh_z) is Category.SEMANTIC
+
+
+@pytest.mark.parametrize(
+    ("rate", "kept", "error", "resampled", "category"),
+    [
+        (156, 1.0, 0.03, 0.04, Category.AUTOENCODER),
+        (120, 0.97, 0.06, 0.1, Category.SYNTACTIC),
+        (25, 0.9, 0.25, 0.3, Category.SYNTACTIC),
+        (6, 0.85, 0.6, 0.7, Category.SEMANTIC),
+        (10.5, 0.3, 0.9, 0.9, Category.MISMATCH),
+        (0.0, 0.0, 1.0, 1.0, Category.AUTODECODER),
+        (2.8, 0.4, 0.7, 0.8, Category.AUTODECODER),
+    ],
+)
+def test_the_rule(rate: float, kept: float, error: float, resampled: float, category: Category) -> None:
+    assert by_echoes(rate, kept, error, resampled) is category
+
+
+def test_by_place_the_papers_runs_are_what_the_paper_calls_them() -> None:
+    found = {one: by_place(one.rate_nats, one.distortion_nats) for one in (*TRADITIONAL, *SWEEP, *FRONTIER)}
+    assert all((found[one] is Category.AUTODECODER) == (one.family[1] == "+") for one in TRADITIONAL)
+    assert [found[one] for one in SWEEP] == [
+        Category.AUTODECODER,
+        Category.SEMANTIC,
+        Category.SYNTACTIC,
+        Category.AUTOENCODER,
+    ]
+
+
+def test_without_labels_by_place_and_it_says_so() -> None:
+    run = run_at(("-+v", 1.0, 6.2, 74.1))
+    blind = measure(IMAGES, copies(2), others(2))
+    assert blind.kept is None
+    assert (file(run, blind).category, file(run, blind).by) == (Category.SEMANTIC, "R and D alone")
+    seen = Echoes(10, 0, agreement=0.1, chance=0.1, error=1.0, same_z=1.0, fresh_z=1.0)
+    assert (file(run, seen).category, file(run, seen).by) == (Category.MISMATCH, "measured")
+
+
+def test_groups_keep_the_order_in_which_they_come() -> None:
+    places = [("a", 156.0, 4.0), ("b", 0.0, 80.0), ("c", 150.0, 4.5), ("d", 1.0, 80.0)]
+    filed = [file(run_at(("-+v", 1.0, r, d), name=name), None) for name, r, d in places]
+    assert [one.run.name for one in grouped(filed)] == ["a", "c", "b", "d"]

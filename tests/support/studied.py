@@ -1,0 +1,34 @@
+"""Runs at chosen places, as a study finds them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from points import MODEL, score
+from rdserve.compare.rows import compare
+from rdserve.data import load
+from rdserve.study.examples import Examples, examples
+from rdserve.study.runs import Run, Runs, marked
+
+N = 20
+Place = tuple[str, float, float, float]  # family, beta, R, D
+
+
+def few_examples(n: int = N) -> Examples:
+    """Digits."""
+    return examples(load("digits", split="test"), n)
+
+
+def run_at(place: Place, *, annealed: bool = False, name: str = "", objective: str = "beta-vae") -> Run:
+    """A run exactly there."""
+    family, beta, rate, distortion = place
+    called = name or f"m{family}b{beta}" + ("-annealed" if annealed else "")
+    info = replace(MODEL, name=called, family=family, beta=beta, objective=objective)
+    scores = score(np.full(N, rate), np.full(N, distortion))
+    (row,) = compare([info], [scores], n_samples=1)
+    return Run(info, row, scores, seed=0)
+
+
+def runs_at(found: Sequence[Run]) -> Runs:
+    """A study of them."""
+    return Runs(few_examples(), tuple(marked(found)), {})
