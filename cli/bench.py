@@ -34,8 +34,9 @@ def bench(
         bool, typer.Option("--quick", help="Seconds in place of minutes: a smoke test.")
     ] = False,
     sampling: Annotated[
-        bool, typer.Option("--sampling", help="Only draw pixels and latents, naively and incrementally.")
-    ] = False,
+        int | None,
+        typer.Option(min=1, help="Only draw pixels and latents, naively and not, on so many threads."),
+    ] = None,
     soak: Annotated[
         int | None,
         typer.Option(min=1, help="Only watch memory over so many requests of a service of its own."),
@@ -52,8 +53,8 @@ def bench(
     if soak is not None:
         _soak(soak)
         return
-    if sampling:
-        _sampling(quick)
+    if sampling is not None:
+        _sampling(sampling, quick)
         return
     effort = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0) if quick else Effort()
     found: list[Target] = []
@@ -111,26 +112,14 @@ def _show_memory(memory: "Memory") -> None:
     typer.echo(f"{memory.errors} requests failed")
 
 
-def _sampling(quick: bool) -> None:
+def _sampling(threads: int, quick: bool) -> None:
     from rdserve.benchmarks.sampling import run
-    from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title="Sampling: naive over incremental")
-    for heading in ("what", "batch", "threads", "multiply-adds", "ratio", "seconds", "ratio", "alike"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for it in run(_say, quick=quick):
-        costs = f"{it.naive_multiply_adds:.3g} / {it.multiply_adds:.3g}"
-        seconds = f"{it.naive_seconds:.3g} / {it.seconds:.3g}"
-        ratio, alike = it.ratios, f"{it.agree} of {it.naive_timed}"
-        table.add_row(
-            it.what,
-            str(it.batch),
-            str(it.threads),
-            costs,
-            f"{ratio['multiply_adds']:.0f}",
-            seconds,
-            f"{ratio['seconds']:.0f}",
-            alike,
+    typer.echo(f"naive over incremental, {threads} thread{'s' if threads > 1 else ''}")
+    for it in run(threads=threads, quick=quick):
+        ratios = it.ratios
+        typer.echo(
+            f"{it.what}, batch {it.batch}: multiply-adds {it.naive_multiply_adds:.3g} / "
+            f"{it.multiply_adds:.3g} = {ratios['multiply_adds']:.0f}, seconds {it.naive_seconds:.3g} / "
+            f"{it.seconds:.3g} = {ratios['seconds']:.0f}; {it.agree} of {it.naive_timed} timed values alike"
         )
-    Console(width=140).print(table)
