@@ -1,7 +1,7 @@
 """What `rdserve figures` and `rdserve results` begin with: a served zoo scored, and filed by category."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -55,10 +55,25 @@ def filed(
     client: Client, chosen: Sequence[Run], of: Examples, classifier: Classifier | None
 ) -> dict[str, Filed]:
     """The category of each run by name, from its reconstructions of these examples."""
-    with _bar(f"reconstructing {of.n} images with {len(chosen)} models", len(chosen)) as done:
+    with _bar(
+        f"reconstructing {of.n} images with {len(chosen)} models", (1 + echoes.N_FRESH) * len(chosen)
+    ) as done:
         found = echoes.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
     return {run.name: categories.file(run, found[run.name]) for run in chosen}
 
 
-def _bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    return terminal.progress(title, total, terminal.console(stderr=True))
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; elsewhere a line whenever another tenth is done, for runs that take hours."""
+    console = terminal.console(stderr=True)
+    with terminal.progress(title, total, console) as bar:
+        done = 0
+
+        def tell(units: int) -> None:
+            nonlocal done
+            before, done = done, done + units
+            bar(units)
+            if not console.is_terminal and 10 * before // total < 10 * done // total:
+                typer.echo(f"{title}: {100 * done // total}%", err=True)
+
+        yield tell

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import Client
+from rdserve.compare import scoring
 from rdserve.study.classifier import Classifier
 from rdserve.study.examples import Examples
 from rdserve.study.runs import Run
 
 # Reconstructions of an image: so many from one z, and one from each of so many further z.
 N_SAME, N_FRESH = 3, 2
-N_IMAGES = 100
+AT_ONCE = 4
 
 Bools = NDArray[np.bool_]
 Labels = NDArray[np.int64]
@@ -54,17 +55,19 @@ def listen(
 ) -> dict[str, Echoes]:
     """Ask every model for reconstructions of the examples, and measure what they keep.
 
-    The noise of z number k is that of the card's seed + k.
+    The noise of z number k is that of the card's seed + k. on_progress: told each model 1 + N_FRESH times.
 
     Raises:
         ServiceError: a model failed.
     """
-    found = {}
-    for run in runs:
-        same, fresh = _reconstruct(client, run, examples)
-        found[run.name] = measure(examples.images, same, fresh, classifier=classifier, seed=run.seed)
-        if on_progress:
-            on_progress(run.name)
+    found: dict[str, Echoes] = {}
+    for seed in sorted({run.seed for run in runs}):
+        names = [run.name for run in runs if run.seed == seed]
+        drawn = [_from_z(client, names, examples, seed, k, on_progress) for k in range(N_FRESH + 1)]
+        for name in names:
+            same, *others = (one[name] for one in drawn)
+            fresh = np.concatenate([same[:, :1], *others], axis=1)
+            found[name] = measure(examples.images, same, fresh, classifier=classifier, seed=seed)
     return found
 
 
@@ -87,17 +90,26 @@ def measure(
     )
 
 
-def _reconstruct(client: Client, run: Run, examples: Examples) -> tuple[Bools, Bools]:
-    """Reconstructions of one z (N, K, H, W), and one of each of several z (N, F + 1, H, W)."""
-
-    def from_z(k: int, n: int) -> Bools:
-        made = client.reconstruct(
-            run.name, examples.images, n_samples=n, seed=run.seed + k, example_ids=examples.ids
-        )
-        return made.images.astype(bool)
-
-    same = from_z(0, N_SAME)
-    return same, np.concatenate([same[:, :1], *(from_z(k, 1) for k in range(1, N_FRESH + 1))], axis=1)
+def _from_z(
+    client: Client,
+    names: Sequence[str],
+    examples: Examples,
+    seed: int,
+    k: int,
+    on_progress: Callable[[str], None] | None,
+) -> dict[str, Bools]:
+    """Of z number k, reconstructions (N, K, H, W) by every model: several of the first z, one of others."""
+    made = scoring.reconstruct_all(
+        client,
+        names,
+        examples.images,
+        example_ids=examples.ids,
+        n_samples=N_SAME if k == 0 else 1,
+        seed=seed + k,
+        at_once=AT_ONCE,
+        on_progress=on_progress,
+    )
+    return {name: one.images.astype(bool) for name, one in made.items()}
 
 
 def _agreement(inputs: Labels, outputs: Labels) -> tuple[float, float]:
