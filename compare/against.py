@@ -13,6 +13,7 @@ from rdserve.compare.paired import Difference
 from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.verdict import objective
 from rdserve.compare.words import nats, p_value, shortened, signed
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -43,18 +44,18 @@ def differences_table(
             outcome = _outcome(comparison, pair, p, equivalence_margin)
             values = [_with_reach(d) for d in (pair.rate, pair.distortion, pair.weighted)]
             table.add_row(*map(Text, (name, *values, _share(pair.weighted), p_value(p), outcome)))
-    table.caption = _caption(comparison, what, equivalence_margin)
+    table.caption = _caption(comparison, reference, equivalence_margin)
     return table
 
 
-def class_table(findings: Findings, baseline: str | None = None) -> Table | None:
+def class_table(findings: Findings, baseline: str | None = None) -> Group | None:
     """Class by class against the baseline, or the model of the least D + beta R; None where there are no
     classes, or too many of them or of models."""
     found = by_class(findings.comparison, baseline) if baseline else findings.classes
     if found is None or len(found.differences) > MOST_BESIDE or len(found.labels) > MOST_CLASSES:
         return None
-    what, reference = objective(findings.comparison.beta), shortened(found.reference, NAME_WIDTH - 6)
-    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    what, reference = objective(findings.comparison.beta), shortened(found.reference, NAME_WIDTH)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("class", "images", *(shortened(name, BESIDE_WIDTH) for name in found.differences)):
         table.add_column(Text(name), justify="right", no_wrap=True)
     words = {-1: "better", 0: "open", 1: "worse"}
@@ -62,8 +63,8 @@ def class_table(findings: Findings, baseline: str | None = None) -> Table | None
     for i, (label, size) in enumerate(zip(found.labels, found.sizes, strict=True)):
         cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
         table.add_row(str(label), str(size), *map(Text, cells))
-    table.caption = f"{what} minus that of {reference}\nbetter, worse: by Holm over all shown"
-    return table
+    caption = f"{what} minus that of {reference}, ± half its interval; better, worse: by Holm over all shown"
+    return Group(table, Text(caption, "dim"))
 
 
 def _adjusted(findings: Findings, found: Sequence[Pair], baseline: str | None) -> list[float]:
@@ -99,10 +100,12 @@ def _share(found: Difference) -> str:
     return f"{100 * found.wins / found.n:.0f}%"
 
 
-def _caption(comparison: Comparison, what: str, margin: float | None) -> str:
+def _caption(comparison: Comparison, reference: str, margin: float | None) -> str:
+    what = objective(comparison.beta)
     kind = ", whenever one stops" if comparison.method == "sequential" else ""
     lines = [
-        f"paired difference in nats ± half its {100 * comparison.level:g}% interval{kind}; lower is better",
+        f"difference to {shortened(reference, NAME_WIDTH)}, nats, ± half its "
+        f"{100 * comparison.level:g}% interval{kind}; lower is better",
         f"lower on: share of the images on which {what} is lower; p: of {what}, by Holm",
     ]
     if margin is not None:
