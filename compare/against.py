@@ -54,6 +54,8 @@ def class_table(findings: Findings, baseline: str | None = None) -> Group | None
     found = by_class(findings.comparison, baseline) if baseline else findings.classes
     if found is None or len(found.differences) > MOST_BESIDE or len(found.labels) > MOST_CLASSES:
         return None
+    if not any(math.isfinite(one.interval.low) for of in found.differences.values() for one in of):
+        return None
     what, reference = objective(findings.comparison.beta), shortened(found.reference, NAME_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("class", "images", *(shortened(name, BESIDE_WIDTH) for name in found.differences)):

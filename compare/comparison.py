@@ -141,8 +141,9 @@ class Comparison:
     def figure(self) -> "Figure":
         """The rate-distortion plane, a matplotlib figure."""
         from rdserve.compare.plane import rd_plane
+        from rdserve.compare.words import warned
 
-        return rd_plane(self.findings.scene, title=self.findings.title)
+        return rd_plane(self.findings.scene, title=self.findings.title, warning=warned(self.warnings))
 
     def report(self, path: "Path | str") -> "Path":
         """Write the report, one self-contained HTML file, and return its path."""

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from rdserve.compare.comparison import rows_of
 from rdserve.compare.document import to_document
 from rdserve.compare.findings import Findings
 from rdserve.compare.pictures import Pictures
+from rdserve.compare.words import warned
 
 REPORT, JSON, CSV, EXAMPLES = "report.html", "comparison.json", "comparison.csv", "examples.csv"
 ABOUT = "-metadata.json"  # what CSV on the Web puts beside a table
@@ -51,7 +52,7 @@ EXAMPLE_COLUMNS: tuple[Column, ...] = (
 def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[Path]:
     """Write every file, creating the folder; returns their paths. Without pictures there is no sheet."""
     written = write_data(findings, pictures, out)
-    figure = plane.rd_plane(findings.scene, title=findings.title)
+    figure = findings.comparison.figure()
     for suffix in (".svg", ".png"):
         plane.save(figure, out / f"{PLANE}{suffix}", findings.signature)
     (out / LATEX).write_text(tables.to_latex(findings), encoding="utf-8")
@@ -69,9 +70,11 @@ def write_data(findings: Findings, pictures: Pictures | None, out: Path) -> list
     (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
     with (out / JSON).open("w", encoding="utf-8") as file:
         file.writelines(to_json(findings))
-    write_table(out / CSV, MODEL_COLUMNS, _models(findings), ["name"], findings.signature)
-    key = ["model", "example_id"]
-    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(findings), key, findings.signature)
+    about = {"dc:description": findings.signature}
+    if warnings := findings.comparison.warnings:
+        about["rdfs:comment"] = warned(warnings)
+    write_table(out / CSV, MODEL_COLUMNS, _models(findings), ["name"], about)
+    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(findings), ["model", "example_id"], about)
     tables_ = [name + suffix for name in (CSV, EXAMPLES) for suffix in ("", ABOUT)]
     return [out / name for name in (REPORT, JSON, *tables_)]
 
@@ -83,9 +86,13 @@ def to_json(findings: Findings) -> Iterator[str]:
 
 
 def write_table(
-    path: Path, columns: Sequence[Column], lines: Iterable[Sequence[object]], key: list[str], signature: str
+    path: Path,
+    columns: Sequence[Column],
+    lines: Iterable[Sequence[object]],
+    key: list[str],
+    made: Mapping[str, str],
 ) -> None:
-    """A CSV file; beside it, what its columns are and what made them (CSV on the Web)."""
+    """A CSV file; beside it, what its columns are and how it was made (CSV on the Web)."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(name for name, _, _ in columns)
@@ -93,7 +100,7 @@ def write_table(
     about: dict[str, Any] = {
         "@context": "http://www.w3.org/ns/csvw",
         "url": path.name,
-        "dc:description": signature,
+        **made,
         "tableSchema": {
             "columns": [
                 {"name": name, "datatype": kind, "dc:description": words} for name, kind, words in columns
@@ -127,4 +134,6 @@ def _sheet(findings: Findings, pictures: Pictures) -> Any:
     rows = [row for row in findings.scene.rows if row.name in pictures.reconstructions]
     drawn = {row.name: pictures.few(row.name) for row in rows}
     title = f"Reconstructions of {comparison.data.name} ({comparison.data.split})"
-    return sheet.reconstruction_sheet(pictures.images[few], drawn, sheet.headers(rows), title=title)
+    warning = warned(comparison.warnings)
+    header = sheet.headers(rows)
+    return sheet.reconstruction_sheet(pictures.images[few], drawn, header, title=title, warning=warning)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from rdserve.client.errors import InputError
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.paired import Difference, difference, weighted
+from rdserve.compare.signature import signature
 
 
 class Outcome(IntEnum):
@@ -63,11 +64,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Gate:
-    """All checks against one baseline. warnings: the comparison's."""
+    """All checks against one baseline. warnings, signature: the comparison's."""
 
     baseline: str
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]
+    signature: str
 
     @property
     def outcome(self) -> Outcome:
@@ -94,7 +96,7 @@ def gate(comparison: Comparison, baseline: str, limits: Limits) -> Gate:
     checks = [check for name in others for check in _checks(comparison, name, baseline, limits)]
     if not checks:
         raise InputError("a gate needs a limit, such as --max-rate-increase 0.2")
-    return Gate(baseline, tuple(checks), comparison.warnings)
+    return Gate(baseline, tuple(checks), comparison.warnings, signature(comparison))
 
 
 def _checks(comparison: Comparison, name: str, baseline: str, limits: Limits) -> list[Check]:
@@ -128,6 +130,8 @@ def to_junit(gate: Gate) -> str:
         skipped=str(counts.count(Outcome.UNDECIDED)),
         errors="0",
     )
+    properties = ElementTree.SubElement(suite, "properties")
+    ElementTree.SubElement(properties, "property", name="rdserve-signature", value=gate.signature)
     for check in gate.checks:
         case = ElementTree.SubElement(suite, "testcase", classname=check.model, name=check.quantity)
         if check.outcome is not Outcome.PASS:
@@ -151,6 +155,8 @@ def to_markdown(gate: Gate) -> str:
         "",
         f"Paired differences over {gate.checks[0].difference.n} images, {level:.0%} intervals.",
         *(f"\n> **Warning:** {warning}" for warning in gate.warnings),
+        "",
+        f"<!-- {gate.signature} -->",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,5 +1,6 @@
 """The rate-distortion plane as a figure: models as points, what they bound and what they attain."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,20 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from rdserve.compare import frontier
 from rdserve.compare.ellipse import Ellipse
-from rdserve.compare.key import BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, draw_key, marker
+from rdserve.compare.key import ACCENT, BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, draw_key, marker
 from rdserve.compare.labels import Surroundings, dotted, nearest, needs_leader, place
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import Scene, iso_ends, label, labelled
 
 LABEL = {"fontsize": 9, "color": INK, "family": "DejaVu Sans Mono", "parse_math": False}
+WARNING_WIDTH = 150  # signs
 HALO = withStroke(linewidth=2.5, foreground=PAPER)
 
 # The Axes and Artist classes of matplotlib carry no types.
 Axes = Any
 
 
-def rd_plane(scene: Scene, *, title: str = "") -> Figure:
+def rd_plane(scene: Scene, *, title: str = "", warning: str = "") -> Figure:
     """Every model at (R, D) with its 95% region, iso-ELBO lines, frontier, convex hull and best R + D.
 
     As in the paper: shape tells the marginal, lightness the decoder, fill the encoder.
@@ -44,6 +46,8 @@ def rd_plane(scene: Scene, *, title: str = "") -> Figure:
     name_marks(axes, scene.rows, written, paths)
     draw_key(figure, scene.entropy)
     figure.text(0.075, 0.955, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
+    lines = textwrap.fill(warning, WARNING_WIDTH, max_lines=2, placeholder=" …")
+    figure.text(0.075, 0.939, lines, fontsize=7, color=ACCENT, va="top", parse_math=False)
     return figure
 
 

@@ -1,5 +1,6 @@
 """Images beside what each model makes of them, as in the paper's figure 4."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from rdserve.compare.scene import label
 MODELS_PER_PANEL = 6
 HEADER, PANEL_GAP, PAIR_GAP, MARGIN, TITLE = 1.25, 0.30, 0.30, 0.25, 0.85
 CELL_INCHES = 0.72
+WARNING_WIDTH = 80  # signs
 
 Axes = Any
 UInt8 = NDArray[np.uint8]
@@ -28,13 +30,15 @@ def reconstruction_sheet(
     headers: Mapping[str, str],
     *,
     title: str = "",
+    warning: str = "",
 ) -> Figure:
     """images (N, H, W) in the first column; then, per model of `headers`, one sample and the mean of its K.
 
     Each model's samples of an image share one z, so what differs between them is the decoder's doing.
     """
     pictures = {name: reconstructions[name].images for name in headers}
-    note = "All samples of an image come from one z ~ e(z|x)."
+    few = textwrap.shorten(warning, WARNING_WIDTH, placeholder=" …") if warning else ""
+    note = f"All samples of an image come from one z ~ e(z|x). {few}".strip()
     return _sheet(images, pictures, headers, title, note)
 
 
@@ -73,7 +77,7 @@ def _sheet(
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     axes.text(MARGIN, 0.4, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
-    axes.text(MARGIN, 0.75, note, fontsize=8, color=MUTED, va="center")
+    axes.text(MARGIN, 0.75, note, fontsize=8, color=MUTED, va="center", parse_math=False)
     for index, panel in enumerate(panels):
         top = TITLE + index * (HEADER + n + PANEL_GAP)
         _panel(axes, images, {name: pictures[name] for name in panel}, headers, top)

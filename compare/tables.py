@@ -7,7 +7,7 @@ from rdserve.compare.findings import Findings
 from rdserve.compare.paired import Difference
 from rdserve.compare.rows import Row
 from rdserve.compare.verdict import verdict
-from rdserve.compare.words import nats, signed
+from rdserve.compare.words import nats, signed, warned
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -34,7 +34,10 @@ def to_latex(findings: Findings) -> str:
         if row.name == findings.best.name:
             shown[0] = rf"\textbf{{{shown[0]}}}"
         lines.append(f"{' & '.join(shown)} \\\\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    lines.append(r"\bottomrule")
+    if warnings := findings.comparison.warnings:
+        lines.append(rf"\multicolumn{{7}}{{p{{\linewidth}}}}{{\footnotesize {latex(warned(warnings))}}} \\")
+    return "\n".join([*lines, r"\end{tabular}", ""])
 
 
 def to_markdown(findings: Findings) -> str:

@@ -14,7 +14,7 @@ from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.preference import Preference
 from rdserve.compare.race import in_words, standing
 from rdserve.compare.rows import Row
-from rdserve.compare.words import MOST_NAMED, listed, nats, signed
+from rdserve.compare.words import MOST_NAMED, listed, nats, signed, warned
 
 
 def verdict(findings: Findings, baseline: str | None = None) -> str:
@@ -33,7 +33,7 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
         said.append(in_words(standing(comparison, baseline)))
     if comparison.failures:
         said.append(f"No scores came from {listed(list(comparison.failures))}.")
-    return " ".join(said + [f"Warning: {warning}." for warning in comparison.warnings])
+    return " ".join([*said, *filter(None, [warned(comparison.warnings)])])
 
 
 def objective(beta: float) -> str:

@@ -42,6 +42,11 @@ def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
+def warned(warnings: Sequence[str]) -> str:
+    """All of them in one line; nothing where there are none."""
+    return " ".join(f"Warning: {warning}." for warning in warnings)
+
+
 def shortened(name: str, width: int) -> str:
     """A name of at most `width` signs; long ones lose their middle, as variants differ at the end."""
     if len(name) <= width:

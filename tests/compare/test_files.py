@@ -61,6 +61,18 @@ def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
     assert [found.text for found in drawing.iter("{http://purl.org/dc/elements/1.1/}description")] == [line]
 
 
+def test_every_file_warns(comparison: Comparison, tmp_path: Path) -> None:
+    words = "not comparable: different likelihoods: m0 bernoulli but m1 gaussian"
+    warned = replace(comparison, warnings=(words,)).findings
+    for path in files.write_all(warned, pictures_of(comparison), tmp_path):
+        if path.suffix not in (".csv", ".png"):  # columns; drawn as the SVG is
+            assert words in path.read_text(), path.name
+    plain = files.write_all(comparison.findings, pictures_of(comparison), tmp_path / "plain")
+    for path in plain:
+        if path.suffix == ".png":
+            assert path.read_bytes() != (tmp_path / path.name).read_bytes()
+
+
 @pytest.mark.parametrize(("models", "n"), [(1, 1), (1, 9), (2, 1), (2, 2), (5, 30)])
 def test_json_keeps_to_its_schema(models: int, n: int) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)

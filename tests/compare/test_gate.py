@@ -78,3 +78,10 @@ def test_what_cannot_be_gated() -> None:
         gate(comparison_at([(5, 15)]), "m0", Limits(rate_increase=1))
     with pytest.raises(InputError, match="failed: m2"):
         gate(replace(COMPARISON, failures={"m2": "no weights"}), "m0", Limits(rate_increase=1))
+
+
+def test_what_made_it_is_in_both_files() -> None:
+    found, line = against(rate_increase=PASSES), COMPARISON.findings.signature
+    assert to_markdown(found).endswith(f"<!-- {line} -->\n")
+    properties = ElementTree.fromstring(to_junit(found)).findall("properties/property")
+    assert [(one.get("name"), one.get("value")) for one in properties] == [("rdserve-signature", line)]
