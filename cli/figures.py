@@ -36,7 +36,7 @@ def figures(
 ) -> None:
     """Draw figures 2 to 6 of the paper from a served zoo, each as SVG and PNG; say what the zoo lacks."""
     with connection(server, timeout=timeout, models=serve) as client:
-        names = _chosen(only)
+        names = chosen_names(only)
         out.mkdir(parents=True, exist_ok=True)
         if "2" in names:
             from rdserve.cli.toy_figure import figure_2
@@ -53,7 +53,7 @@ def figures(
             _write(drawn, out, signature(runs))
 
 
-def _chosen(only: str) -> Sequence[str]:
+def chosen_names(only: str) -> Sequence[str]:
     names = NAMES if only == "all" else [name.strip() for name in only.split(",") if name.strip()]
     if unknown := [name for name in names if name not in NAMES]:
         raise InputError(f"no figure {', '.join(unknown)}; there are {', '.join(NAMES)}")

@@ -40,7 +40,7 @@ def by_part(runs: Runs) -> Figure:
     for at, (part, sign, choices) in zip(axes, PARTS, strict=True):
         at.plot([0, least], [least, 0], **BEST)
         for choice, (words, colour) in choices.items():
-            of = [run for run in runs.all if run.family[sign] == choice]
+            of = [run for run in runs.all if run.family[sign : sign + 1] == choice]
             _frontier(at, of, f"{choice}  {words}", colour)
         _frame(at, "rate R", "distortion D")
         at.set(xlim=(-0.02 * high, high), ylim=(0, high))

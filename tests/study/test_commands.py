@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rdserve.cli.figures import chosen_names
 from rdserve.cli.results import chosen_splits
 from rdserve.client import Client, InputError
 from shell import rdserve
@@ -27,10 +28,10 @@ def test_figures_of_a_small_zoo(in_process_service: str, tmp_path: Path) -> None
     assert "digits (test, 30 of 400 images)" in svg
 
 
-def test_a_figure_that_is_none(in_process_service: str) -> None:
-    done = rdserve("figures", "--server", in_process_service, "--only", "7")
-    assert done.returncode == 1
-    assert done.stderr == "rdserve: no figure 7; there are 2, 3a, 3b, 4a, 4b, 4c, 4d, 5, 6\n"
+def test_figures_have_names() -> None:
+    assert chosen_names("3a, 6") == ["3a", "6"]
+    with pytest.raises(InputError, match="no figure 7; there are 2, 3a, 3b, 4a, 4b, 4c, 4d, 5, 6"):
+        chosen_names("3a,7")
 
 
 @pytest.fixture(scope="module")
