@@ -1,6 +1,5 @@
 """`rdserve verify`: whether the numbers of a comparison are what the models say."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
 from rdserve.cli.trust import trusting
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
-from rdserve.compare.comparison import Comparison, from_document
+from rdserve.compare.comparison import Comparison, from_document, images_sha256
 from rdserve.data import load
 
 
@@ -54,7 +53,7 @@ def _images(comparison: Comparison, file: Path | None, root: Path | None) -> NDA
     about = comparison.data
     if file is not None:
         pixels = np.asarray(read_images(file, None, split="", limit=None), np.bool_)
-        sha256 = hashlib.sha256(np.packbits(pixels).tobytes()).hexdigest()
+        sha256 = images_sha256(pixels)
     elif about.name == "images":
         raise InputError("the comparison is of images that are no named data set; give --images FILE")
     else:

@@ -1,6 +1,5 @@
 """Comparing from Python: `compare(client, models, images)`."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from rdserve.client.errors import InputError
 from rdserve.client.images import as_binary
 from rdserve.client.results import ModelInfo
 from rdserve.compare import guard, scoring
-from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.comparison import Comparison, Data, images_sha256
 from rdserve.compare.engines import Engine
 from rdserve.compare.race import standing
 from rdserve.compare.runner import Outcome, Run
@@ -58,6 +57,7 @@ def compare(
 ) -> Comparison:
     """Score binary images (N, H, W) on models by name, with the same noise for all.
 
+    images: those of a file that is mapped (np.load with mmap_mode) are read a stretch at a time.
     labels: (N,) classes. data: what the images are; without it they are named by their own hash.
     seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
     level, beta: of the intervals, and of the D + beta R, that the result reports.
@@ -85,7 +85,7 @@ def compare(
         raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
     # Data sets may be sorted by class.
     order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
-    about = data or Data("images", "", hashlib.sha256(np.packbits(pixels).tobytes()).hexdigest())
+    about = data or Data("images", "", images_sha256(pixels))
     warnings = guard.check(chosen, allow_incomparable=allow_incomparable)
     unscored = Comparison(
         models=(),

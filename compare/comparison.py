@@ -4,6 +4,7 @@ Everything else (statistics, table, figure, report) is computed from one `Compar
 of the versioned schema `rdserve-comparison-data/1`; docs/statistics.md lists the fields.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
+from rdserve.client.chunks import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
@@ -30,7 +32,18 @@ _INFO = TypeAdapter(ModelInfo)
 _ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
 _COLUMNS = (*_ARRAYS[:2], "elbo_nats", *_ARRAYS[2:])
 
+# A multiple of eight: bytes then begin anew with the row, whatever its size.
+PIXEL_ROWS = 4096
+
 Rows = NDArray[np.int64]
+
+
+def images_sha256(images: NDArray[np.bool_]) -> str:
+    """Of the pixels of images (N, H, W), eight to a byte, read a stretch at a time."""
+    digest = hashlib.sha256()
+    for rows in slices(len(images), PIXEL_ROWS):
+        digest.update(np.packbits(images[rows]).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ MAX_Z = 6.0
 class Replay:
     """A model scored again on `rows` examples: the largest |dR| and |dD|, nats; NaN where it was not scored.
 
-    problem: why not, or what else is amiss; empty where nothing is.
+    problem: why not, or what else is amiss; empty where nothing is. note: what may explain a difference.
     """
 
     model: str
@@ -37,6 +37,7 @@ class Replay:
     rate_nats: float
     distortion_nats: float
     problem: str = ""
+    note: str = ""
 
     def reproduced(self, tolerance: float) -> bool:
         """Whether nothing is amiss and both differences are at most `tolerance` nats."""
@@ -49,8 +50,12 @@ class Replay:
         off = f"max |dR| {self.rate_nats:.3g}, max |dD| {self.distortion_nats:.3g} nats over {self.rows} rows"
         if self.reproduced(tolerance):
             exact = max(self.rate_nats, self.distortion_nats) == 0
-            return f"{self.model}: reproduced{' to the last digit' if exact else ''}, {off}"
-        return f"{self.model}: DIFFERS, {off}{f'; {self.problem}' if self.problem else ''}"
+            return f"{self.model}: reproduced{' to the last digit' if exact else ''}, {off}{self._why}"
+        return f"{self.model}: DIFFERS, {off}{f'; {self.problem}' if self.problem else ''}{self._why}"
+
+    @property
+    def _why(self) -> str:
+        return f"; {self.note}" if self.note else ""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -168,7 +173,13 @@ def _again(
     problem = ""
     if now.weights_sha256 != info.weights_sha256:
         problem = f"weights are {now.weights_sha256[:12]}, the file has {info.weights_sha256[:12]}"
-    return Replay(info.name, len(chosen), rate, distortion, problem)
+    here, there = ([one.dtype, one.device] for one in (now, info))
+    note = (
+        f"served in {' on '.join(here)}, the file says {' on '.join(there)}"
+        if all(there) and here != there
+        else ""
+    )
+    return Replay(info.name, len(chosen), rate, distortion, problem, note)
 
 
 def _apart(recorded: Score, fresh: Score, chosen: Rows) -> tuple[float, float]:

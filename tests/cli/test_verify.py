@@ -1,6 +1,7 @@
 """`rdserve verify` against the service that made the numbers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from rdserve.client import Client, InputError
 from rdserve.compare import files
 from rdserve.compare.api import compare
 from rdserve.compare.comparison import Comparison, Data
-from rdserve.compare.verify import read
+from rdserve.compare.verify import read, replay
 from rdserve.data import load
 from shell import rdserve
 
@@ -39,6 +40,16 @@ def test_numbers_are_reproduced(in_process_service: str, folder: Path, name: str
         assert f"{model}: reproduced" in done.stdout
     assert "over 10 rows" in done.stdout
     assert done.stdout.splitlines()[-1] == "2 of 2 models reproduced within 0.001 nats"
+
+
+def test_another_device_is_named(in_process_service: str, comparison: Comparison) -> None:
+    models = tuple(replace(info, device="cuda NVIDIA H200") for info in comparison.models)
+    elsewhere = replace(comparison, models=models)
+    with Client(in_process_service) as client:
+        (one, _) = replay(client, elsewhere, load("digits", split="test").images, np.arange(5))
+    assert one.reproduced(1e-3)
+    assert "; served in float32 on cpu " in one.sentence(1e-3)
+    assert one.sentence(1e-3).endswith(", the file says float32 on cuda NVIDIA H200")
 
 
 def changed(folder: Path, tmp_path: Path, change: str) -> Path:

@@ -1,11 +1,13 @@
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
-from rdserve.compare.comparison import from_document, to_document
+from rdserve.compare.comparison import from_document, images_sha256, to_document
 from rdserve.compare.encoding import text
 
 
@@ -24,6 +26,14 @@ def test_another_document_is_refused(change: dict[str, object]) -> None:
     document = to_document(comparison_at([(1, 20)])) | change
     with pytest.raises(InputError, match="rdserve-comparison-data/1"):
         from_document(document)
+
+
+@pytest.mark.parametrize("n", [1, 4096, 9001])
+def test_images_are_named_by_all_their_pixels(n: int, tmp_path: Path) -> None:
+    images = np.random.default_rng(n).random((n, 3, 5)) < 0.5
+    np.save(tmp_path / "x.npy", images)
+    whole = hashlib.sha256(np.packbits(images).tobytes()).hexdigest()
+    assert images_sha256(np.load(tmp_path / "x.npy", mmap_mode="r")) == whole
 
 
 def test_arrays_must_agree() -> None:
