@@ -12,7 +12,6 @@ import torch
 from rdserve.models import stopping
 from rdserve.models.pixelcnn import (
     MULTIPLE,
-    Both,
     DownLayer,
     GatedLayer,
     PixelCNN,
@@ -23,14 +22,20 @@ from rdserve.models.pixelcnn import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+STREAMS = ("u", "ul")
+
 
 class Canvas:
-    """A map (B, C, H, W) being filled in, with zeros around it for convolutions to read."""
+    """A map (B, C, H, W) being filled in, with zeros around it for convolutions to read.
+
+    Channels lie together in memory: a window of few pixels is then few runs to copy.
+    """
 
     TOP, SIDE = 1, 1
 
     def __init__(self, batch: int, channels: int, rows: int, columns: int, like: Tensor) -> None:
-        self.data = like.new_zeros(batch, channels, rows + self.TOP, columns + 2 * self.SIDE)
+        data = like.new_zeros(batch, rows + self.TOP, columns + 2 * self.SIDE, channels)
+        self.data = data.permute(0, 3, 1, 2)
         self.columns = columns
 
     def read(self, rows: slice, columns: slice) -> Tensor:
@@ -44,19 +49,60 @@ class Canvas:
         self.read(slice(row, row + h), slice(column, column + w)).copy_(values)
 
 
-def convolve(layer: ShiftedConv2d, x: Canvas, row: int, columns: range) -> Tensor:
-    """Row `row` of layer(x), at some columns: (B, C, 1, len(columns))."""
-    kernel_rows = layer.conv.kernel_size[0]
-    left, right, _, _ = layer.padding
-    stride = layer.conv.stride[0]
-    first, last = columns[0] * stride - left, columns[-1] * stride + right
-    window = x.read(slice(stride * row - kernel_rows + 1, stride * row + 1), slice(first, last + 1))
-    return apply(layer.conv, window) if len(columns) == 1 else layer.conv(window)
+class Product:
+    """The sum of convolutions whose output is one pixel: one matrix product, which costs less to start."""
+
+    def __init__(self, *convs: nn.Conv2d) -> None:
+        self._weight = torch.cat([conv.weight.permute(0, 2, 3, 1).flatten(1) for conv in convs], 1)
+        self._bias = torch.stack([conv.bias for conv in convs if conv.bias is not None]).sum(0)
+
+    def __call__(self, *windows: Tensor) -> Tensor:
+        """windows (B, C, h, w), each as large as its kernel, -> (B, C', 1, 1)."""
+        flat = [window.permute(0, 2, 3, 1).flatten(1) for window in windows]
+        x = flat[0] if len(flat) == 1 else torch.cat(flat, 1)
+        return F.linear(x, self._weight, self._bias)[..., None, None]
 
 
-def apply(conv: nn.Conv2d, window: Tensor) -> Tensor:
-    """A convolution whose output is one pixel: a matrix product, which costs less to start."""
-    return F.linear(window.flatten(1), conv.weight.flatten(1), conv.bias)[..., None, None]
+class Convolution:
+    """A `ShiftedConv2d` over a canvas."""
+
+    def __init__(self, layer: ShiftedConv2d) -> None:
+        self._weight = layer.conv.weight.contiguous(memory_format=torch.channels_last)
+        self._bias, self._stride = layer.conv.bias, layer.conv.stride[0]
+        self._kernel_rows = layer.conv.kernel_size[0]
+        self._left, self._right, _, _ = layer.padding
+        self._product = Product(layer.conv)
+
+    def __call__(self, x: Canvas, row: int, columns: range) -> Tensor:
+        """Row `row` of the layer's output, at some columns: (B, C, 1, len(columns))."""
+        window = self.window(x, row, columns)
+        if len(columns) == 1:
+            return self._product(window)
+        return F.conv2d(window, self._weight, self._bias, self._stride)
+
+    def window(self, x: Canvas, row: int, columns: range) -> Tensor:
+        """What that is computed from."""
+        bottom = self._stride * row + 1
+        first, last = columns[0] * self._stride - self._left, columns[-1] * self._stride + self._right
+        return x.read(slice(bottom - self._kernel_rows, bottom), slice(first, last + 1))
+
+
+class Doubling:
+    """A `ShiftedDeconv2d` over some entries of a row."""
+
+    def __init__(self, layer: ShiftedDeconv2d) -> None:
+        self._layer = layer
+        self._alone = not layer.left  # an entry's block of output is its own
+        self._weight = layer.conv.weight.flatten(1).T.contiguous()
+
+    def __call__(self, entries: Tensor) -> Tensor:
+        """(B, C, 1, w) -> (B, C', 2, 2 w)."""
+        if entries.shape[-1] > 1 or not self._alone:
+            whole: Tensor = self._layer(entries)
+            return whole
+        block = F.linear(entries.flatten(1), self._weight).view(len(entries), -1, 2, 2)
+        assert self._layer.conv.bias is not None
+        return block + self._layer.conv.bias[:, None, None]
 
 
 class LayerInProgress:
@@ -64,21 +110,26 @@ class LayerInProgress:
 
     def __init__(self, layer: GatedLayer, x: Canvas, shortcuts: Sequence[Canvas]) -> None:
         batch, channels, rows, columns = x.data.shape
-        self.layer, self.x, self.shortcuts = layer, x, shortcuts
+        self.x, self.shortcuts = x, shortcuts
         self.hidden, self.out = (
             Canvas(batch, channels, rows - Canvas.TOP, columns - 2 * Canvas.SIDE, x.data) for _ in range(2)
         )
+        self._shortcut = layer.shortcut
+        self._first, self._second = Convolution(layer.first), Convolution(layer.second)
+        self._both = Product(layer.first.conv, *([] if layer.shortcut is None else [layer.shortcut]))
 
     def advance(self, row: int, columns: range) -> None:
         here = slice(row, row + 1), slice(columns.start, columns.stop)
-        h = convolve(self.layer.first, self.x, row, columns)
-        if self.layer.shortcut is not None:
-            left = torch.cat([canvas.read(*here) for canvas in self.shortcuts], 1)
-            shortcut = self.layer.shortcut
-            h = h + (apply(shortcut, left) if len(columns) == 1 else shortcut(left))
-        self.hidden.write(row, columns.start, F.glu(h, dim=1))
-        gated = F.glu(convolve(self.layer.second, self.hidden, row, columns), dim=1)
+        left = [canvas.read(*here) for canvas in self.shortcuts]
+        self.hidden.write(row, columns.start, F.glu(self._before(row, columns, left), dim=1))
+        gated = F.glu(self._second(self.hidden, row, columns), dim=1)
         self.out.write(row, columns.start, self.x.read(*here) + gated)
+
+    def _before(self, row: int, columns: range, left: list[Tensor]) -> Tensor:
+        if len(columns) == 1:
+            return self._both(self._first.window(self.x, row, columns), *left)
+        h = self._first(self.x, row, columns)
+        return h if self._shortcut is None else h + self._shortcut(torch.cat(left, 1))
 
 
 class Level:
@@ -120,7 +171,13 @@ class IncrementalSampler:
     def __init__(self, network: PixelCNN, plane: Tensor) -> None:
         batch, rows, columns = plane.shape
         rows, columns = rows + -rows % MULTIPLE, columns + -columns % MULTIPLE
-        self.network = network
+        self._above, self._row_above = Convolution(network.above), Convolution(network.row_above)
+        self._left, self._logits = Convolution(network.left), Product(network.logits)
+        self._coarser: list[dict[str, Convolution]] = []
+        self._finer: list[dict[str, Doubling]] = []
+        for down, up in zip(network.coarser, reversed(network.finer), strict=True):
+            self._coarser.append({stream: Convolution(getattr(down, stream)) for stream in STREAMS})
+            self._finer.append({stream: Doubling(getattr(up, stream)) for stream in STREAMS})
         self.image = Canvas(batch, 2, rows, columns, plane)
         self.image.write(0, 0, F.pad(plane[:, None], (0, 0, 0, 0, 1, 0)))
         channels = network.above.conv.out_channels
@@ -140,8 +197,8 @@ class IncrementalSampler:
         """Compute what the rows above say of this row."""
         first, everywhere = self.levels[0], range(self.image.columns)
         if row:
-            first.u_in.write(row, 0, convolve(self.network.above, self.image, row - 1, everywhere))
-            self.row_part.write(0, 0, convolve(self.network.row_above, self.image, row - 1, everywhere))
+            first.u_in.write(row, 0, self._above(self.image, row - 1, everywhere))
+            self.row_part.write(0, 0, self._row_above(self.image, row - 1, everywhere))
         reached = self._reached(row)
         for i in range(reached):
             level, width = self.levels[i], range(self.image.columns >> i)
@@ -161,7 +218,7 @@ class IncrementalSampler:
         first, here = self.levels[0], range(column, column + 1)
         ul = self.row_part.read(slice(0, 1), slice(column, column + 1))
         if column:
-            ul = ul + convolve(self.network.left, self.image, row, range(column - 1, column))
+            ul = ul + self._left(self.image, row, range(column - 1, column))
         first.ul_in.write(row, column, ul)
         reached = self._reached(row | column)
         for i in range(reached):
@@ -177,7 +234,7 @@ class IncrementalSampler:
             if i:
                 self._refine(i, "ul", row >> i, here)
         out = first.ul_out.read(slice(row, row + 1), slice(column, column + 1))
-        return apply(self.network.logits, out).flatten()
+        return self._logits(out).flatten()
 
     def put(self, row: int, column: int, x: Tensor) -> None:
         """Set pixel (row, column) to x (B,) of 0s and 1s."""
@@ -188,21 +245,15 @@ class IncrementalSampler:
         return sum(index % (1 << i) == 0 for i in range(len(self.levels)))
 
     def _coarsen(self, i: int, stream: str, row: int, columns: range) -> None:
-        both = self.network.coarser[i - 1]
-        assert isinstance(both, Both)
-        layer = getattr(both, stream)
         below: Canvas = getattr(self.levels[i - 1], f"{stream}_coarse")
         above: Canvas = getattr(self.levels[i], f"{stream}_in")
-        above.write(row, columns.start, convolve(layer, below, row, columns))
+        above.write(row, columns.start, self._coarser[i - 1][stream](below, row, columns))
 
     def _refine(self, i: int, stream: str, row: int, columns: range) -> None:
-        both = self.network.finer[len(self.levels) - 1 - i]
-        assert isinstance(both, Both)
-        layer: ShiftedDeconv2d = getattr(both, stream)
         coarse: Canvas = getattr(self.levels[i], f"{stream}_out")
         fine: Canvas = getattr(self.levels[i - 1], f"{stream}_back")
         block = coarse.read(slice(row, row + 1), slice(columns.start, columns.stop))
-        fine.write(2 * row, 2 * columns.start, layer(block))
+        fine.write(2 * row, 2 * columns.start, self._finer[i - 1][stream](block))
 
 
 def sample(network: PixelCNN, plane: Tensor, u: Tensor) -> Tensor:

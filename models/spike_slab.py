@@ -74,8 +74,9 @@ class SpikeSlab(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        tiny = torch.finfo(self.loc.dtype).tiny
-        return self.from_noise(torch.rand(shape).clamp_min(tiny), torch.randn(shape))
+        uniform, normal = self.loc.new_empty((2, *shape)).unbind()
+        tiny = torch.finfo(uniform.dtype).tiny
+        return self.from_noise(uniform.uniform_().clamp_min(tiny), normal.normal_())
 
 
 @register_kl(SpikeSlab, SpikeSlab)  # type: ignore[untyped-decorator]
