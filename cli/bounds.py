@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rdserve.cli.common import DataRoot, Seed, Split
 from rdserve.compare import terminal
+from rdserve.compare.words import shortened
 from rdserve.data import DataError, Dataset, load
 from rdserve.models import checkpoint
 from rdserve.models.card import CardError
@@ -18,6 +19,7 @@ from rich.table import Table
 
 HEADS = ("R", "D", "H - D", "I low", "I high", "KL low", "KL high", "E", "I_d low", "G")
 N, N_GENERATED, K = 1000, 200, 16
+NAME_WIDTH = 26
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def table(found: Sequence[Bounds], dataset: Dataset) -> Table:
         drawn.add_column(head, justify="right", no_wrap=True)
     least = entropy_estimate(found)
     for one in found:
-        drawn.add_row(one.model, *cells(one, least))
+        drawn.add_row(shortened(one.model, NAME_WIDTH), *cells(one, least))
     drawn.caption = caption(found, dataset)
     return drawn
 

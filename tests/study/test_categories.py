@@ -1,5 +1,7 @@
 """Categories follow what was measured, and what is measured is what it is called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rdserve.data import load
@@ -33,6 +35,12 @@ def test_the_classifier_is_as_good_as_documented(classifier: Classifier) -> None
     assert classifier.accuracy == pytest.approx(0.9625)
     assert (classifier.n_trained, classifier.tested_on, classifier.n_tested) == (1197, "test", 400)
     assert classifier(copies(2)[:5]).shape == (5, 2)
+
+
+def test_without_labels_there_is_none() -> None:
+    digits = load("digits", split="train")
+    assert train(replace(digits, labels=None), digits) is None
+    assert train(digits, replace(digits, labels=None)) is None
 
 
 def test_a_copy_keeps_everything(classifier: Classifier) -> None:
