@@ -173,13 +173,12 @@ def _again(
     problem = ""
     if now.weights_sha256 != info.weights_sha256:
         problem = f"weights are {now.weights_sha256[:12]}, the file has {info.weights_sha256[:12]}"
-    here, there = ([one.dtype, one.device] for one in (now, info))
-    note = (
-        f"served in {' on '.join(here)}, the file says {' on '.join(there)}"
-        if all(there) and here != there
-        else ""
-    )
-    return Replay(info.name, len(chosen), rate, distortion, problem, note)
+    return Replay(info.name, len(chosen), rate, distortion, problem, _elsewhere(info, now))
+
+
+def _elsewhere(info: ModelInfo, now: ModelInfo) -> str:
+    here, there = (f"{one.dtype} on {one.device}" for one in (now, info))
+    return f"served in {here}, the file says {there}" if info.device and here != there else ""
 
 
 def _apart(recorded: Score, fresh: Score, chosen: Rows) -> tuple[float, float]:
