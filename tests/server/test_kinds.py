@@ -12,8 +12,10 @@ from rdserve.client import Client, InputError
 from rdserve.client.errors import InvalidArgument
 from rdserve.compare import guard
 from rdserve.models import tables
+from rdserve.models.card import read_card, write_card
 from rdserve.models.checkpoint import load
 from rdserve.models.toy import N, source
+from rdserve.server.packaging import PackagingError, package
 from running import start_service, until_serving
 
 ZOO = Path(__file__).parents[2] / "zoo/toy"
@@ -117,3 +119,14 @@ def test_sparse_codes_through_the_service(client: Client) -> None:
     assert np.mean(drawn.latents != 0) == pytest.approx(0.2, abs=0.06)  # the marginal's share
     assert client.reconstruct(name, images).images.shape == (20, 1, 8, 8)
     np.testing.assert_array_equal(client.decode(name, drawn.latents[:5]).images, drawn.images[:5])
+
+
+@pytest.mark.parametrize("name", ["rate_nats", "distortion_nats"])
+def test_a_toy_that_is_not_as_its_card_says_is_not_packaged(name: str, tmp_path: Path) -> None:
+    """Sums without an error leave no room for one."""
+    shutil.copytree(ZOO / "toy-elbo", checkpoint := tmp_path / "toy-elbo")
+    card = read_card(checkpoint)
+    off = card.reference.model_copy(update={name: getattr(card.reference, name) + 0.01})
+    write_card(card.model_copy(update={"reference": off}), checkpoint)
+    with pytest.raises(PackagingError, match=rf"a mean {name.removesuffix('_nats')} of .* its card states"):
+        package(checkpoint, tmp_path / "store")
