@@ -42,7 +42,8 @@ class Columns:
 
     facts: what the rows depend on besides the model. Rows of other facts are refused while their run is
     under way, and make room once it is finished.
-    models: name -> hash of its weights. A model may be new to the folder, or left out.
+    models: name -> its weights' hash, and what they are computed in and on where that is known. A model may
+    be new to the folder, or left out.
 
     Raises:
         InputError: rows of another run, or another process has them open.
@@ -129,7 +130,7 @@ class Columns:
         changed = [name for name in models if known.get(name, models[name]) != models[name]]
         if changed:
             differ = "; ".join(
-                f"{name}: weights {known[name][:12]} there, {models[name][:12]} now" for name in changed
+                f"{name}: weights {_brief(known[name])} there, {_brief(models[name])} now" for name in changed
             )
             raise OtherRun(f"{self._folder} holds rows of other models: {differ}. {_ADVICE}")
         for name in models.keys() - known.keys():
@@ -230,6 +231,11 @@ def _safe(model: str) -> str:
     """A name for a folder: names come from the service, and may be "..", or nothing."""
     quoted = quote(model, safe=" +()@,=")
     return quoted if quoted.strip(".") else f"%{len(quoted)}"
+
+
+def _brief(model: str) -> str:
+    weights, *place = model.split(" ", 1)
+    return " ".join([weights[:12], *place])
 
 
 def _short(value: object) -> str:

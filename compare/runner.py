@@ -116,8 +116,7 @@ class Run:
             "seed": int(self._seed),
             "n_samples": int(self._n_samples),
         }
-        weights = {model.name: model.weights_sha256 for model in models}
-        return Columns(folder, facts, weights, n=n, chunk=size)
+        return Columns(folder, facts, {model.name: _identity(model) for model in models}, n=n, chunk=size)
 
     def _report_found(self, model: str, missing: NDArray[np.bool_]) -> None:
         found = [self._store.rows(int(chunk)) for chunk in np.flatnonzero(~missing)]
@@ -131,6 +130,12 @@ def run(
     """All rows: `Run` with its options, to the end. Raises as `Run` and `Run.until`."""
     with Run(engine, models, images, **options) as whole:
         return whole.until(len(images))
+
+
+def _identity(model: ModelInfo) -> str:
+    """What a model's rows depend on. Replicas may have several CPUs, which tell in the last digits alone."""
+    device = "cpu" if model.device.startswith("cpu") else model.device
+    return f"{model.weights_sha256} {model.dtype} on {device}" if device else model.weights_sha256
 
 
 def _rows_per_chunk(images: NDArray[Any], n_models: int, n_samples: int) -> int:

@@ -236,6 +236,32 @@ def test_killed_it_goes_on_and_no_row_is_scored_twice(in_process_service: str, t
         np.testing.assert_array_equal(again.scores[name].distortion_nats, whole.scores[name].distortion_nats)
 
 
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (
+            {"dtype": "bfloat16"},
+            "weights 111111111111 float32 on cpu there, 111111111111 bfloat16 on cpu now",
+        ),
+        (
+            {"device": "cuda NVIDIA H200"},
+            "float32 on cpu there, 111111111111 float32 on cuda NVIDIA H200 now",
+        ),
+    ],
+)
+def test_rows_of_another_precision_or_device_are_not_mixed_in(
+    now: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    (model,) = (replace(one, device="cpu AVX512") for one in models("a"))
+    first = runner.run(Scripted(), [model], IMAGES[:300], folder=tmp_path / "rows")
+    with pytest.raises(InputError, match=words):
+        runner.run(Scripted(), [replace(model, **now)], IMAGES[:300], folder=tmp_path / "rows")
+    replica = runner.run(
+        Scripted(), [replace(model, device="cpu AVX2")], IMAGES[:300], folder=tmp_path / "rows"
+    )
+    np.testing.assert_array_equal(replica.scores["a"].rate_nats, first.scores["a"].rate_nats)
+
+
 def test_a_million_rows_take_no_more_memory_than_their_ids(tmp_path: Path) -> None:
     command = [sys.executable, SUPPORT / "lean_run.py", tmp_path, "1000000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
