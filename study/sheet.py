@@ -16,7 +16,7 @@ from rdserve.study.categories import Filed
 MODELS_PER_PANEL = 7
 TITLE, CATEGORY, HEADER = 1.0, 0.45, 1.4
 GAP, RULE, PANEL_GAP = 0.3, 0.5, 0.35
-LINE = 0.28
+LINE, LETTER = 0.28, 0.14
 
 Axes = Any
 Images = NDArray[Any]
@@ -36,7 +36,8 @@ def draw(
     """
     panels = _panels(filed, MODELS_PER_PANEL)
     n = len(drawn[filed[0].run.name])
-    width = max(max(_width(panel, data is not None) for panel in panels), 7.5) + 2 * MARGIN
+    columns = max(_width(panel, data is not None) for panel in panels)
+    width = max(columns, LETTER * max(len(title), 0.6 * len(note))) + 2 * MARGIN
     step = CATEGORY + HEADER + n + PANEL_GAP
     height = TITLE + len(panels) * step - PANEL_GAP + MARGIN
     figure = Figure(figsize=(width * CELL_INCHES, height * CELL_INCHES), dpi=110, facecolor=PAPER)
