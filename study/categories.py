@@ -29,21 +29,21 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class Filed:
-    """A run, its category, and what the category was told from: None where by R and D alone."""
+    """A run, its category, and what the category was told from."""
 
     run: Run
     category: Category
-    echoes: Echoes | None
+    echoes: Echoes
 
     @property
     def by(self) -> str:
         """ "measured", or "R and D alone" where no labels are known."""
-        return "measured" if self.echoes is not None and self.echoes.kept is not None else "R and D alone"
+        return "R and D alone" if self.echoes.kept is None else "measured"
 
 
-def file(run: Run, echoes: Echoes | None) -> Filed:
+def file(run: Run, echoes: Echoes) -> Filed:
     """The run under its category."""
-    if echoes is None or echoes.kept is None:
+    if echoes.kept is None:
         return Filed(run, by_place(run.row.rate_nats, run.row.distortion_nats), echoes)
     return Filed(run, by_echoes(run.row.rate_nats, echoes.kept, echoes.error, echoes.fresh_z), echoes)
 

@@ -138,7 +138,7 @@ def _categories(document: Document) -> list[str]:
             f"`{model['name']}`",
             one["name"],
             *(
-                "–" if one.get(name) is None else f"{one[name]:.2f}"
+                "–" if one[name] is None else f"{one[name]:.2f}"
                 for name in ("agreement", "kept", "error", "same_z", "fresh_z")
             ),
         ]

@@ -140,9 +140,8 @@ def _card(info: ModelInfo, run: Run | None, study: Study) -> dict[str, Any] | No
 
 
 def _category(filed: Filed, of: Examples) -> dict[str, Any]:
-    echoes = asdict(filed.echoes) if filed.echoes else {}
-    kept = filed.echoes.kept if filed.echoes else None
-    return {"name": str(filed.category), "by": filed.by} | _extent(of) | echoes | {"kept": kept}
+    about = {"name": str(filed.category), "by": filed.by} | _extent(of)
+    return about | asdict(filed.echoes) | {"kept": filed.echoes.kept}
 
 
 def _classifier(classifier: Classifier | None) -> dict[str, Any] | None:

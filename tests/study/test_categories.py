@@ -9,7 +9,7 @@ from rdserve.study.categories import Category, by_echoes, by_place, file, groupe
 from rdserve.study.classifier import Classifier, train
 from rdserve.study.echoes import Echoes, measure
 from rdserve.study.paper import FRONTIER, SWEEP, TRADITIONAL
-from studied import run_at
+from studied import BLIND, run_at
 
 RNG = np.random.default_rng(0)
 IMAGES = load("digits", split="test").images
@@ -104,5 +104,5 @@ def test_without_labels_by_place_and_it_says_so() -> None:
 
 def test_groups_keep_the_order_in_which_they_come() -> None:
     places = [("a", 156.0, 4.0), ("b", 0.0, 80.0), ("c", 150.0, 4.5), ("d", 1.0, 80.0)]
-    filed = [file(run_at(("-+v", 1.0, r, d), name=name), None) for name, r, d in places]
+    filed = [file(run_at(("-+v", 1.0, r, d), name=name), BLIND) for name, r, d in places]
     assert [one.run.name for one in grouped(filed)] == ["a", "c", "b", "d"]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 from rdserve.cli.figures import chosen_names
 from rdserve.cli.results import chosen_splits
@@ -51,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_number_has_its_split_its_seed_and_its_count(made: Path) -> None:
     document = json.loads((made / "results.json").read_text())
-    assert document["schema"] == "rdserve-results/1"
+    jsonschema.validate(document, json.loads((ZOO.parent / "study/results.schema.json").read_text()))
     assert document["all_images"] is True
     assert [model["name"] for model in document["models"]] == list(MODELS)
     for model in document["models"]:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from rdserve.study import planes, sheet
 from rdserve.study.categories import Filed, file
 from rdserve.study.runs import Run
-from studied import run_at, runs_at
+from studied import BLIND, run_at, runs_at
 
 PLACES = [
     ("-+v", 1.1, 0.0, 80.6),
@@ -22,7 +22,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def filed(runs: list[Run]) -> list[Filed]:
-    return [file(run, None) for run in runs]
+    return [file(run, BLIND) for run in runs]
 
 
 def images(runs: list[Run], k: int = 5) -> dict[str, np.ndarray]:  # type: ignore[type-arg]

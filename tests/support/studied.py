@@ -7,11 +7,16 @@ import numpy as np
 from points import MODEL, score
 from rdserve.compare.rows import compare
 from rdserve.data import load
+from rdserve.study.echoes import Echoes
 from rdserve.study.examples import Examples, examples
 from rdserve.study.runs import Run, Runs, marked
 
 N = 20
 Place = tuple[str, float, float, float]  # family, beta, R, D
+
+
+# What a study without labels measures.
+BLIND = Echoes(N, 0, agreement=None, chance=None, error=0.5, same_z=0.4, fresh_z=0.6)
 
 
 def few_examples(n: int = N) -> Examples:

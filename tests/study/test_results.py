@@ -1,0 +1,91 @@
+"""The document and the page of runs whose places are known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from rdserve.compare import encoding
+from rdserve.study import page, paper
+from rdserve.study.categories import file
+from rdserve.study.examples import Examples
+from rdserve.study.results import Study, document
+from rdserve.study.runs import Run, Runs
+from studied import BLIND, N, run_at, runs_at
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "study/results.schema.json").read_text())
+RUNS = [
+    run_at(("---", 1.0, 28.0, 62.5)),
+    run_at(("-+v", 1.0, 6.5, 74.5), annealed=True),
+    run_at(("-+v", 0.1, 130.0, 8.0)),
+]
+
+
+def study_of(found: list[Run], name: str = paper.DATA, **about: Any) -> Study:
+    """Of runs as if on static MNIST, whole."""
+    runs = runs_at(found)
+    dataset = replace(runs.examples.dataset, name=name, sha256="0" * 64, images=runs.examples.images)
+    examples = Examples(dataset, np.arange(N))
+    scored = {"test": Runs(examples, runs.all, {"broken": "it made NaN"})}
+    return Study(scored, {run.name: file(run, BLIND) for run in runs.all}, examples, None, **about)
+
+
+def written(study: Study) -> tuple[dict[str, Any], str]:
+    """The document as it is read back, and the page."""
+    found = document(study, "rdserve results")
+    read: dict[str, Any] = json.loads("".join(encoding.text(found)))
+    jsonschema.validate(read, SCHEMA)
+    return read, page.render(study, found)
+
+
+def test_the_schema_is_one_and_refuses_what_is_not() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    read, _ = written(study_of(RUNS))
+    del read["models"][0]["scores"]["test"]["seed"]
+    with pytest.raises(jsonschema.ValidationError, match="'seed' is a required property"):
+        jsonschema.validate(read, SCHEMA)
+
+
+def test_the_papers_runs_stand_beside_the_zoos() -> None:
+    read, text = written(study_of(RUNS))
+    assert len(read["published"]) == len(paper.PUBLISHED) == 25
+    beside = {(one["paper"]["family"], one["paper"]["beta"]): one["model"] for one in read["published"]}
+    assert beside["---", 1.0] == RUNS[0].name
+    assert beside["+-v", 1.0] is None
+    assert "| `-+v` β 1, annealed | section 4 | (6.2, 74.1) | 80.3 | (6.5, 74.5) | 81.0 |" in text
+    assert "| `+-v` β 1.1 | figure 6 | (24, 59.3) | 83.3 | not trained |" in text
+
+
+def test_targets_and_misses_are_counted_and_shown() -> None:
+    read, text = written(study_of(RUNS))
+    outcomes = [target["outcome"] for target in read["targets"]]
+    assert [outcomes.count(one) for one in ("met", "missed", "not trained")] == [2, 3, 14]
+    assert "On the test split: 2 met, 3 missed, 14 not trained." in text
+    assert "| -+v at beta 0.1: R above 140 | R 156 | R 130.00, D 8.00 | **missed** |" in text
+    assert "size unknown" in text
+
+
+def test_a_card_tells_whether_a_model_is_of_the_papers_size() -> None:
+    large = {RUNS[0].name: {"width": 1.0, "latent_dim": 64}}
+    assert "90.50 (+3.40) | **missed**" in written(study_of(RUNS, architectures=large))[1]
+    small = {RUNS[0].name: {"width": 0.25, "latent_dim": 64}}
+    assert (
+        "(+3.40), smaller than the paper's | **not trained**"
+        in written(study_of(RUNS, architectures=small))[1]
+    )
+
+
+def test_what_failed_and_how_categories_were_told_is_said() -> None:
+    _, text = written(study_of(RUNS))
+    assert "Left out: broken: it made NaN" in text
+    assert "by R and D alone, for no labels are known" in text
+
+
+def test_other_data_have_no_published_runs_beside_them() -> None:
+    read, text = written(study_of(RUNS, name="digits"))
+    assert read["published"] == []
+    assert "## The paper's runs" not in text
+    assert "19 not comparable" in text
