@@ -20,6 +20,7 @@ from rdserve.server.batcher import Batcher
 from rdserve.server.catalogue import Catalogue
 from rdserve.server.drain import Door
 from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
+from rdserve.server.intake import Intake
 from rdserve.server.interceptors import ErrorsToStatus
 from rdserve.server.observability import Observability
 from rdserve.server.revoking import Revocations
@@ -180,6 +181,8 @@ def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") 
     interceptors: list[aio.ServerInterceptor[Any, Any]] = [*outer, ErrorsToStatus()]
     if settings.token_file is not None:
         interceptors.append(RequireToken(Tokens.read(settings.token_file)))
+    # Health checks neither wait for others' uploads nor are a way around the bound.
+    interceptors += [Intake(prefix, settings.max_uploads) for prefix in (f"/{SERVICE}/", "/grpc.")]
     return aio.server(interceptors=interceptors, options=list(LISTENING.items()))
 
 

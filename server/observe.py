@@ -175,6 +175,9 @@ def _watched(handler: Handler, outcome: Outcome) -> Handler:
             answer = await run(behaviour, receive(request, outcome), context, outcome)
         except BaseException as error:
             outcome.broke(context, error)
+            if isinstance(error, aio.AbortError):
+                # grpc keeps it with the call, in a cycle, and its frames would keep the request.
+                request = error.__context__ = error.__traceback__ = None
             raise
         outcome.finished(context)
         return answer

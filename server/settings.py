@@ -32,6 +32,7 @@ class Settings:
     max_batch_rows: samples (rows times samples per row) that one call to a worker may hold.
     max_queued_requests: requests a model may have waiting or running before more are refused.
     max_queued_bytes: the same, in bytes of requests, over all models.
+    max_uploads: messages on their way at once; what the front holds of them is so many times the largest.
     load_concurrency: models loaded at once; each load keeps one core busy.
     probe_seconds: a model that was silent for so long is asked a question; it has probe_timeout_seconds.
     hang_seconds: a call that takes longer, and ten times longer than its like, has a worker that hangs.
@@ -58,6 +59,7 @@ class Settings:
     max_batch_rows: int = 256
     max_queued_requests: int = 1024
     max_queued_bytes: int = 256 * MIB
+    max_uploads: int = 16
     load_concurrency: int = os.cpu_count() or 1
     start_timeout_seconds: int = 60
     load_timeout_seconds: int = 120
@@ -84,7 +86,14 @@ class Settings:
         self._check_execution()
         if self.gpus < 0:
             raise SettingsError(f"gpus must be 0 or more, got {self.gpus}")
-        for name in ("workers", "threads", "max_batch_rows", "max_queued_requests", "load_concurrency"):
+        for name in (
+            "workers",
+            "threads",
+            "max_batch_rows",
+            "max_queued_requests",
+            "max_uploads",
+            "load_concurrency",
+        ):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("port", "metrics_port"):

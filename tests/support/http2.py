@@ -43,6 +43,20 @@ def greet(address: str) -> socket.socket:
     return connection
 
 
+def until(connection: socket.socket, kind: int) -> None:
+    """Read frames up to the first of a kind.
+
+    Raises:
+        EOFError: the other side has hung up.
+    """
+    with connection.makefile("rb") as stream:
+        while head := stream.read(9):
+            stream.read(int.from_bytes(head[:3], "big"))
+            if head[3] == kind:
+                return
+    raise EOFError
+
+
 def closed(connection: socket.socket) -> None:
     """Return when the other side has hung up."""
     try:
