@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -52,7 +52,7 @@ def train(
     data_root: DataRoot = None,
 ) -> None:
     """Train a model, or go on with the run in the folder. What is not given is the data set's default."""
-    given = {
+    given: dict[str, Any] = {
         "objective": objective,
         "beta": beta,
         "target_rate": target_rate,
