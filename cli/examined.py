@@ -15,6 +15,7 @@ from rdserve.study.classifier import Classifier, train
 from rdserve.study.examples import Examples, examples
 from rdserve.study.runs import Run, Runs
 
+Limit = Annotated[int | None, typer.Option(min=2, help="So many images of each split, drawn at random.")]
 Work = Annotated[Path, typer.Option(help="Folder for rows, to go on from; of figures and results alike.")]
 WORK = Path("report/study-rows")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rdserve.cli import examined
-from rdserve.cli.common import ADDRESS, DataRoot, Limit, Server, Split, Timeout, connection
+from rdserve.cli.common import ADDRESS, DataRoot, Server, Split, Timeout, connection
 from rdserve.cli.trust import trusting
 from rdserve.client import InputError
 from rdserve.compare import plane
@@ -21,7 +21,7 @@ TOY = Path("zoo/toy")
 def figures(
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     split: Split = "test",
-    limit: Limit = None,
+    limit: examined.Limit = None,
     data_root: DataRoot = None,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
     images: Images = 100,

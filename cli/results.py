@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rdserve.cli import examined
 from rdserve.cli.bounds import N_GENERATED, K, N, bound
-from rdserve.cli.common import ADDRESS, DataRoot, Limit, Server, Timeout, connection
+from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
 from rdserve.cli.figures import Images
 from rdserve.cli.trust import trusting
 from rdserve.client import Client, InputError
@@ -30,7 +30,7 @@ def results(
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "static-mnist",
     data_root: DataRoot = None,
     splits: Annotated[str, typer.Option(help="Which to score, divided by commas.")] = ",".join(SPLITS),
-    limit: Limit = None,
+    limit: examined.Limit = None,
     images: Images = 100,
     n_bounds: NBounds = N,
     n_generated: NGenerated = N_GENERATED,

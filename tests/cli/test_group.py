@@ -53,6 +53,7 @@ main()
         ("serve", {"aiohttp"}, "rdserve: `rdserve serve` needs aiohttp; pip install 'rdserve[server]'"),
         ("train", {"torch"}, "rdserve: `rdserve train` needs torch; pip install 'rdserve[train]'"),
         ("compare", {"rich"}, "rdserve: `rdserve compare` needs rich; pip install 'rdserve[compare]'"),
+        ("figures", {"sklearn"}, "rdserve: `rdserve figures` needs sklearn; pip install 'rdserve[study]'"),
         ("models", {"typer"}, "rdserve: the command line is an extra; pip install 'rdserve[compare]'"),
     ],
 )
