@@ -8,7 +8,6 @@ import typer
 from rdserve.cli import examined
 from rdserve.cli.common import ADDRESS, DataRoot, Server, Split, Timeout, connection
 from rdserve.cli.trust import trusting
-from rdserve.client import InputError
 from rdserve.compare import plane
 from rdserve.study.figures import NAMES, SERVED, Drawn, draw_all, models_of
 from rdserve.study.runs import Run, Runs
@@ -35,8 +34,8 @@ def figures(
     timeout: Timeout = 600.0,
 ) -> None:
     """Draw figures 2 to 6 of the paper from a served zoo, each as SVG and PNG; say what the zoo lacks."""
+    names = chosen_names(only)
     with connection(server, timeout=timeout, models=serve) as client:
-        names = chosen_names(only)
         out.mkdir(parents=True, exist_ok=True)
         if "2" in names:
             from rdserve.cli.toy_figure import figure_2
@@ -54,9 +53,10 @@ def figures(
 
 
 def chosen_names(only: str) -> Sequence[str]:
+    """Of --only. Raises typer.BadParameter for what is no figure."""
     names = NAMES if only == "all" else [name.strip() for name in only.split(",") if name.strip()]
     if unknown := [name for name in names if name not in NAMES]:
-        raise InputError(f"no figure {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        raise typer.BadParameter(f"no figure {', '.join(unknown)}; there are {', '.join(NAMES)}")
     return names
 
 

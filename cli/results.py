@@ -11,7 +11,7 @@ from rdserve.cli.bounds import N_GENERATED, K, N, bound
 from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
 from rdserve.cli.figures import Images
 from rdserve.cli.trust import trusting
-from rdserve.client import Client, InputError
+from rdserve.client import Client
 from rdserve.compare import encoding, terminal
 from rdserve.models.card import CardError, read_card
 from rdserve.study import page
@@ -40,8 +40,8 @@ def results(
     timeout: Timeout = 600.0,
 ) -> None:
     """Score a zoo on every split, and write it down beside the paper: targets, categories, bounds."""
+    chosen = chosen_splits(splits)
     with connection(server, timeout=timeout, models=models) as client:
-        chosen = chosen_splits(splits)
         scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
         study = _study(client, scored, data, data_root, images, models, n_bounds, n_generated)
     wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
@@ -60,10 +60,10 @@ def _command(wanted: Mapping[str, object]) -> str:
 
 
 def chosen_splits(wanted: str) -> list[str]:
-    """The test split first: targets are judged on it."""
+    """The test split first: targets are judged on it. Raises typer.BadParameter without it."""
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     if JUDGED_ON not in names or set(names) - set(SPLITS):
-        raise InputError(f"splits are of {', '.join(SPLITS)}, {JUDGED_ON} among them; got {wanted}")
+        raise typer.BadParameter(f"splits are of {', '.join(SPLITS)}, {JUDGED_ON} among them; got {wanted}")
     return sorted(set(names), key=lambda name: -SPLITS.index(name))
 
 

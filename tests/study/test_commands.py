@@ -5,9 +5,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import typer
 from rdserve.cli.figures import chosen_names
 from rdserve.cli.results import chosen_splits
-from rdserve.client import Client, InputError
+from rdserve.client import Client
 from shell import rdserve
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -31,7 +32,7 @@ def test_figures_of_a_small_zoo(in_process_service: str, tmp_path: Path) -> None
 
 def test_figures_have_names() -> None:
     assert chosen_names("3a, 6") == ["3a", "6"]
-    with pytest.raises(InputError, match="no figure 7; there are 2, 3a, 3b, 4a, 4b, 4c, 4d, 5, 6"):
+    with pytest.raises(typer.BadParameter, match="no figure 7; there are 2, 3a, 3b, 4a, 4b, 4c, 4d, 5, 6"):
         chosen_names("3a,7")
 
 
@@ -103,7 +104,7 @@ def test_a_part_of_the_images_is_said(in_process_service: str, tmp_path: Path) -
 def test_the_test_split_comes_first_and_is_never_left_out() -> None:
     assert chosen_splits("train, valid,test") == ["test", "valid", "train"]
     for wrong in ("train", "test,dev"):
-        with pytest.raises(InputError, match=f"test among them; got {wrong}"):
+        with pytest.raises(typer.BadParameter, match=f"test among them; got {wrong}"):
             chosen_splits(wrong)
 
 
