@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 from grpc import aio
 from rdserve.server.errors import InvalidArgument, Overloaded
-from rdserve.server.interceptors import KINDS, Context, Handler
+from rdserve.server.interceptors import KINDS, Context, Handler, PerMethod
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MIB
 
 
@@ -47,6 +47,8 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
         self._messages: dict[_Message, None] = {}  # on their way, oldest first
         self._bytes = 0
         self._waiting: list[asyncio.Future[None]] = []
+        self._of_task: dict[asyncio.Task[Any], _Message] = {}
+        self._taken_by_grpc = PerMethod(self._counted)
 
     async def intercept_service(
         self,
@@ -62,7 +64,7 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
             return grpc.stream_unary_rpc_method_handler(self._refuse)  # which waits for no message
         message = self._begin()
         if self._room() >= self._most / 2:
-            return self._taken_by_grpc(handler, message)
+            return self._taken_by_grpc(handler, handler_call_details.method)
         return self._taken_here(handler, message)
 
     def _room(self) -> float:
@@ -75,8 +77,12 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
         self._bytes += message.size
         task = asyncio.current_task()
         assert task is not None
-        task.add_done_callback(lambda _: self._arrived(message, 0))
+        self._of_task[task] = message
+        task.add_done_callback(self._ended)
         return message
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._arrived(self._of_task.pop(task), 0)
 
     def _arrived(self, message: _Message, size: int) -> None:
         """It is here, so large, or gone."""
@@ -109,12 +115,14 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
         if turn in self._waiting:
             self._waiting.remove(turn)
 
-    def _taken_by_grpc(self, handler: Handler, message: _Message) -> Handler:
+    def _counted(self, handler: Handler, method: str) -> Handler:
         """A handler that is called with its message."""
         kind, behaviour = _behaviour(handler)
 
         def arrived(request: Any, context: Context) -> Any:
-            self._arrived(message, request.ByteSize())
+            task = asyncio.current_task()
+            assert task is not None
+            self._arrived(self._of_task[task], request.ByteSize())
             return behaviour(request, context)
 
         async def awaited(request: Any, context: Context) -> Any:

@@ -29,12 +29,35 @@ Handler = Any  # grpc.RpcMethodHandler, which is generic in the stubs only
 class ErrorsToStatus(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Handlers raise; callers see google.rpc.Status. A bug is INTERNAL with an id, its traceback logged."""
 
+    def __init__(self) -> None:
+        self._guarded = PerMethod(_guarded)
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        return _guarded(await continuation(handler_call_details), handler_call_details.method)
+        return self._guarded(await continuation(handler_call_details), handler_call_details.method)
+
+
+class PerMethod:
+    """Wraps a method's handler once, not for each call; one that is new each time, each time.
+
+    wrap(handler, method): the handler to use; None stays None.
+    """
+
+    def __init__(self, wrap: Callable[[Handler, str], Handler]) -> None:
+        self._wrap = wrap
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+
+    def __call__(self, handler: Handler, method: str) -> Handler:
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        wrapped = self._wrap(handler, method)
+        if handler is not None:  # what nobody implements has any name
+            self._wrapped[method] = (handler, wrapped)
+        return wrapped
 
 
 def _guarded(handler: Handler, method: str) -> Handler:

@@ -8,6 +8,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc import StatusCode, aio
 from rdserve.models import tracing
 from rdserve.server import logs, observed
-from rdserve.server.interceptors import KINDS, Context, Handler
+from rdserve.server.interceptors import KINDS, Context, Handler, PerMethod
 from rdserve.server.metrics import UNKNOWN, Metrics
 from rdserve.server.observed import Rpc
 
@@ -61,6 +62,7 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
             for method in service.methods
         }
         self._nobodys = Series(metrics, NOBODYS)
+        self._watched = PerMethod(_watched)
 
     async def intercept_service(
         self,
@@ -72,6 +74,7 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         rpc.span = tracing.start(name.lstrip("/"), rpc.traceparent, server=True)
         observed.begin(rpc)
         outcome = Outcome(self._methods.get(name, self._nobodys), rpc)
+        _OUTCOME.set(outcome)
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(outcome.unhandled)
@@ -79,7 +82,7 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         if handler is None:
             outcome.settle(StatusCode.UNIMPLEMENTED)
             return None
-        return _watched(handler, outcome)
+        return self._watched(handler, name)
 
 
 class Series:
@@ -156,12 +159,16 @@ class Outcome:
         return monotonic() - self._rpc.begun
 
 
+# Of the RPC that this task serves.
+_OUTCOME: ContextVar[Outcome] = ContextVar("outcome")
+
+
 def _fault(code: StatusCode) -> str:
     return "" if code is StatusCode.OK else code.name
 
 
-def _watched(handler: Handler, outcome: Outcome) -> Handler:
-    """The handler, telling `outcome` of its messages and its end.
+def _watched(handler: Handler, method: str) -> Handler:
+    """The handler, telling the RPC's outcome of its messages and its end.
 
     A streaming one writes its responses here, whether it yields or writes: were it to yield, a client that
     leaves between two of them would go unseen.
@@ -171,6 +178,7 @@ def _watched(handler: Handler, outcome: Outcome) -> Handler:
     run = _unary if kind.endswith("unary") else _stream
 
     async def watched(request: Any, context: Context) -> Any:
+        outcome = _OUTCOME.get()
         try:
             answer = await run(behaviour, receive(request, outcome), context, outcome)
         except BaseException as error:
