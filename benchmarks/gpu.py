@@ -1,11 +1,12 @@
 """One command for a machine with a GPU; it needs the extras server and compare.
 
-    python -m rdserve.benchmarks.gpu [--gpus 1] [--backends in-process,torchserve] [--out FILE.json]
+    python -m rdserve.benchmarks.gpu [--gpus 1] [--backends in-process,torchserve]
+                                     [--executions eager,graphs] [--out FILE.json]
 
 A Markdown table on stdout: every op of five models of the digits zoo and one of the paper's size, at each
-precision, through the service with either backend: images per second and latency, and for each model and
-precision what the networks reach of the machine's own matrix product and what they move in nats.
-`--gpus 0` runs it on the CPU, to try it.
+precision and execution (eager, graphs, compile), through the service with either backend: images per second
+and latency, and for each model, precision and execution what the networks reach of the machine's own matrix
+product and what they move in nats. `--gpus 0 --executions eager` runs it on the CPU, to try it.
 """
 
 import argparse
@@ -17,9 +18,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +31,7 @@ from rdserve.benchmarks import subjects
 from rdserve.benchmarks.bodies import OPS, bodies
 from rdserve.benchmarks.load import closed
 from rdserve.benchmarks.paths import Front
-from rdserve.models.device import How, Precision
+from rdserve.models.device import Execution, How, Precision
 from rdserve.models.worker import Worker
 from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
@@ -41,12 +44,20 @@ ROWS, IN_FLIGHT, SECONDS, REPEATS = 256, 8, 2.0, 10
 MATRIX = 4096
 
 
+class Way(NamedTuple):
+    """How networks compute."""
+
+    precision: Precision
+    execution: Execution
+
+
 @dataclass(frozen=True)
 class Served:
     """One op of one model through the service."""
 
     backend: str
     precision: str
+    execution: str
     model: str
     op: str
     images_per_second: float
@@ -63,6 +74,7 @@ class Bare:
     """
 
     precision: str
+    execution: str
     model: str
     images_per_second: float
     share_of_peak: float
@@ -76,20 +88,22 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=1)
     parser.add_argument("--backends", default="in-process,torchserve")
     parser.add_argument("--models", default=",".join(FAMILIES))
+    parser.add_argument("--executions", default="eager,graphs")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     device = torch.device("cuda" if given.gpus else "cpu")
+    ways = [Way(*way) for way in product(PRECISIONS, given.executions.split(","))]
     name = torch.cuda.get_device_name() if given.gpus else "CPU"
     print(f"{name}, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as scratch:
         chosen = subjects.prepare(Path(scratch), tuple(given.models.split(",")))
-        inside = list(bare(chosen, device))
+        inside = list(bare(chosen, device, ways))
         table(inside)
         through = [
             each
             for backend in given.backends.split(",")
-            for precision in PRECISIONS
-            for each in served(chosen, backend, precision, given.gpus)
+            for way in ways
+            for each in served(chosen, backend, way, given.gpus)
         ]
         table(through)
     if given.out:
@@ -97,21 +111,19 @@ def main() -> None:
         given.out.write_text(json.dumps({"device": name} | rows, indent=1) + "\n")
 
 
-def bare(chosen: subjects.Subjects, device: torch.device) -> Iterator[Bare]:
-    """Every model at every precision, beside float32."""
+def bare(chosen: subjects.Subjects, device: torch.device, ways: list[Way]) -> Iterator[Bare]:
+    """Every model in every way, beside eager float32."""
     for name, folder in chosen.checkpoints.items():
         body = own_images(name, folder, device)
-        exact = None
-        for precision in PRECISIONS:
-            worker = Worker.load(folder, How(device, precision))
-            with FlopCounterMode(display=False) as counter:
-                scores = _scores(worker, body)
-            exact = scores if exact is None else exact
+        with FlopCounterMode(display=False) as counter:  # which does not see into graphs
+            exact = _scores(Worker.load(folder, How(device)), body)
+        for way in ways:
+            worker = Worker.load(folder, How(device, way.precision, execution=way.execution))
+            moved = _scores(worker, body) - exact
             seconds = median(_timed(worker, body, device) for _ in range(REPEATS))
-            share = counter.get_total_flops() / seconds / peak(device, precision)
-            moved = scores - exact
+            share = counter.get_total_flops() / seconds / peak(device, way.precision)
             mean, most = np.abs(moved.mean(1)).max(), np.abs(moved).max()
-            yield Bare(precision, name, ROWS / seconds, share, float(mean), float(most))
+            yield Bare(*way, name, ROWS / seconds, share, float(mean), float(most))
 
 
 def own_images(name: str, folder: Path, device: torch.device) -> bytes:
@@ -153,13 +165,13 @@ def peak(device: torch.device, precision: Precision) -> float:
     return 2 * size**3 / min(seconds)
 
 
-def served(chosen: subjects.Subjects, backend: str, precision: str, gpus: int) -> list[Served]:
+def served(chosen: subjects.Subjects, backend: str, way: Way, gpus: int) -> list[Served]:
     """Every op of every model through one service."""
-    with _service(chosen.store, backend, precision, gpus) as address:
-        return asyncio.run(_served(address, chosen, backend, precision))
+    with _service(chosen.store, backend, way, gpus) as address:
+        return asyncio.run(_served(address, chosen, backend, way))
 
 
-async def _served(address: str, chosen: subjects.Subjects, backend: str, precision: str) -> list[Served]:
+async def _served(address: str, chosen: subjects.Subjects, backend: str, way: Way) -> list[Served]:
     front, found = Front(address), []
     for name in chosen.checkpoints:
         for op in OPS:
@@ -169,20 +181,21 @@ async def _served(address: str, chosen: subjects.Subjects, backend: str, precisi
             alone, crowd = await closed(one, 1, SECONDS), await closed(full, IN_FLIGHT, SECONDS)
             rate, errors = crowd.rps * ROWS, sum((alone.errors | crowd.errors).values())
             p50 = alone.percentile(50), crowd.percentile(50)
-            found.append(Served(backend, precision, name, op, rate, *p50, errors))
+            found.append(Served(backend, *way, name, op, rate, *p50, errors))
     return found
 
 
 @contextmanager
-def _service(store: Path, backend: str, precision: str, gpus: int) -> Iterator[str]:
+def _service(store: Path, backend: str, way: Way, gpus: int) -> Iterator[str]:
     command = [sys.executable, "-m", "rdserve.cli", "serve", "--port", "0", "--models", str(store)]
-    command += ["--backend", backend, "--precision", precision, "--gpus", str(gpus), "--no-request-log"]
+    command += ["--backend", backend, "--gpus", str(gpus), "--no-request-log"]
+    command += ["--precision", way.precision, "--execution", way.execution]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         serving = next((line for line in process.stdout if line.startswith("serving ")), None)
         if serving is None:
-            raise RuntimeError(f"{backend} at {precision} did not serve; see above")
+            raise RuntimeError(f"{backend}, {way.precision}, {way.execution} did not serve; see above")
         yield serving.split()[-1]
     finally:
         process.terminate()
