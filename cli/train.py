@@ -96,16 +96,23 @@ def zoo(
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
-    """Train every model of a recipe that is not there yet."""
+    """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
     with _failures_in_words(), Progress(console=_console()) as progress:
-        from rdserve.trainer.zoo import read_recipe, train_all
+        from rdserve.trainer.zoo import Failed, read_recipe, train_all
 
         entries = read_recipe(recipe)
-        cards = train_all(
+        outcomes = train_all(
             entries, out or recipe.with_suffix(""), jobs=jobs, device=device, data_root=data_root
         )
-        for card in progress.track(cards, total=len(entries), description="models"):
-            progress.console.print(_summary(card))
+        failed = False
+        for outcome in progress.track(outcomes, total=len(entries), description="models"):
+            if isinstance(outcome, Failed):
+                failed = True
+                progress.console.print(f"[red]error:[/red] {outcome.name}: {outcome.why}")
+            else:
+                progress.console.print(_summary(outcome))
+    if failed:
+        raise typer.Exit(1)
 
 
 def _console() -> Console:

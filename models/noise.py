@@ -48,7 +48,8 @@ class Noise(NamedTuple):
 
     def uniform(self, n_samples: int, size: int) -> Tensor:
         """(K, B, size) float64, uniform on (0, 1), on the keys' device."""
-        return (self._words(n_samples, size) + 0.5) * 2.0**-32
+        # In float32 the highest 128 words would round up to 1, and their normals to infinity.
+        return (self._words(n_samples, size).double() + 0.5) * 2.0**-32
 
     def normal(self, n_samples: int, size: int) -> Tensor:
         """(K, B, size) float32, standard normal. The inverse CDF in float64 is the same everywhere."""

@@ -35,7 +35,8 @@ import torch
 from rdserve.models.card import CARD_FILE, Card
 from rdserve.models.zoo import slug
 from rdserve.trainer.config import Config, ConfigError, configure
-from rdserve.trainer.train import Stopped, train
+from rdserve.trainer.state import StateError
+from rdserve.trainer.train import Stopped, TrainingError, train
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ class Entry:
 
     name: str
     config: Config
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A model without a checkpoint, and why in words."""
+
+    name: str
+    why: str
 
 
 def read_recipe(path: Path) -> list[Entry]:
@@ -78,16 +87,15 @@ def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[Entry]:
 
 def train_all(
     entries: list[Entry], folder: Path, *, jobs: int, device: str = "auto", data_root: Path | None = None
-) -> Iterator[Card]:
+) -> Iterator[Card | Failed]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
-    Next is always the first entry whose start is there.
+    Next is always the first entry whose start is there. A model that fails leaves the others alone.
 
     Raises:
-        TrainingError, ConfigError: as `train` does, for the first model that fails.
         Stopped: on Ctrl-C or SIGTERM; every model under way has saved its state.
     """
-    waiting, under_way = list(entries), set[Future[Card]]()
+    waiting, under_way = list(entries), dict[Future[Card], Entry]()
     spawn = multiprocessing.get_context("spawn")
     with _sigterm_for_all(), ProcessPoolExecutor(jobs, spawn, _start_worker) as pool:
         try:
@@ -96,11 +104,12 @@ def train_all(
                     : jobs - len(under_way)
                 ]:
                     waiting.remove(entry)
-                    under_way.add(pool.submit(_train, entry, folder, device, data_root))
+                    under_way[pool.submit(_train, entry, folder, device, data_root)] = entry
                 if not under_way:
-                    raise ConfigError(f"{', '.join(entry.name for entry in waiting)} start from one another")
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+                    yield from (Failed(each.name, f"there is no {each.config.start}") for each in waiting)
+                    return
+                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                yield from [_outcome(future, under_way.pop(future)) for future in done]
         except KeyboardInterrupt:
             raise Stopped(f"stopped; the models under way are saved in {folder}") from None
         finally:
@@ -124,6 +133,13 @@ def _sigterm_for_all() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _outcome(future: Future[Card], entry: Entry) -> Card | Failed:
+    try:
+        return future.result()
+    except (TrainingError, ConfigError, StateError) as error:
+        return Failed(entry.name, str(error))
 
 
 def _may_start(entry: Entry, folder: Path) -> bool:

@@ -36,6 +36,14 @@ def test_known_answers(counter: list[int], key: list[int], expected: list[int]) 
     assert [int(word) for word in (even[0], odd[0], even[1], odd[1])] == expected
 
 
+def test_the_highest_words_are_finite_normals() -> None:
+    """The word of this key is 2**32 - 31, which float32 would round up to 1."""
+    noise = Noise(keys([~9], [7591]), Purpose.POSTERIOR)
+    u = noise.uniform(1, 64)[0, 0, 56].item()
+    assert 1 - 2.0**-25 < u < 1
+    assert 5 < noise.normal(1, 64)[0, 0, 56].item() < 6.5
+
+
 @given(order=st.permutations(range(6)), cut=st.integers(1, 5))
 def test_a_rows_noise_ignores_batch_and_order(order: list[int], cut: int) -> None:
     seeds, examples = [7, 7, 7, 9, 9, -1], [0, 1, 2**40, 0, -5, 3]

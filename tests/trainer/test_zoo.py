@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rdserve.models.card import read_card
+from rdserve.models.card import Card, read_card
 from rdserve.trainer import ConfigError, train
-from rdserve.trainer.zoo import read_recipe, train_all
+from rdserve.trainer.zoo import Entry, Failed, read_recipe, train_all
 
 RECIPE = """
 data = "digits"
@@ -36,6 +36,10 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
+def trained(entries: list[Entry], zoo: Path, jobs: int) -> dict[str, Card]:
+    return {card.name: card for card in train_all(entries, zoo, jobs=jobs) if isinstance(card, Card)}
+
+
 def test_a_recipe_is_families_times_betas(recipe: Path) -> None:
     entries = {entry.name: entry.config for entry in read_recipe(recipe)}
     assert list(entries) == ["digits-mmm-b1.0", "digits-pmm-b1.0", "digits-mmm-b0.15-long"]
@@ -46,10 +50,10 @@ def test_a_recipe_is_families_times_betas(recipe: Path) -> None:
 
 def test_a_zoo_is_trained_once(recipe: Path, tmp_path: Path) -> None:
     entries = read_recipe(recipe)
-    cards = {card.name: card for card in train_all(entries, tmp_path / "zoo", jobs=2)}
+    cards = trained(entries, tmp_path / "zoo", jobs=2)
     assert cards.keys() == {entry.name for entry in entries}
     before = {name: (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns for name in cards}
-    assert {card.name: card for card in train_all(entries, tmp_path / "zoo", jobs=1)} == cards
+    assert trained(entries, tmp_path / "zoo", jobs=1) == cards
     for name, mtime in before.items():
         assert (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns == mtime
         assert read_card(tmp_path / "zoo" / name) == cards[name]
@@ -79,7 +83,7 @@ start = "b1.0"
 def test_a_model_may_start_where_another_ended(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(RECIPE + FROM_ANOTHER)
     entries = {entry.name: entry for entry in read_recipe(recipe)}
-    cards = {card.name: card for card in train_all([*entries.values()], tmp_path / "zoo", jobs=2)}
+    cards = trained([*entries.values()], tmp_path / "zoo", jobs=2)
     went_on = cards["digits-mmm-b0.1"]
     assert went_on.training["start"] == "digits-mmm-b1.0"
     config = replace(entries[went_on.name].config, start="")
@@ -96,8 +100,21 @@ def test_a_start_that_is_not_in_the_recipe_is_refused(recipe: Path) -> None:
 
 def test_models_that_wait_for_one_another_are_refused(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(RECIPE.replace("betas = [1.0]", "betas = [1.0]\nstart = 'b1.0'", 1))
-    with pytest.raises(ConfigError, match="start from one another"):
-        list(train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1))
+    outcomes = list(train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1))
+    assert outcomes[1:] == [
+        Failed("digits-mmm-b1.0", "there is no digits-mmm-b1.0"),
+        Failed("digits-pmm-b1.0", "there is no digits-pmm-b1.0"),
+    ]
+
+
+def test_a_model_that_fails_leaves_the_others_alone(recipe: Path, tmp_path: Path) -> None:
+    group = '[[models]]\nfamilies = ["---"]\nbetas = [1.0]\nlearning_rate = 1e6\nsuffix = "-hot"\n'
+    recipe.write_text(RECIPE + group + FROM_ANOTHER.replace("b1.0", "b1.0-hot"))
+    outcomes = list(train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1))
+    whys = {each.name: each.why for each in outcomes if isinstance(each, Failed)}
+    assert "lower learning rate" in whys.pop("digits-mmm-b1.0-hot")
+    assert whys == {"digits-mmm-b0.1": "there is no digits-mmm-b1.0-hot"}
+    assert sum(isinstance(each, Card) for each in outcomes) == 3
 
 
 ONE_AT_A_TIME = """
@@ -137,14 +154,13 @@ def test_sigterm_ends_a_zoo_with_every_state_saved(recipe: Path, tmp_path: Path)
     command = [sys.executable, "-c", code, "zoo", str(recipe), "--out", str(zoo), "--jobs", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
-        said = ""
-        while "digits-pmm-b1.0" not in said:
-            said += process.stderr.readline()
+        before = next(line for line in process.stderr if line.startswith("digits-pmm-b1.0"))
         state = zoo / "digits-mmm-b0.15-long" / "training.safetensors"
         while not state.is_file():
+            assert process.poll() is None, before + process.stderr.read()
             select.select([], [], [], 0.05)
         process.terminate()
-        said += process.stderr.read()
+        said = process.stderr.read()
         assert process.wait() == 130
     assert f"stopped; the models under way are saved in {zoo}" in " ".join(said.split())
     assert state.is_file()
