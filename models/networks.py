@@ -14,6 +14,7 @@ from rdserve.models.noise import Keys
 from rdserve.models.pixelcnn import PixelCNN
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
 Network = Callable[..., Tensor]
@@ -40,6 +41,8 @@ def speed_up(vae: VAE, how: How, image_shape: tuple[int, int], compiler: str = "
             network.forward = Padded(network.forward, GRAPH_SIZES, Graph)
     if found:
         warm_up(vae, how, image_shape, COMPILED_SIZES if how.execution == "compile" else GRAPH_SIZES)
+    # The first compilation turns off what laws check of their parameters, in the whole process.
+    Distribution.set_default_validate_args(True)
 
 
 def networks(vae: VAE) -> list[nn.Module]:

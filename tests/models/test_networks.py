@@ -17,6 +17,7 @@ from rdserve.models.ops import score
 from rdserve.models.vae import VAE, frozen
 from rdserve.models.worker import Worker
 from torch import Tensor
+from torch.distributions import Bernoulli
 
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 IMAGES = torch.from_numpy(load("digits", split="test").images[:200]).float()
@@ -82,6 +83,8 @@ def test_after_the_warm_up_nothing_compiles() -> None:
     for n in (1, 2, 3, 7, 15, 16, 17, 64, 200):
         scores(vae, n)
     assert counters["stats"]["unique_graphs"] == compiled
+    with pytest.raises(ValueError, match="constraint"):  # laws still refuse what a broken network gives them
+        Bernoulli(probs=torch.tensor(float("nan")))
 
 
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler here")
