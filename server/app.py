@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import tempfile
@@ -209,6 +210,9 @@ async def serve(settings: Settings, announce: Announce, ready_file: Path | None 
         asyncio.get_running_loop().add_signal_handler(number, signalled, number)
     try:
         if await _unless(stopping, service.start()):
+            # Every call of grpc.aio leaves a cycle; who collects those need not look at all of the rest.
+            gc.collect()
+            gc.freeze()
             if ready_file is not None:
                 ready_file.write_text(service.address)
             await stopping.wait()
