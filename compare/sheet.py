@@ -71,17 +71,23 @@ def _sheet(
     columns = lead + max(map(len, panels)) * (2 + PAIR_GAP) - PAIR_GAP
     width = max(columns, 7.5) + 2 * MARGIN
     height = TITLE + len(panels) * (HEADER + n + PANEL_GAP) - PANEL_GAP + MARGIN
-    figure = Figure(figsize=(width * CELL_INCHES, height * CELL_INCHES), dpi=160, facecolor=PAPER)
+    figure, axes = page(width, height, title, note, dpi=160)
+    for index, panel in enumerate(panels):
+        top = TITLE + index * (HEADER + n + PANEL_GAP)
+        _panel(axes, images, {name: pictures[name] for name in panel}, headers, top)
+    return figure
+
+
+def page(width: float, height: float, title: str, note: str, *, dpi: int) -> tuple[Figure, Any]:
+    """An empty sheet of so many cells, its title and note on top; y runs downwards."""
+    figure = Figure(figsize=(width * CELL_INCHES, height * CELL_INCHES), dpi=dpi, facecolor=PAPER)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     axes.text(MARGIN, 0.4, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
     axes.text(MARGIN, 0.75, note, fontsize=8, color=MUTED, va="center", parse_math=False)
-    for index, panel in enumerate(panels):
-        top = TITLE + index * (HEADER + n + PANEL_GAP)
-        _panel(axes, images, {name: pictures[name] for name in panel}, headers, top)
-    return figure
+    return figure, axes
 
 
 def _balanced(names: Sequence[str], most: int) -> list[list[str]]:

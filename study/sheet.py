@@ -5,11 +5,10 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rdserve.compare.key import COMPLEX, INK, MUTED, PAPER, SIMPLE, Style
-from rdserve.compare.sheet import CELL_INCHES, MARGIN, column
+from rdserve.compare.key import COMPLEX, INK, SIMPLE, Style
+from rdserve.compare.sheet import MARGIN, column, page
 from rdserve.study.categories import Filed
 
 # In cells: one holds one image.
@@ -40,13 +39,7 @@ def draw(
     width = max(columns, LETTER * max(len(title), 0.6 * len(note))) + 2 * MARGIN
     step = CATEGORY + HEADER + n + PANEL_GAP
     height = TITLE + len(panels) * step - PANEL_GAP + MARGIN
-    figure = Figure(figsize=(width * CELL_INCHES, height * CELL_INCHES), dpi=110, facecolor=PAPER)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    axes.text(MARGIN, 0.4, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
-    axes.text(MARGIN, 0.75, note, fontsize=8, color=MUTED, va="center", parse_math=False)
+    figure, axes = page(width, height, title, note, dpi=110)
     for index, panel in enumerate(panels):
         _panel(axes, panel, drawn, data, TITLE + index * step)
     return figure
