@@ -1,6 +1,7 @@
 """The calls of a run: chunks out, rows in, failures tried again or given up."""
 
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ Progress = Callable[[str, int], None]
 class _Event(NamedTuple):
     """What a call's thread tells: a model's rows or error; no model: the call has ended."""
 
-    call: Call
+    call: Call | None
     chunk: int
     model: str | None
     result: Score | RdserveError | None
@@ -47,6 +48,8 @@ class Job:
     _schedule: Schedule = field(init=False)
     _events: "queue.SimpleQueue[_Event]" = field(default_factory=queue.SimpleQueue)
     _open: set[Call] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: bool = False
     _failures: dict[str, RdserveError] = field(default_factory=dict)
 
     def run(self, missing: Mapping[str, NDArray[np.bool_]]) -> dict[str, RdserveError]:
@@ -58,26 +61,36 @@ class Job:
                 self._fill(pool)
                 self._take()
         finally:
-            for call in self._open:
-                call.cancel()
+            with self._lock:
+                self._over = True
+                for call in self._open:
+                    call.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
         return self._failures
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Begin every call that has a model to go to."""
         while begun := self._schedule.next(monotonic()):
-            index, models = begun
-            rows = self.store.rows(index)
-            part = np.asarray(self.images[rows])
-            call = self.engine.score(Chunk(models, part, self.ids[rows], self.seed, self.n_samples))
-            self._open.add(call)
-            pool.submit(self._follow, call, index, models)
+            pool.submit(self._follow, *begun)
 
-    def _follow(self, call: Call, index: int, models: Sequence[str]) -> None:
+    def _begin(self, index: int, models: Sequence[str]) -> Call:
+        """In a thread: an interrupt meets the main one alone, and grpc half way through would never close."""
+        rows = self.store.rows(index)
+        part = np.asarray(self.images[rows])
+        call = self.engine.score(Chunk(models, part, self.ids[rows], self.seed, self.n_samples))
+        with self._lock:
+            self._open.add(call)
+            if self._over:
+                call.cancel()
+        return call
+
+    def _follow(self, index: int, models: Sequence[str]) -> None:
         """In a thread: every model of the call is told of once, then its end."""
         waiting = set(models)
+        call: Call | None = None
         error: RdserveError = ReplyError("the call ended without all rows")
         try:
+            call = self._begin(index, models)
             for model, result in call:
                 if model in waiting:
                     waiting.remove(model)
@@ -99,7 +112,8 @@ class Job:
         except queue.Empty:
             return
         if event.model is None:
-            self._open.discard(event.call)
+            with self._lock:
+                self._open -= {event.call}
         elif isinstance(event.result, Score):
             self._keep(event.model, event.chunk, event.result)
         elif event.result is not None:
