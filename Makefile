@@ -36,7 +36,7 @@ tools: ## Prometheus, with which metrics and alerts are tested
 	@{ command -v prometheus && command -v promtool; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; } || echo "no Prometheus to be had here: the tests with it will be skipped"
 
 test: install lint browser tools ## the whole suite, real TorchServe included
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations=25
 
 demo: install ## the digits zoo on TorchServe, compared over gRPC; files in report/
 	$(BIN)/rdserve compare --serve zoo/digits --data digits --out report
