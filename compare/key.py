@@ -29,9 +29,12 @@ _MARKER = {"?": ("^", 8.0), "-": ("o", 8.0), "+": ("s", 7.5), "v": ("D", 7.0)}
 
 
 def parts(family: str) -> tuple[str, str, str]:
-    """Encoder, decoder and marginal of the paper's tuple; ("-", "+", "?") for any other family."""
+    """Encoder, decoder and marginal of the paper's tuple; of another family, `sparse-` say, with "?" for its
+    marginal."""
     known = len(family) == 3 and family[0] in "-+" and family[1] in "-+" and family[2] in "-+v"
-    return (family[0], family[1], family[2]) if known else ("-", "+", "?")
+    if known:
+        return family[0], family[1], family[2]
+    return "-", "-" if family.endswith("-") else "+", "?"
 
 
 def marker(family: str) -> Style:
