@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 from grpc import aio
 from rdserve.server.errors import InvalidArgument, Overloaded
-from rdserve.server.interceptors import KINDS, Context, Handler, PerMethod
+from rdserve.server.interceptors import Context, Handler, PerMethod, behaviour_of, handler_like
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MIB
 
 
@@ -117,7 +117,7 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
 
     def _counted(self, handler: Handler, method: str) -> Handler:
         """A handler that is called with its message."""
-        kind, behaviour = _behaviour(handler)
+        kind, behaviour = behaviour_of(handler)
 
         def arrived(request: Any, context: Context) -> Any:
             task = asyncio.current_task()
@@ -128,11 +128,11 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
         async def awaited(request: Any, context: Context) -> Any:
             return await arrived(request, context)
 
-        return _like(handler, kind, awaited if inspect.iscoroutinefunction(behaviour) else arrived)
+        return handler_like(handler, kind, awaited if inspect.iscoroutinefunction(behaviour) else arrived)
 
     def _taken_here(self, handler: Handler, message: _Message) -> Handler:
         """A handler that is called before its message is asked for: to grpc, one of a stream."""
-        kind, behaviour = _behaviour(handler)
+        kind, behaviour = behaviour_of(handler)
 
         async def unary(requests: AsyncIterator[Any], context: Context) -> Any:
             return await behaviour(await self._take(message, requests), context)
@@ -143,10 +143,10 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
                     yield response
 
         if kind == "unary_unary":
-            return _like(handler, "stream_unary", unary)
+            return handler_like(handler, "stream_unary", unary)
         # Some write their responses, as grpc's own health.Watch does.
         writes = inspect.iscoroutinefunction(behaviour)
-        return _like(handler, "stream_stream", unary if writes else stream)
+        return handler_like(handler, "stream_stream", unary if writes else stream)
 
     async def _take(self, message: _Message, requests: AsyncIterator[Any]) -> Any:
         async def only() -> Any:
@@ -179,15 +179,3 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
             f"{self._bytes / MIB:.0f} MiB of messages are here or on their way, at most "
             f"{self._most * MAX_MESSAGE_BYTES / MIB:.0f} may be"
         )
-
-
-def _behaviour(handler: Handler) -> tuple[str, Any]:
-    return next((kind, found) for kind in KINDS if (found := getattr(handler, kind)))
-
-
-def _like(handler: Handler, kind: str, behaviour: Any) -> Handler:
-    return KINDS[kind](
-        behaviour,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )

@@ -67,7 +67,7 @@ def _guarded(handler: Handler, method: str) -> Handler:
     """
     if handler is None:
         return None
-    kind, behaviour = next((kind, found) for kind in KINDS if (found := getattr(handler, kind)))
+    kind, behaviour = behaviour_of(handler)
     decode = _decoder(handler.request_deserializer)
     # Some streaming handlers yield their responses, others (grpc's own health.Watch) write them.
     writes = inspect.iscoroutinefunction(behaviour)
@@ -82,6 +82,20 @@ KINDS: dict[str, Callable[..., Handler]] = {
     "stream_unary": grpc.stream_unary_rpc_method_handler,
     "stream_stream": grpc.stream_stream_rpc_method_handler,
 }
+
+
+def behaviour_of(handler: Handler) -> tuple[str, Any]:
+    """The handler's kind, one of KINDS, and the function that answers."""
+    return next((kind, found) for kind in KINDS if (found := getattr(handler, kind)))
+
+
+def handler_like(handler: Handler, kind: str, behaviour: Any) -> Handler:
+    """A handler of that kind with the messages of another."""
+    return KINDS[kind](
+        behaviour,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
 
 
 def _decoder(deserialize: Decode | None) -> Decode:

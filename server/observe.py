@@ -17,7 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc import StatusCode, aio
 from rdserve.models import tracing
 from rdserve.server import logs, observed
-from rdserve.server.interceptors import KINDS, Context, Handler, PerMethod
+from rdserve.server.interceptors import Context, Handler, PerMethod, behaviour_of, handler_like
 from rdserve.server.metrics import UNKNOWN, Metrics
 from rdserve.server.observed import Rpc
 
@@ -173,7 +173,7 @@ def _watched(handler: Handler, method: str) -> Handler:
     A streaming one writes its responses here, whether it yields or writes: were it to yield, a client that
     leaves between two of them would go unseen.
     """
-    kind, behaviour = next((kind, found) for kind in KINDS if (found := getattr(handler, kind)))
+    kind, behaviour = behaviour_of(handler)
     receive = _counted if kind.startswith("stream") else _one
     run = _unary if kind.endswith("unary") else _stream
 
@@ -190,11 +190,7 @@ def _watched(handler: Handler, method: str) -> Handler:
         outcome.finished(context)
         return answer
 
-    return KINDS[kind](
-        watched,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
+    return handler_like(handler, kind, watched)
 
 
 def _one(request: Any, outcome: Outcome) -> Any:
