@@ -1,6 +1,6 @@
 """One request against one model: messages to tensors, the op, tensors to messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,7 @@ def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
 
 def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeResponse:
     x, keys, k = _images(request, card, how)
-    at_once = how.images_per_pass(x[0].numel())
-    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in stopping.between(chunks(len(x), k, at_once))]
+    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in _passes(x, k, how)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return EncodeResponse(
         posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
@@ -95,8 +94,7 @@ def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleRes
 
 def _score(vae: VAE, card: Card, request: ScoreRequest, how: How) -> ScoreResponse:
     x, keys, k = _images(request, card, how)
-    at_once = how.images_per_pass(x[0].numel())
-    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in stopping.between(chunks(len(x), k, at_once))]
+    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in _passes(x, k, how)]
     columns = list(zip(*parts, strict=True))
     rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
     return ScoreResponse(
@@ -121,6 +119,11 @@ def chunks(n: int, n_samples: int, at_once: int) -> list[slice]:
     """Rows 0 to n in runs of at most `at_once` images, counting each row n_samples times."""
     step = max(1, at_once // n_samples)
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _passes(x: Tensor, n_samples: int, how: How) -> Iterator[slice]:
+    """Rows of x (N, H, W) for each pass through whole networks."""
+    return stopping.between(chunks(len(x), n_samples, how.images_per_pass(x[0].numel())))
 
 
 def _pictures(

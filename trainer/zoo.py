@@ -100,9 +100,8 @@ def train_all(
     with _sigterm_for_all(), ProcessPoolExecutor(jobs, spawn, _start_worker) as pool:
         try:
             while waiting or under_way:
-                for entry in [entry for entry in waiting if _may_start(entry, folder)][
-                    : jobs - len(under_way)
-                ]:
+                ready = [entry for entry in waiting if _may_start(entry, folder)]
+                for entry in ready[: jobs - len(under_way)]:
                     waiting.remove(entry)
                     under_way[pool.submit(_train, entry, folder, device, data_root)] = entry
                 if not under_way:
