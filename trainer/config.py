@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from rdserve.models.card import Architecture
+from rdserve.models.card import Architecture, Name
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -140,6 +140,19 @@ def parse(fields: dict[str, Any]) -> Config:
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
         raise ConfigError("; ".join(faults)) from None
+
+
+def require_name(name: str) -> None:
+    """Say before training, not after it, that no card may bear a name.
+
+    Raises:
+        ConfigError: see `Name`.
+    """
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        allowed = "up to 128 letters, digits, '_', '.' and '-', a letter or a digit first"
+        raise ConfigError(f"no model can be named {name!r}; give it a name of {allowed}") from None
 
 
 def differences(there: Config, asked: Config) -> list[str]:

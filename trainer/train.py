@@ -17,7 +17,7 @@ from rdserve.models.rate_distortion import visit
 from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE
 from rdserve.trainer import optim, state
-from rdserve.trainer.config import Config, ConfigError
+from rdserve.trainer.config import Config, ConfigError, require_name
 from rdserve.trainer.finish import finish, finished
 from rdserve.trainer.measure import measure
 from rdserve.trainer.objectives import Codes
@@ -59,9 +59,11 @@ def train(
     start: folder of the checkpoint that config.start names.
 
     Raises:
-        ConfigError: the folder holds a run or a checkpoint with another config, or `start` another model.
+        ConfigError: no such name can be, the folder holds a run or a checkpoint with another config, or
+            `start` another model.
         Stopped, Diverged: see there; the folder holds the last good state.
     """
+    require_name(name)
     if card := finished(config, name, folder):
         return card
     data = {split: load(config.data, split=split, root=data_root) for split in SPLITS}

@@ -19,9 +19,13 @@ from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_OUT_OF_MEMORY, WorkReply, Wo
 
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 
-# Argument: MiB that the process may take beyond what it has before it reconstructs 512 images at once.
-MEMORY = """
+# Addresses taken by threads' heaps, and freed ones kept for later, would differ from run to run.
+STEADY = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+
+# What both programs start with: a worker that has answered once, and requests to reconstruct n images.
+WORKER = """
 import resource, sys
+from pathlib import Path
 import psutil, torch
 from rdserve.models.calls import run
 from rdserve.models.card import Architecture
@@ -41,6 +45,23 @@ def request(n):
     images = Tensor(dtype=DTYPE_UINT8, shape=[n, 64, 64], data=bytes(n * 64 * 64))
     return ReconstructRequest(model="large", images=images, noise=NoiseKeys(seed=0))
 
+def reply(n):
+    body = WorkRequest(reconstruct=request(n)).SerializeToString()
+    return WorkReply.FromString(worker.work([body])[0])
+
+reply(2)
+before = psutil.Process().memory_info().vms
+"""
+
+# Argument: how many images. Prints the bytes of address space that they take at once.
+PEAK = """
+reply(int(sys.argv[1]))
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmPeak"))
+print(int(peak.split()[1]) * 1024 - before)
+"""
+
+# Argument: bytes that the process may take beyond what it has before it reconstructs 512 images.
+LIMITED = """
 def whole():
     try:
         with torch.inference_mode():
@@ -49,38 +70,47 @@ def whole():
         return "too-large" if out_of_memory(error) else repr(error)
     return "fits"
 
-worker.work([WorkRequest(reconstruct=request(2)).SerializeToString()])
-limit = psutil.Process().memory_info().vms + int(sys.argv[1]) * 2**20
+limit = before + int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-body = WorkRequest(reconstruct=request(512)).SerializeToString()
-reply = WorkReply.FromString(worker.work([body])[0])
-shape = reply.reconstruct.images.shape
-print(whole(), reply.error.reason, shape[0] if shape else 0, sum(reply.reconstruct.images.data))
+answer = reply(512)
+shape = answer.reconstruct.images.shape
+print(whole(), answer.error.reason, shape[0] if shape else 0, sum(answer.reconstruct.images.data))
 """
 
 
-def reconstruct_512(mib: int) -> tuple[str, int, int, int]:
-    """Does it fit at once; reason of failure; rows drawn; sum of their pixels."""
+def program(text: str, argument: int) -> list[str]:
+    """What a process of its own prints, in words."""
     path = os.pathsep.join([str(Path(tiny.__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(mib)],
+        [sys.executable, "-c", WORKER + text, str(argument)],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": path} | STEADY,
     )
     assert done.returncode == 0, done.stderr
-    fits, reason, rows, total = done.stdout.split()
+    return done.stdout.split()
+
+
+def peak(images: int) -> int:
+    """Bytes of address space that so many images take at once on this machine."""
+    return int(program(PEAK, images)[0])
+
+
+def reconstruct_512(limit: int) -> tuple[str, int, int, int]:
+    """Does it fit at once; reason of failure; rows drawn; sum of their pixels."""
+    fits, reason, rows, total = program(LIMITED, limit)
     return fits, int(reason), int(rows), int(total)
 
 
 def test_what_does_not_fit_at_once_is_done_in_halves() -> None:
-    fits, reason, rows, total = reconstruct_512(350)
+    half, whole = peak(256), peak(512)
+    fits, reason, rows, total = reconstruct_512((half + whole) // 2)
     assert (fits, reason, rows) == ("too-large", 0, 512)
-    assert total == pytest.approx(reconstruct_512(2000)[-1], rel=0.01)
+    assert total == pytest.approx(reconstruct_512(4 * whole)[-1], rel=0.01)
 
 
 def test_what_does_not_fit_in_halves_either_says_so() -> None:
-    assert reconstruct_512(60) == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0)
+    assert reconstruct_512(peak(256) // 4) == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["digits-mpv-b1.0", "digits-mmv-b1.0"])

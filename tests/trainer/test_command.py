@@ -38,6 +38,13 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_name_that_no_card_may_bear_is_refused_before_training(tmp_path: Path) -> None:
+    done = rdserve("train", "--family=-+v", "--out", str(tmp_path / "m-+v"), *TINY)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no model can be named 'm-+v'; give it a name of up to 128 letters")
+    assert not (tmp_path / "m-+v").exists()
+
+
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
