@@ -1,11 +1,15 @@
 """Images whose pixels are drawn one after another, as a torch Distribution."""
 
+from collections.abc import Callable
+
 import torch
-from rdserve.models.incremental import sample
 from rdserve.models.layers import full_precision
 from rdserve.models.pixelcnn import PixelCNN
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, constraints
+
+# planes and u (B, H, W) -> images (B, H, W) of 0s and 1s, pixel i set where u_i < p_i
+Draw = Callable[[Tensor, Tensor], Tensor]
 
 
 class PixelAutoregressive(Distribution):
@@ -14,8 +18,8 @@ class PixelAutoregressive(Distribution):
     support = constraints.independent(constraints.boolean, 2)
     arg_constraints = {}  # noqa: RUF012 - as torch declares it
 
-    def __init__(self, network: PixelCNN, plane: Tensor) -> None:
-        self.network, self.plane = network, plane
+    def __init__(self, network: PixelCNN, plane: Tensor, draw: Draw) -> None:
+        self.network, self.plane, self._draw = network, plane, draw
         super().__init__(plane.shape[:-2], plane.shape[-2:])
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -27,7 +31,7 @@ class PixelAutoregressive(Distribution):
     def sample_from(self, u: Tensor) -> Tensor:
         """u (K, *batch, H, W) uniform on (0, 1) -> images of 0s and 1s, pixel i set where u_i < p_i."""
         plane = self.plane.expand(u.shape).reshape(-1, *self.event_shape)
-        return sample(self.network, plane, u.reshape(plane.shape)).view(u.shape)
+        return self._draw(plane, u.reshape(plane.shape)).view(u.shape)
 
     def _logits(self, x: Tensor) -> Tensor:
         shape = torch.broadcast_shapes(x.shape, self.plane.shape)

@@ -1,15 +1,17 @@
 """Other ways to run a model's networks: compiled, or as CUDA graphs for a few sizes of batch.
 
-Only networks, tensors in and tensors out; laws, noise and drawing pixel by pixel stay as they are.
-What each costs and gains: docs/operations.md.
+Only networks, tensors in and tensors out, and as graphs the drawing pixel by pixel; laws and noise stay as
+they are. What each costs and gains: docs/operations.md.
 """
 
 from collections.abc import Callable
-from threading import Lock
+from functools import partial
 
 import torch
 from rdserve.models import ops
+from rdserve.models.decoders import PixelCNNDecoder
 from rdserve.models.device import How
+from rdserve.models.graphs import CudaRecorder, Network, RecordedNetwork, RecordedSampler, Recorder
 from rdserve.models.noise import Keys
 from rdserve.models.pixelcnn import PixelCNN
 from rdserve.models.vae import VAE
@@ -17,12 +19,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-Network = Callable[..., Tensor]
-
 # Of a compiled network each has its own code: torch tells apart 1, up to 15, and more.
 COMPILED_SIZES = (1, 2, 16)
 # Powers of two: padding never costs more than as much again.
 GRAPH_SIZES = tuple(2**power for power in range(10))
+# Drawing one pixel takes a GPU about as long for a hundred images as for one; the largest bounds what the
+# recordings keep in memory.
+DRAWN_SIZES = (1, 16, 128)
 
 
 def speed_up(vae: VAE, how: How, image_shape: tuple[int, int], compiler: str = "inductor") -> None:
@@ -30,19 +33,33 @@ def speed_up(vae: VAE, how: How, image_shape: tuple[int, int], compiler: str = "
 
     compiler: a backend of torch.compile.
     """
-    if how.execution == "eager":
+    if how.execution == "eager" or not networks(vae):
         return
-    found = networks(vae)
-    for network in found:
-        if how.execution == "compile":
-            # Not network.compile(): that leaves a Sequential's layers to be compiled one by one.
-            network.forward = torch.compile(network.forward, dynamic=True, backend=compiler)
-        else:
-            network.forward = Padded(network.forward, GRAPH_SIZES, Graph)
-    if found:
-        warm_up(vae, how, image_shape, COMPILED_SIZES if how.execution == "compile" else GRAPH_SIZES)
-    # The first compilation turns off what laws check of their parameters, in the whole process.
-    Distribution.set_default_validate_args(True)
+    if how.execution == "compile":
+        compile_networks(vae, compiler)
+        score_once(vae, how, image_shape, COMPILED_SIZES)
+        # The first compilation turns off what laws check of their parameters, in the whole process.
+        Distribution.set_default_validate_args(True)
+    else:
+        record_networks(vae)
+        score_once(vae, how, image_shape, GRAPH_SIZES)
+        draw_once(vae, how, DRAWN_SIZES)
+
+
+def compile_networks(vae: VAE, compiler: str = "inductor") -> None:
+    """By torch.compile, when they are first called."""
+    for network in networks(vae):
+        # Not network.compile(): that leaves a Sequential's layers to be compiled one by one.
+        network.forward = torch.compile(network.forward, dynamic=True, backend=compiler)
+
+
+def record_networks(vae: VAE, recorder: Callable[[], Recorder] = CudaRecorder) -> None:
+    """As graphs, and the drawing of pixels too, when they are first called with a size of batch."""
+    for network in networks(vae):
+        prepare = partial(RecordedNetwork, network.forward, recorder)
+        network.forward = Padded(GRAPH_SIZES, prepare)
+    if isinstance(vae.decoder, PixelCNNDecoder):
+        vae.decoder.draw = Padded(DRAWN_SIZES, partial(RecordedSampler, vae.decoder.network, recorder))
 
 
 def networks(vae: VAE) -> list[nn.Module]:
@@ -55,7 +72,7 @@ def networks(vae: VAE) -> list[nn.Module]:
 
 
 @torch.inference_mode()
-def warm_up(vae: VAE, how: How, image_shape: tuple[int, int], sizes: tuple[int, ...]) -> None:
+def score_once(vae: VAE, how: How, image_shape: tuple[int, int], sizes: tuple[int, ...]) -> None:
     """Score so many images at a time: each network sees each size."""
     for n in sizes:
         ids = torch.arange(n, device=how.device)
@@ -63,38 +80,22 @@ def warm_up(vae: VAE, how: How, image_shape: tuple[int, int], sizes: tuple[int, 
             ops.score(vae, torch.zeros(n, *image_shape, device=how.device), Keys(ids, ids), 1)
 
 
-class Graph:
-    """A network recorded once on a GPU, and played again for inputs of the same shapes."""
-
-    def __init__(self, network: Network, *examples: Tensor) -> None:
-        self._inputs = [example.clone() for example in examples]
-        self._lock = Lock()
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):  # cuDNN chooses its algorithms before anything is recorded
-            for _ in range(3):
-                network(*self._inputs)
-        torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._output = network(*self._inputs)
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        with self._lock:  # several threads may share the model, and the buffers are one each
-            for mine, given in zip(self._inputs, inputs, strict=True):
-                mine.copy_(given)
-            self._graph.replay()
-            return self._output.clone()
+@torch.inference_mode()
+def draw_once(vae: VAE, how: How, sizes: tuple[int, ...]) -> None:
+    """Sample so many images at a time."""
+    for n in sizes:
+        ids = torch.arange(n, device=how.device)
+        with how.computing():
+            ops.sample(vae, Keys(ids, ids), 1)
 
 
 class Padded:
-    """A network for any number of rows that runs at a few sizes only: rows of zeros fill up, and are cut off.
+    """A function of any number of rows that runs at a few sizes only: rows of zeros fill up, and are cut off.
 
-    prepare(network, *examples): the network as it runs for inputs of those shapes; asked once per size.
+    prepare(*examples): the function as it runs for inputs of those shapes; asked once per size.
     """
 
-    def __init__(self, network: Network, sizes: tuple[int, ...], prepare: Callable[..., Network]) -> None:
-        self._network = network
+    def __init__(self, sizes: tuple[int, ...], prepare: Callable[..., Network]) -> None:
         self._sizes = sizes
         self._prepare = prepare
         self._prepared: dict[int, Network] = {}
@@ -110,5 +111,5 @@ class Padded:
         size = next(size for size in self._sizes if size >= n)
         full = [F.pad(each, (0, 0) * (each.ndim - 1) + (0, size - n)) for each in inputs]
         if size not in self._prepared:
-            self._prepared[size] = self._prepare(self._network, *full)
+            self._prepared[size] = self._prepare(*full)
         return self._prepared[size](*full)[:n]
