@@ -15,14 +15,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +37,9 @@ from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
 from torch.utils.flop_counter import FlopCounterMode
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FAMILIES = ("digits-mmm-b1.0", "digits-mpv-b1.0", "digits-pmv-b1.0", "digits-ppm-b1.0", subjects.PAPER)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
@@ -207,7 +210,7 @@ def shape_of(name: str) -> tuple[int, int]:
     return subjects.SHAPES.get(name, subjects.SHAPES[subjects.SMALL])
 
 
-def table(rows: list[Served] | list[Bare]) -> None:
+def table(rows: "Sequence[DataclassInstance]") -> None:
     """As Markdown."""
     heads = list(asdict(rows[0]))
     print("| " + " | ".join(head.replace("_", " ") for head in heads) + " |\n" + "|---" * len(heads) + "|")

@@ -45,6 +45,9 @@ def train(
     pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None,
     active_share: Annotated[float | None, typer.Option(help="Of sparse latents, a priori.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    execution: Annotated[
+        str | None, typer.Option(help="eager, or compile: networks by torch.compile.")
+    ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights it starts from.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
@@ -71,6 +74,7 @@ def train(
         "n_pseudo_inputs": pseudo_inputs,
         "active_share": active_share,
         "precision": precision,
+        "execution": execution,
         "size": size,
         "seed": seed,
     }

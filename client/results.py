@@ -111,6 +111,7 @@ class ModelInfo:
     code_version: str
     reference: Reference | None
     device: str = ""
+    annealing_epochs: int = 0
 
 
 def model_info(message: vae_pb2.Model) -> ModelInfo:

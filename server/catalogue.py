@@ -101,6 +101,7 @@ def _describe(card: Card, message: Model) -> None:
     message.binarisation = card.input.binarisation
     message.objective = card.objective.name
     message.beta = card.objective.beta
+    message.annealing_epochs = card.objective.annealing_epochs
     message.data_name = card.data.name
     message.data_sha256 = card.data.sha256
     message.weights_sha256 = card.weights.sha256

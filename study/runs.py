@@ -38,8 +38,8 @@ class Run:
 
     @property
     def annealed(self) -> bool:
-        """Whether beta rose from 0. The service does not say: recipes put it into the name."""
-        return "annealed" in self.info.name
+        """Whether beta rose from 0."""
+        return self.info.annealing_epochs > 0
 
     @property
     def is_beta_vae(self) -> bool:

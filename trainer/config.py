@@ -27,6 +27,7 @@ class Config:
     reference_samples: posterior samples per image for the numbers in the card.
     start: name of the checkpoint whose weights it starts from; "": random ones.
     precision: bfloat16 runs convolutions and products in it, on channels-last tensors.
+    execution: compile runs the networks through torch.compile, which takes minutes at the start.
     """
 
     data: str
@@ -51,6 +52,7 @@ class Config:
     importance_samples: Positive = 1
     active_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     precision: Literal["float32", "bfloat16"] = "float32"
+    execution: Literal["eager", "compile"] = "eager"
     start: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from rdserve.models import zoo
+from rdserve.models.networks import compile_networks
 from rdserve.models.vae import VAE
 from rdserve.trainer import objectives, optim
 from rdserve.trainer.config import Config
@@ -54,8 +55,11 @@ class Run:
         return self.totals.device
 
 
-def begin(config: Config, images: Tensor, start: VAE | None = None) -> Run:
-    """A run at step 0, where the training images (N, H, W) are; with the weights of `start`, if any."""
+def begin(config: Config, images: Tensor, start: VAE | None = None, compiler: str = "inductor") -> Run:
+    """A run at step 0, where the training images (N, H, W) are; with the weights of `start`, if any.
+
+    compiler: a backend of torch.compile, for a config that asks for it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         vae = zoo.build(config.architecture)
@@ -64,6 +68,8 @@ def begin(config: Config, images: Tensor, start: VAE | None = None) -> Run:
         vae.load_state_dict(start.state_dict())
     vae.to(images.device)
     vae.to(memory_format=memory_format(config))  # type: ignore[call-overload]  # torch's stubs lack it
+    if config.execution == "compile":
+        compile_networks(vae, compiler)
     objective = objectives.build(config).to(images.device)
     optimiser = optim.build(config, vae, objective)
     return Run(config, vae, objective, optimiser, torch.zeros(3, dtype=torch.float64, device=images.device))

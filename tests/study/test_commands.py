@@ -22,7 +22,7 @@ def test_figures_of_a_small_zoo(in_process_service: str, tmp_path: Path) -> None
     drawn = {path.stem for path in (tmp_path / "out").iterdir()}
     assert {"figure-2", "figure-3a", "figure-3a-parts", "figure-3b", "figure-5", "figure-6"} <= drawn
     assert "figure-5: not in the zoo: --v at beta 1\n" in done.stderr
-    # tiny-mpv is at beta 1, and nothing says that it was annealed.
+    # tiny-mpv is at beta 1, and was not annealed.
     assert "figure-4a" not in drawn
     assert "figure-4a: not drawn, none of its models is in the zoo\n" in done.stderr
     assert all((tmp_path / "out" / f"{name}.svg").exists() for name in drawn)

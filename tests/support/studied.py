@@ -28,7 +28,8 @@ def run_at(place: Place, *, annealed: bool = False, name: str = "", objective: s
     """A run exactly there."""
     family, beta, rate, distortion = place
     called = name or f"m{family}b{beta}" + ("-annealed" if annealed else "")
-    info = replace(MODEL, name=called, family=family, beta=beta, objective=objective)
+    epochs = 4 if annealed else 0
+    info = replace(MODEL, name=called, family=family, beta=beta, objective=objective, annealing_epochs=epochs)
     scores = score(np.full(N, rate), np.full(N, distortion))
     (row,) = compare([info], [scores], n_samples=1)
     return Run(info, row, scores, seed=0)

@@ -12,11 +12,14 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import read_card, weights_sha256
+from rdserve.models.networks import networks
 from rdserve.trainer import Config, ConfigError, Diverged, configure, state, train
 from rdserve.trainer.measure import measure
 from rdserve.trainer.progress import Watch
-from rdserve.trainer.run import Means
+from rdserve.trainer.run import Means, begin
+from rdserve.trainer.train import one_step
 from safetensors.torch import load_file
+from torch.distributions import Bernoulli
 
 # Three steps an epoch; a VampPrior and a flow, so that every kind of weight is there.
 TINY = {"epochs": 4, "batch_size": 400, "width": 0.05, "latent_dim": 4, "n_pseudo_inputs": 8}
@@ -113,6 +116,25 @@ def test_bfloat16_goes_on_to_the_same_bits_too(tmp_path: Path) -> None:
         train(config, tmp_path / "resumed", name="model", watch=Abandon())
     train(config, tmp_path / "resumed", name="model")
     assert weights_sha256(tmp_path / "resumed") == weights_sha256(tmp_path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch, of itself; likewise below
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("family", ["+-v", "-+-"])
+def test_compiled_networks_take_the_same_steps(family: str) -> None:
+    """Traced, forwards and backwards, by a backend that needs no C++ compiler and no minutes."""
+    images = torch.from_numpy(load("digits", split="train").images[:800])
+    plain, compiled = (
+        begin(configure(family, "digits", **TINY, execution=execution), images, compiler="aot_eager")
+        for execution in ("eager", "compile")
+    )
+    for run in (plain, compiled):
+        for batch in range(2):
+            one_step(run, images, 0, batch)
+    torch.testing.assert_close(compiled.totals, plain.totals, rtol=1e-5, atol=1e-3)
+    assert all(hasattr(network.forward, "_torchdynamo_orig_callable") for network in networks(compiled.vae))
+    with pytest.raises(ValueError, match="constraint"):  # what divergence is known by
+        Bernoulli(probs=torch.tensor(float("nan")))
 
 
 def test_a_start_that_is_another_model_is_refused(whole: Path, tmp_path: Path) -> None:

@@ -200,6 +200,7 @@ class Model(_message.Message):
     CODE_VERSION_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    ANNEALING_EPOCHS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelState.ValueType
@@ -224,6 +225,8 @@ class Model(_message.Message):
     """What it computes on here, in words, such as "cpu AVX2" or "cuda NVIDIA H200". The last digits of what
     it says may depend on it. Empty until it has answered once.
     """
+    annealing_epochs: _builtins.int
+    """Over how many epochs of training beta rose from 0; 0 where it did not."""
     @_builtins.property
     def image_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -249,10 +252,11 @@ class Model(_message.Message):
         code_version: _builtins.str = ...,
         reference: Global___Reference | None = ...,
         device: _builtins.str = ...,
+        annealing_epochs: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "family", b"family", "image_shape", b"image_shape", "latent_dim", b"latent_dim", "likelihood", b"likelihood", "name", b"name", "objective", b"objective", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "family", b"family", "image_shape", b"image_shape", "latent_dim", b"latent_dim", "likelihood", b"likelihood", "name", b"name", "objective", b"objective", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
