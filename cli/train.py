@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 if TYPE_CHECKING:
     from rdserve.models.card import Card
@@ -101,20 +100,21 @@ def zoo(
     data_root: DataRoot = None,
 ) -> None:
     """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
-    with _failures_in_words(), Progress(console=_console()) as progress:
+    failed, console = False, _console()
+    with _failures_in_words():
+        from rdserve.trainer.progress import board
         from rdserve.trainer.zoo import Failed, read_recipe, train_all
 
-        entries = read_recipe(recipe)
-        outcomes = train_all(
-            entries, out or recipe.with_suffix(""), jobs=jobs, device=device, data_root=data_root
-        )
-        failed = False
-        for outcome in progress.track(outcomes, total=len(entries), description="models"):
-            if isinstance(outcome, Failed):
-                failed = True
-                progress.console.print(f"[red]error:[/red] {outcome.name}: {outcome.why}")
-            else:
-                progress.console.print(_summary(outcome))
+        entries, folder = read_recipe(recipe), out or recipe.with_suffix("")
+        with board(len(entries), console) as bars:
+            for outcome in train_all(
+                entries, folder, jobs=jobs, device=device, data_root=data_root, board=bars
+            ):
+                if isinstance(outcome, Failed):
+                    failed = True
+                    console.print(f"[red]error:[/red] {outcome.name}: {outcome.why}")
+                else:
+                    console.print(_summary(outcome))
     if failed:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: nothing, or a live bar."""
+"""What runs tell while they go: nothing, or live bars."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rdserve.trainer.config import Config
 from rdserve.trainer.run import Means
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 
 class Watch:
@@ -24,7 +24,11 @@ class Bar(Watch):
 
     def __init__(self, progress: Progress, title: str, n_epochs: int) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=n_epochs, train="", valid="")
+        self._task = progress.add_task(title, total=n_epochs, unit="epoch", train="", valid="")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
 
     def stepped(self, epoch: float, train: Means) -> None:
         self._progress.update(self._task, completed=epoch, train=text("train", train))
@@ -44,13 +48,54 @@ def bar(title: str, config: Config, console: Console) -> Iterator[Watch]:
     if not console.is_terminal:
         yield Watch()
         return
-    columns = (
+    with Progress(*_columns("train", "valid"), console=console) as progress:
+        yield Bar(progress, title, config.epochs)
+
+
+class Board:
+    """Told which models of a zoo are under way; this one keeps quiet."""
+
+    def began(self, title: str, n_epochs: int) -> Watch:
+        """What is to be told of this model's training."""
+        return Watch()
+
+    def ended(self, title: str) -> None:
+        """However it ended."""
+
+
+class Bars(Board):
+    """A bar for all models, and one for each under way."""
+
+    def __init__(self, progress: Progress, n_models: int) -> None:
+        self._progress = progress
+        self._all = progress.add_task("all", total=n_models, unit="model", train="")
+        self._bars: dict[str, Bar] = {}
+
+    def began(self, title: str, n_epochs: int) -> Watch:
+        self._bars[title] = Bar(self._progress, title, n_epochs)
+        return self._bars[title]
+
+    def ended(self, title: str) -> None:
+        if title in self._bars:
+            self._bars.pop(title).close()
+        self._progress.advance(self._all)
+
+
+@contextmanager
+def board(n_models: int, console: Console) -> Iterator[Board]:
+    """Live bars where there is a terminal, a silent board elsewhere."""
+    if not console.is_terminal:
+        yield Board()
+        return
+    with Progress(*_columns("train"), console=console) as progress:
+        yield Bars(progress, n_models)
+
+
+def _columns(*fields: str) -> list[ProgressColumn]:
+    return [
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("epoch {task.completed:.1f} of {task.total}"),
-        TextColumn("{task.fields[train]}"),
-        TextColumn("{task.fields[valid]}"),
+        TextColumn("{task.fields[unit]} {task.completed:.1f} of {task.total}"),
+        *(TextColumn(f"{{task.fields[{field}]}}") for field in fields),
         TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        yield Bar(progress, title, config.epochs)
+    ]

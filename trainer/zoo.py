@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from typing import Any
@@ -35,8 +36,13 @@ import torch
 from rdserve.models.card import CARD_FILE, Card
 from rdserve.models.zoo import slug
 from rdserve.trainer.config import Config, ConfigError, configure
+from rdserve.trainer.progress import Board
+from rdserve.trainer.relay import News, Reporter, relay
 from rdserve.trainer.state import StateError
 from rdserve.trainer.train import Stopped, TrainingError, train
+
+# In a worker: where to tell of its models.
+_news: "Queue[News | None] | None" = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,17 @@ def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[Entry]:
 
 
 def train_all(
-    entries: list[Entry], folder: Path, *, jobs: int, device: str = "auto", data_root: Path | None = None
+    entries: list[Entry],
+    folder: Path,
+    *,
+    jobs: int,
+    device: str = "auto",
+    data_root: Path | None = None,
+    board: Board | None = None,
 ) -> Iterator[Card | Failed]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
+    board: told, in a thread of its own, how far each model is.
     Next is always the first entry whose start is there. A model that fails leaves the others alone.
 
     Raises:
@@ -97,18 +110,26 @@ def train_all(
     """
     waiting, under_way = list(entries), dict[Future[Card], Entry]()
     spawn = multiprocessing.get_context("spawn")
-    with _sigterm_for_all(), ProcessPoolExecutor(jobs, spawn, _start_worker) as pool:
+    with (
+        _sigterm_for_all(),
+        relay(board or Board(), spawn) as told,
+        ProcessPoolExecutor(jobs, spawn, _start_worker, (told.news,)) as pool,
+    ):
         try:
             while waiting or under_way:
                 ready = [entry for entry in waiting if _may_start(entry, folder)]
                 for entry in ready[: jobs - len(under_way)]:
                     waiting.remove(entry)
+                    told.began(entry.name, entry.config.epochs)
                     under_way[pool.submit(_train, entry, folder, device, data_root)] = entry
                 if not under_way:
                     yield from (Failed(each.name, f"there is no {each.config.start}") for each in waiting)
                     return
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                yield from [_outcome(future, under_way.pop(future)) for future in done]
+                for future in done:
+                    entry = under_way.pop(future)
+                    told.ended(entry.name)
+                    yield _outcome(future, entry)
         except KeyboardInterrupt:
             raise Stopped(f"stopped; the models under way are saved in {folder}") from None
         finally:
@@ -146,7 +167,9 @@ def _may_start(entry: Entry, folder: Path) -> bool:
     return not entry.config.start or (folder / entry.config.start / CARD_FILE).is_file()
 
 
-def _start_worker() -> None:
+def _start_worker(news: "Queue[News | None]") -> None:
+    global _news
+    _news = news
     # Ctrl-C reaches every process of the terminal; outside `train`, an idle worker has nothing to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
@@ -163,6 +186,13 @@ def _end_with_parent() -> None:
 
 def _train(entry: Entry, folder: Path, device: str, data_root: Path | None) -> Card:
     start = folder / entry.config.start if entry.config.start else None
+    assert _news
     return train(
-        entry.config, folder / entry.name, name=entry.name, device=device, data_root=data_root, start=start
+        entry.config,
+        folder / entry.name,
+        name=entry.name,
+        device=device,
+        data_root=data_root,
+        start=start,
+        watch=Reporter(entry.name, _news),
     )

@@ -1,7 +1,7 @@
 import io
 
 from rdserve.trainer import configure
-from rdserve.trainer.progress import Bar, bar
+from rdserve.trainer.progress import Bar, bar, board
 from rdserve.trainer.run import Means
 from rich.console import Console
 
@@ -24,6 +24,19 @@ def test_a_terminal_sees_rate_distortion_and_elbo_of_both_splits() -> None:
         "-32.00",
     ):
         assert text in shown
+
+
+def test_a_terminal_sees_a_bar_for_each_model_of_a_zoo() -> None:
+    screen = io.StringIO()
+    with board(3, Console(file=screen, force_terminal=True, width=100)) as bars:
+        bars.began("one", 8).stepped(2.5, Means(1.5, 20.25))
+        bars.began("two", 8)
+        bars.ended("two")
+    shown = screen.getvalue()
+    for text in ("model 1.0 of 3", "one", "epoch 2.5 of 8", "train R   1.50 D  20.25 ELBO  -21.75"):
+        assert text in shown
+    last = shown.splitlines()[-2:]
+    assert "two" not in "".join(last)
 
 
 def test_a_file_sees_nothing() -> None:

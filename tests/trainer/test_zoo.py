@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from rdserve.models.card import Card, read_card
 from rdserve.trainer import ConfigError, train
+from rdserve.trainer.progress import Board, Watch
+from rdserve.trainer.run import Means
 from rdserve.trainer.zoo import Entry, Failed, read_recipe, train_all
 
 RECIPE = """
@@ -57,6 +59,39 @@ def test_a_zoo_is_trained_once(recipe: Path, tmp_path: Path) -> None:
     for name, mtime in before.items():
         assert (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns == mtime
         assert read_card(tmp_path / "zoo" / name) == cards[name]
+
+
+class Remembering(Board):
+    """Keeps what it is told, in words."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def began(self, title: str, n_epochs: int) -> Watch:
+        self.told.append(f"{title} began, {n_epochs}")
+        return RememberingWatch(title, self.told)
+
+    def ended(self, title: str) -> None:
+        self.told.append(f"{title} ended")
+
+
+class RememberingWatch(Watch):
+    def __init__(self, title: str, told: list[str]) -> None:
+        self.title, self.told = title, told
+
+    def epoch_ended(self, epoch: int, train: Means, valid: Means) -> None:
+        assert train.rate > 0
+        assert valid.rate > 0
+        self.told.append(f"{self.title} epoch {epoch}")
+
+
+def test_a_board_hears_of_models_in_other_processes(recipe: Path, tmp_path: Path) -> None:
+    board = Remembering()
+    outcomes = train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1, board=board)
+    assert all(isinstance(outcome, Card) for outcome in outcomes)
+    long = [line for line in board.told if line.startswith("digits-mmm-b0.15-long")]
+    assert [line.partition(" ")[2] for line in long] == ["began, 2", "epoch 1", "epoch 2", "ended"]
+    assert sum(line.endswith("ended") for line in board.told) == 3
 
 
 def test_two_models_of_one_name_are_refused(recipe: Path) -> None:
