@@ -95,7 +95,7 @@ def _columns(*fields: str) -> list[ProgressColumn]:
     return [
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[unit]} {task.completed:.1f} of {task.total}"),
+        TextColumn("{task.fields[unit]} {task.completed:.4g} of {task.total}"),
         *(TextColumn(f"{{task.fields[{field}]}}") for field in fields),
         TimeRemainingColumn(),
     ]

@@ -33,7 +33,7 @@ def test_a_terminal_sees_a_bar_for_each_model_of_a_zoo() -> None:
         bars.began("two", 8)
         bars.ended("two")
     shown = screen.getvalue()
-    for text in ("model 1.0 of 3", "one", "epoch 2.5 of 8", "train R   1.50 D  20.25 ELBO  -21.75"):
+    for text in ("model 1 of 3", "one", "epoch 2.5 of 8", "train R   1.50 D  20.25 ELBO  -21.75"):
         assert text in shown
     last = shown.splitlines()[-2:]
     assert "two" not in "".join(last)
