@@ -60,7 +60,7 @@ def filed(
         f"reconstructing {of.n} images with {len(chosen)} models", (1 + echoes.N_FRESH) * len(chosen)
     ) as done:
         found = echoes.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
-    return {run.name: categories.file(run, found[run.name]) for run in chosen}
+    return {run.name: categories.file_with_support(run, found[run.name]) for run in chosen}
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """The paper's five kinds of model, told apart by what was measured; docs/categories.md says why so."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from rdserve.study.echoes import Echoes
+import numpy as np
+from rdserve.study.echoes import Echoes, Heard
 from rdserve.study.runs import Run
 
 # Cohen's kappa above which agreement is "substantial" (Landis and Koch, Biometrics 1977).
@@ -15,6 +16,9 @@ COPIED, RESAMPLED = 0.04, 0.5
 TOO_FEW_NATS = 3.0
 # Without labels: the paper's own models lie so on 28x28 digits (sections 3.1 and 3.3 of its numbers).
 MOST_SEMANTIC_NATS, MOST_COPY_DISTORTION_NATS = 15.0, 5.0
+
+
+N_RESAMPLES = 1000
 
 
 class Category(StrEnum):
@@ -29,11 +33,16 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class Filed:
-    """A run, its category, and what the category was told from."""
+    """A run, its category, and what the category was told from.
+
+    support: the share of resamples of the images, with replacement, that file it the same; None where
+    images had no part in it.
+    """
 
     run: Run
     category: Category
     echoes: Echoes
+    support: float | None = None
 
     @property
     def by(self) -> str:
@@ -46,6 +55,17 @@ def file(run: Run, echoes: Echoes) -> Filed:
     if echoes.kept is None:
         return Filed(run, by_place(run.row.rate_nats, run.row.distortion_nats), echoes)
     return Filed(run, by_echoes(run.row.rate_nats, echoes.kept, echoes.error, echoes.fresh_z), echoes)
+
+
+def file_with_support(run: Run, heard: Heard) -> Filed:
+    """The run under its category, and how firmly it lies there."""
+    filed = file(run, heard.echoes())
+    if filed.echoes.kept is None:
+        return filed
+    rng = np.random.default_rng(heard.seed)
+    resamples = (heard.echoes(rng.integers(heard.n, size=heard.n)) for _ in range(N_RESAMPLES))
+    alike = [file(run, echoes).category == filed.category for echoes in resamples]
+    return replace(filed, support=float(np.mean(alike)))
 
 
 def by_echoes(rate_nats: float, kept: float, error: float, resampled: float) -> Category:

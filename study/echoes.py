@@ -17,6 +17,7 @@ AT_ONCE = 4
 
 Bools = NDArray[np.bool_]
 Labels = NDArray[np.int64]
+Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,35 @@ class Echoes:
         return (self.agreement - self.chance) / (1 - self.chance)
 
 
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What makes up Echoes, image by image.
+
+    inputs (N,), outputs (N, F): classes as the classifier sees them, None without one.
+    error, same_z, fresh_z: (N,), of each image's reconstructions.
+    """
+
+    seed: int
+    inputs: Labels | None
+    outputs: Labels | None
+    error: Shares
+    same_z: Shares
+    fresh_z: Shares
+
+    @property
+    def n(self) -> int:
+        return len(self.error)
+
+    def echoes(self, images: Labels | None = None) -> Echoes:
+        """Of all images, or of those at these places, some of them more than once."""
+        at = np.arange(self.n) if images is None else images
+        agreement = chance = None
+        if self.inputs is not None and self.outputs is not None:
+            agreement, chance = _agreement(self.inputs[at], self.outputs[at])
+        means = (float(each[at].mean()) for each in (self.error, self.same_z, self.fresh_z))
+        return Echoes(len(at), self.seed, agreement, chance, *means)
+
+
 def listen(
     client: Client,
     runs: Sequence[Run],
@@ -52,7 +82,7 @@ def listen(
     classifier: Classifier | None,
     *,
     on_progress: Callable[[str], None] | None = None,
-) -> dict[str, Echoes]:
+) -> dict[str, Heard]:
     """Ask every model for reconstructions of the examples, and measure what they keep.
 
     The noise of z number k is that of the card's seed + k. on_progress: told each model 1 + N_FRESH times.
@@ -60,31 +90,27 @@ def listen(
     Raises:
         ServiceError: a model failed.
     """
-    found: dict[str, Echoes] = {}
+    found: dict[str, Heard] = {}
     for seed in sorted({run.seed for run in runs}):
         names = [run.name for run in runs if run.seed == seed]
         drawn = [_from_z(client, names, examples, seed, k, on_progress) for k in range(N_FRESH + 1)]
         for name in names:
             same, *others = (one[name] for one in drawn)
             fresh = np.concatenate([same[:, :1], *others], axis=1)
-            found[name] = measure(examples.images, same, fresh, classifier=classifier, seed=seed)
+            found[name] = hear(examples.images, same, fresh, classifier=classifier, seed=seed)
     return found
 
 
-def measure(
+def hear(
     images: Bools, same: Bools, fresh: Bools, *, classifier: Classifier | None = None, seed: int = 0
-) -> Echoes:
+) -> Heard:
     """From inputs (N, H, W), K reconstructions (N, K, H, W) of one z each, and F (N, F, H, W) of F z each."""
-    between = _spread(images[None])
-    agreement = chance = None
-    if classifier is not None:
-        agreement, chance = _agreement(classifier(images), classifier(fresh))
-    return Echoes(
-        n=len(images),
-        seed=seed,
-        agreement=agreement,
-        chance=chance,
-        error=float((images[:, None] != fresh).mean()) / between,
+    (between,) = _spread(images[None])
+    return Heard(
+        seed,
+        inputs=None if classifier is None else classifier(images),
+        outputs=None if classifier is None else classifier(fresh),
+        error=(images[:, None] != fresh).mean((1, 2, 3)) / between,
         same_z=_spread(same) / between,
         fresh_z=_spread(fresh) / between,
     )
@@ -119,8 +145,9 @@ def _agreement(inputs: Labels, outputs: Labels) -> tuple[float, float]:
     return float((inputs[:, None] == outputs).mean()), float(np.prod(list(shares), axis=0).sum())
 
 
-def _spread(groups: Bools) -> float:
-    """Share of pixels on which two images of a group (G, K, H, W) differ, mean over pairs and groups."""
+def _spread(groups: Bools) -> Shares:
+    """Shares (G,) of pixels on which two images of a group (G, K, H, W) differ, mean over its pairs."""
     k = groups.shape[1]
     ink = groups.mean(1)
-    return float((2 * ink * (1 - ink)).mean() * k / (k - 1))
+    shares: Shares = (2 * ink * (1 - ink)).mean((1, 2)) * k / (k - 1)
+    return shares

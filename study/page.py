@@ -139,7 +139,7 @@ def _categories(document: Document) -> list[str]:
             one["name"],
             *(
                 "–" if one[name] is None else f"{one[name]:.2f}"
-                for name in ("agreement", "kept", "error", "same_z", "fresh_z")
+                for name in ("support", "agreement", "kept", "error", "same_z", "fresh_z")
             ),
         ]
         for model in filed
@@ -151,12 +151,13 @@ def _categories(document: Document) -> list[str]:
         if classifier
         else "by R and D alone, for no labels are known"
     )
-    heads = ["model", "category", "agreement", "kept", "error", "same z", "fresh z"]
+    heads = ["model", "category", "support", "agreement", "kept", "error", "same z", "fresh z"]
     return [
         "## Categories",
         "",
         f"From {first['n']} of {first['of']} images ({first['split']}), {about}; "
-        "see [categories.md](categories.md).",
+        "see [categories.md](categories.md). Support: the share of resamples of these images that say the "
+        "same.",
         "",
         *_table(heads, rows),
     ]

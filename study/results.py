@@ -140,7 +140,7 @@ def _card(info: ModelInfo, run: Run | None, study: Study) -> dict[str, Any] | No
 
 
 def _category(filed: Filed, of: Examples) -> dict[str, Any]:
-    about = {"name": str(filed.category), "by": filed.by} | _extent(of)
+    about = {"name": str(filed.category), "by": filed.by, "support": filed.support} | _extent(of)
     return about | asdict(filed.echoes) | {"kept": filed.echoes.kept}
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rdserve.data import load
-from rdserve.study.categories import Category, by_echoes, by_place, file, grouped
+from rdserve.study.categories import Category, by_echoes, by_place, file, file_with_support, grouped
 from rdserve.study.classifier import Classifier, train
-from rdserve.study.echoes import Echoes, measure
+from rdserve.study.echoes import Echoes, Heard, hear
 from rdserve.study.paper import FRONTIER, SWEEP, TRADITIONAL
 from studied import BLIND, run_at
 
@@ -44,12 +44,12 @@ def test_without_labels_there_is_none() -> None:
 
 
 def test_a_copy_keeps_everything(classifier: Classifier) -> None:
-    found = measure(IMAGES, copies(3), copies(3), classifier=classifier)
+    found = hear(IMAGES, copies(3), copies(3), classifier=classifier).echoes()
     assert (found.agreement, found.kept, found.error, found.same_z, found.fresh_z) == (1, 1, 0, 0, 0)
 
 
 def test_other_images_keep_nothing(classifier: Classifier) -> None:
-    found = measure(IMAGES, copies(3), others(3), classifier=classifier)
+    found = hear(IMAGES, copies(3), others(3), classifier=classifier).echoes()
     assert found.kept == pytest.approx(0, abs=0.05)
     assert found.agreement == pytest.approx(0.1, abs=0.05)
     assert found.error == pytest.approx(1, abs=0.03)
@@ -60,7 +60,7 @@ def test_other_images_keep_nothing(classifier: Classifier) -> None:
 def test_another_image_of_the_class_keeps_the_class_alone(classifier: Classifier) -> None:
     labels = classifier(IMAGES)
     alike = np.stack([IMAGES[RNG.choice(np.flatnonzero(labels == label), 3)] for label in labels])
-    found = measure(IMAGES, alike, alike, classifier=classifier)
+    found = hear(IMAGES, alike, alike, classifier=classifier).echoes()
     assert found.kept == 1
     assert 0.5 < found.fresh_z < 0.9
     assert by_echoes(6.2, found.kept, found.error, found.fresh_z) is Category.SEMANTIC
@@ -95,11 +95,39 @@ def test_by_place_the_papers_runs_are_what_the_paper_calls_them() -> None:
 
 def test_without_labels_by_place_and_it_says_so() -> None:
     run = run_at(("-+v", 1.0, 6.2, 74.1))
-    blind = measure(IMAGES, copies(2), others(2))
+    blind = hear(IMAGES, copies(2), others(2)).echoes()
     assert blind.kept is None
     assert (file(run, blind).category, file(run, blind).by) == (Category.SEMANTIC, "R and D alone")
     seen = Echoes(10, 0, agreement=0.1, chance=0.1, error=1.0, same_z=1.0, fresh_z=1.0)
     assert (file(run, seen).category, file(run, seen).by) == (Category.MISMATCH, "measured")
+
+
+def heard(*error: float) -> Heard:
+    """Images whose classes are kept, with these shares of wrong pixels."""
+    classes, shares = np.arange(len(error)) % 5, np.array(error)
+    return Heard(0, inputs=classes, outputs=classes[:, None], error=shares, same_z=shares, fresh_z=shares)
+
+
+@pytest.mark.parametrize(
+    ("error", "category", "least", "most"),
+    [
+        ([0.01, 0.02] * 50, Category.AUTOENCODER, 1.0, 1.0),
+        ([0.0, 0.0799] * 50, Category.AUTOENCODER, 0.4, 0.65),  # mean 0.04: at the cut
+        ([0.0, 0.0835] * 50, Category.SYNTACTIC, 0.6, 0.75),
+    ],
+)
+def test_support_says_how_firmly_a_model_lies_in_its_category(
+    error: list[float], category: Category, least: float, most: float
+) -> None:
+    filed = file_with_support(run_at(("-+v", 0.1, 156.0, 4.8)), heard(*error))
+    assert filed.category is category
+    assert filed.support is not None
+    assert least <= filed.support <= most
+
+
+def test_without_labels_there_is_no_support() -> None:
+    blind = hear(IMAGES, copies(2), others(2))
+    assert file_with_support(run_at(("-+v", 1.0, 6.2, 74.1)), blind).support is None
 
 
 def test_groups_keep_the_order_in_which_they_come() -> None:
