@@ -15,14 +15,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,9 @@ from numpy.typing import NDArray
 from rdserve.benchmarks import subjects
 from rdserve.benchmarks.bodies import OPS, bodies
 from rdserve.benchmarks.load import closed
+from rdserve.benchmarks.markdown import table
 from rdserve.benchmarks.paths import Front
+from rdserve.benchmarks.peak import peak
 from rdserve.models.device import Execution, How, Precision
 from rdserve.models.worker import Worker
 from rdserve.v1 import tensors
@@ -38,13 +40,9 @@ from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
 from torch.utils.flop_counter import FlopCounterMode
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 FAMILIES = ("digits-mmm-b1.0", "digits-mpv-b1.0", "digits-pmv-b1.0", "digits-ppm-b1.0", subjects.PAPER)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 ROWS, IN_FLIGHT, SECONDS, REPEATS = 256, 8, 2.0, 10
-MATRIX = 4096
 
 
 class Way(NamedTuple):
@@ -153,21 +151,6 @@ def _timed(worker: Worker, body: bytes, device: torch.device) -> float:
     return perf_counter() - start
 
 
-def peak(device: torch.device, precision: Precision) -> float:
-    """Operations per second of a large matrix product, measured here."""
-    how = How(device, precision)
-    how.prepare()
-    size = MATRIX if device.type == "cuda" else MATRIX // 4
-    a = torch.ones(size, size, device=device)
-    seconds = []
-    with torch.inference_mode(), how.computing():
-        for _ in range(REPEATS):
-            start = perf_counter()
-            (a @ a).sum().item()
-            seconds.append(perf_counter() - start)
-    return 2 * size**3 / min(seconds)
-
-
 def served(chosen: subjects.Subjects, backend: str, way: Way, gpus: int) -> list[Served]:
     """Every op of every model through one service."""
     with _service(chosen.store, backend, way, gpus) as address:
@@ -208,16 +191,6 @@ def _service(store: Path, backend: str, way: Way, gpus: int) -> Iterator[str]:
 def shape_of(name: str) -> tuple[int, int]:
     """Image size of a model."""
     return subjects.SHAPES.get(name, subjects.SHAPES[subjects.SMALL])
-
-
-def table(rows: "Sequence[DataclassInstance]") -> None:
-    """As Markdown."""
-    heads = list(asdict(rows[0]))
-    print("| " + " | ".join(head.replace("_", " ") for head in heads) + " |\n" + "|---" * len(heads) + "|")
-    for row in rows:
-        values = asdict(row).values()
-        print("| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values) + " |")
-    print()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Training steps on one device: how long they take, and what share of its own matrix product they reach.
 
+It needs the extra train.
+
     python -m rdserve.benchmarks.training [--device cuda] [--size paper] [--families=---,-+v] [--batch 100]
                                           [--precisions float32,bfloat16] [--executions eager,compile]
                                           [--models-at-once 1,4] [--out FILE.json]
@@ -20,7 +22,8 @@ from threading import Barrier
 from time import perf_counter
 
 import torch
-from rdserve.benchmarks.gpu import peak, table
+from rdserve.benchmarks.markdown import table
+from rdserve.benchmarks.peak import peak
 from rdserve.trainer import run
 from rdserve.trainer.config import Config, configure
 from rdserve.trainer.train import choose, one_step

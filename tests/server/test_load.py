@@ -179,6 +179,12 @@ def test_a_bug_in_a_worker_is_in_the_log_under_its_id(running: Running, stub: Va
     assert reason_of(error) == "INTERNAL"
     assert "secret" not in str(error)
     (error_id,) = (word for word in error.details().replace(";", " ").split() if len(word) == 32)  # type: ignore[attr-defined]
-    until(lambda: any(error_id in line and "error" in line for line in running.lines))
-    at = next(i for i, line in enumerate(running.lines) if error_id in line and "ScoreRequest" in line)
+
+    def first() -> int | None:
+        lines = enumerate(running.lines)
+        return next((i for i, line in lines if error_id in line and "ScoreRequest" in line), None)
+
+    until(lambda: first() is not None)
+    at = first()
+    assert at is not None
     until(lambda: any("a secret of the worker" in line for line in running.lines[at : at + 40]))
