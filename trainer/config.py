@@ -107,9 +107,10 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "compact": {
             "width": 0.25,
             "n_pseudo_inputs": 125,
-            "epochs": 20,
+            "epochs": 12,
+            "batch_size": 50,
             "optimiser": "adam",
-            "learning_rate": 1e-3,
+            "learning_rate": 3e-3,
             "precision": "bfloat16",
         },
     },
