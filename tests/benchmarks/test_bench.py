@@ -25,7 +25,9 @@ def test_quick_writes_every_cell_and_the_ratios(tmp_path: Path) -> None:
         assert cell.keys() >= FIGURES
         assert not cell["errors"], cell
         assert cell["rps"] > 0
-        assert "client" in cell["cpu_ms"]
+    # A process may spend less in one quick cell than the system's clock can tell.
+    seen = {role for cell in written["cells"] for role in cell["cpu_ms"]}
+    assert seen == {"client", "front", "JVM", "worker"}
     assert len(written["ratios"]) == 4
     assert all(isinstance(ratio, float) and ratio > 0 for ratio in written["ratios"].values())
     for name in written["ratios"]:
