@@ -15,7 +15,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from threading import Barrier
@@ -74,12 +74,15 @@ def main() -> None:
 
 def measured(given: argparse.Namespace, device: torch.device) -> Iterator[Training]:
     """Each family in each way."""
-    asked = (given.families, given.precisions, given.executions, given.models_at_once)
-    for family, precision, execution, n in product(*(each.split(",") for each in asked)):
+    families, precisions = given.families.split(","), given.precisions.split(",")
+    peaks = {precision: peak(device, precision) for precision in precisions}
+    work = {family: operations(family, given.size, given.batch) for family in families}
+    ways = product(families, precisions, given.executions.split(","), given.models_at_once.split(","))
+    for family, precision, execution, n in ways:
         way = {"size": given.size, "precision": precision, "execution": execution}
         config = configure(family, "static-mnist", batch_size=given.batch, **way)
         seconds = slowest(config, device, int(n), given.steps)
-        share = int(n) * operations(config) / seconds / peak(device, config.precision)
+        share = int(n) * work[family] / seconds / peaks[precision]
         per_second = int(n) * config.batch_size / seconds
         yield Training(
             family,
@@ -120,10 +123,11 @@ def seconds_per_step(
     return (perf_counter() - begun) / steps
 
 
-def operations(config: Config) -> int:
-    """Of the convolutions and matrix products of one step, forwards and backwards."""
+def operations(family: str, size: str, batch: int) -> int:
+    """Of the convolutions and matrix products of one step, forwards and backwards, in whatever precision."""
+    config = configure(family, "static-mnist", size=size, batch_size=batch)  # compiled ones cannot be counted
     images = noise(config, 1)
-    under_way = run.begin(replace(config, execution="eager"), images)  # what is compiled cannot be counted
+    under_way = run.begin(config, images)
     with FlopCounterMode(display=False) as counter:
         one_step(under_way, images, 0, 0)
     return int(counter.get_total_flops())

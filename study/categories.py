@@ -16,8 +16,7 @@ COPIED, RESAMPLED = 0.04, 0.5
 TOO_FEW_NATS = 3.0
 # Without labels: the paper's own models lie so on 28x28 digits (sections 3.1 and 3.3 of its numbers).
 MOST_SEMANTIC_NATS, MOST_COPY_DISTORTION_NATS = 15.0, 5.0
-
-
+# Of the images, for the support of a category.
 N_RESAMPLES = 1000
 
 
