@@ -36,6 +36,14 @@ def train(
     epochs: Annotated[int | None, typer.Option()] = None,
     batch_size: Annotated[int | None, typer.Option()] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Of the learning rate: half-linear, constant, linear or cosine.")
+    ] = None,
+    warmup_epochs: Annotated[float | None, typer.Option(help="The learning rate rises from 0.")] = None,
+    average_epochs: Annotated[
+        float | None, typer.Option(help="Keep a moving average of the weights over so many; 0: none.")
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="In autoregressive decoders.")] = None,
     optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None,
     keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None,
     size: Annotated[str | None, typer.Option(help="Of static-mnist: paper or compact.")] = None,
@@ -66,6 +74,10 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": lr,
+        "schedule": schedule,
+        "warmup_epochs": warmup_epochs,
+        "average_epochs": average_epochs,
+        "dropout": dropout,
         "optimiser": optimiser,
         "keep": keep,
         "width": width,

@@ -22,7 +22,12 @@ class Config:
     target_rate: nats, for the objectives target-rate and geco; free_nats: for free-bits.
     info_alpha, info_lambda: for info-vae; importance_samples: for iwae.
     active_share: of the latents of sparse families, under their marginal.
-    learning_rate: constant for the first half of training, then linear to 0 (paper, appendix F.4).
+    learning_rate: before its schedule; warmup_epochs: over which it rises from 0 to there.
+    schedule: constant for the first half of training, then linear to 0 (`half-linear`; paper, appendix F.4);
+        or constant, linear or cosine to 0, from the end of the warm-up on.
+    average_epochs: an exponential moving average of the weights, over about so many epochs, is what is
+        measured and kept (Polyak and Juditsky, 1992); 0: the weights themselves.
+    dropout: probability, within the gated layers of autoregressive decoders (Salimans et al., 2017).
     keep: the weights of the last epoch, or of the one the objective values most on the validation split.
     reference_samples: posterior samples per image for the numbers in the card.
     start: name of the checkpoint whose weights it starts from; "": random ones.
@@ -51,6 +56,10 @@ class Config:
     info_lambda: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     importance_samples: Positive = 1
     active_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    schedule: Literal["half-linear", "constant", "linear", "cosine"] = "half-linear"
+    warmup_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    average_epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     execution: Literal["eager", "compile"] = "eager"
     start: str = ""

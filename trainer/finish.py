@@ -40,10 +40,10 @@ def finish(
     """Write the checkpoint. The card's reference numbers are those of the stored weights."""
     epoch = run.config.epochs
     if run.config.keep == "best" and run.best:
-        run.vae.load_state_dict(run.best.weights)
+        run.measured.load_state_dict(run.best.weights)
         epoch = run.best.epoch
     seed, n_samples = run.config.seed, run.config.reference_samples
-    vae = run.vae.eval()
+    vae = run.measured.eval()
     others = {
         split: measure(vae, images[split], seed=seed, n_samples=n_samples) for split in ("train", "valid")
     }

@@ -1,5 +1,6 @@
-"""The paper's optimiser: Adam on gradients normalised per tensor, and its learning rate (appendix F.4)."""
+"""The paper's optimiser: Adam on gradients normalised per tensor (appendix F.4); learning rates over time."""
 
+import math
 from collections.abc import Callable
 from typing import overload
 
@@ -43,6 +44,18 @@ def build(config: Config, *modules: nn.Module) -> Adam:
     return OPTIMISERS[config.optimiser](parameters, lr=config.learning_rate, fused=True)
 
 
-def learning_rate(config: Config, done: float) -> float:
-    """The rate once the fraction `done` of training is over: constant for one half, then linear to 0."""
-    return config.learning_rate * min(1.0, 2 * (1 - done))
+def learning_rate(config: Config, so_far: float) -> float:
+    """The rate after so many epochs: a linear rise over the warm-up, then the config's schedule."""
+    if so_far < config.warmup_epochs:
+        return config.learning_rate * so_far / config.warmup_epochs
+    done = (so_far - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
+    return config.learning_rate * SCHEDULES[config.schedule](done)
+
+
+# The share of the rate once the fraction `done` of training after the warm-up is over.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "half-linear": lambda done: min(1.0, 2 * (1 - done)),
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+}

@@ -1,17 +1,20 @@
 """A training run under way: what a step needs, and all that a resumed run must get back."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from rdserve.models import zoo
 from rdserve.models.networks import compile_networks
 from rdserve.models.vae import VAE
 from rdserve.trainer import objectives, optim
+from rdserve.trainer.averaging import average_of
 from rdserve.trainer.config import Config
+from rdserve.trainer.dropout import drop_out
 from rdserve.trainer.initialise import initialise
 from torch import Tensor
 from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel
 
 
 class Means(NamedTuple):
@@ -47,8 +50,14 @@ class Run:
     objective: objectives.Objective
     optimiser: Adam
     totals: Tensor  # (3,) float64
+    average: AveragedModel | None = None
     step: int = 0
     best: Best | None = None
+
+    @property
+    def measured(self) -> VAE:
+        """The model that is measured and kept: with averaged weights, where the config asks for them."""
+        return cast(VAE, self.average.module) if self.average else self.vae
 
     @property
     def device(self) -> torch.device:
@@ -68,11 +77,15 @@ def begin(config: Config, images: Tensor, start: VAE | None = None, compiler: st
         vae.load_state_dict(start.state_dict())
     vae.to(images.device)
     vae.to(memory_format=memory_format(config))  # type: ignore[call-overload]  # torch's stubs lack it
+    steps_per_epoch = -(-len(images) // config.batch_size)
+    average = average_of(vae, config.average_epochs * steps_per_epoch) if config.average_epochs else None
+    drop_out(vae, config.dropout)
     if config.execution == "compile":
         compile_networks(vae, compiler)
     objective = objectives.build(config).to(images.device)
     optimiser = optim.build(config, vae, objective)
-    return Run(config, vae, objective, optimiser, torch.zeros(3, dtype=torch.float64, device=images.device))
+    totals = torch.zeros(3, dtype=torch.float64, device=images.device)
+    return Run(config, vae, objective, optimiser, totals, average)
 
 
 def memory_format(config: Config) -> torch.memory_format:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,17 @@ def restore(run: Run, folder: Path) -> bool:
     """Bring a run just begun to where the state in the folder stands; False where there is none.
 
     Raises:
-        ConfigError: the state is of a run with another config.
+        ConfigError: the state is of a run with another config; more epochs than it was to have are no other.
         StateError: the file is not a state.
     """
     path = folder / FILE
     if not path.is_file():
         return False
     head, tensors = _read(path, run.device)
-    if different := differences(parse(head["config"]), run.config):
+    there = parse(head["config"])
+    if there.epochs < run.config.epochs:
+        there = replace(there, epochs=run.config.epochs)
+    if different := differences(there, run.config):
         raise ConfigError(
             f"{folder} holds another run: {'; '.join(different)}. "
             f"Ask for the same, train elsewhere, or delete {path}"
@@ -75,6 +79,7 @@ def _tensors(run: Run) -> dict[str, Tensor]:
         "totals": run.totals,
         **_prefixed("model", run.vae.state_dict()),
         **_prefixed("objective", run.objective.state_dict()),
+        **_prefixed("average", run.average.state_dict() if run.average else {}),
         **_prefixed("best", run.best.weights if run.best else {}),
         **_prefixed("optimiser", {f"{i}.{name}": slots[i][name] for i in slots for name in slots[i]}),
     }
@@ -85,6 +90,8 @@ def _fill(run: Run, head: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     run.totals.copy_(tensors["totals"])
     run.vae.load_state_dict(_of("model", tensors))
     run.objective.load_state_dict(_of("objective", tensors))
+    if run.average:
+        run.average.load_state_dict(_of("average", tensors))
     if head["best"]:
         run.best = Best(**head["best"], weights=_of("best", tensors))
     slots: dict[int, dict[str, Tensor]] = {}

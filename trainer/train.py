@@ -4,7 +4,8 @@ load -> begin or resume -> [ epoch: steps -> validate -> save ] ... -> finish: m
 """
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -144,9 +145,9 @@ def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
     noise = Noise(training_keys(config.seed, epoch, chosen), Purpose.POSTERIOR)
     so_far = epoch + start / len(images)
     for group in run.optimiser.param_groups:
-        group["lr"] = optim.learning_rate(config, so_far / config.epochs)
+        group["lr"] = optim.learning_rate(config, so_far)
     run.vae.train()
-    with mixed(config, run.device):
+    with mixed(config, run.device), dropout_of_step(run):
         rd, z, m = visit(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
         codes = None
         if run.objective.wants_codes:
@@ -156,6 +157,8 @@ def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
     run.optimiser.zero_grad()
     loss.backward()
     run.optimiser.step()
+    if run.average:
+        run.average.update_parameters(run.vae)
     sums = (rd.expected_rate.sum(), rd.expected_distortion.sum(), loss * len(x))
     run.totals += torch.stack(sums).detach().double()
     run.step += 1
@@ -170,6 +173,17 @@ def order(seed: int, epoch: int, n: int) -> Tensor:
 def training_keys(seed: int, epoch: int, chosen: Tensor) -> Keys:
     """Noise keys of images in an epoch. Negative seeds: apart from those that requests and cards use."""
     return Keys(torch.full_like(chosen, ~((seed << 32) + epoch)), chosen)
+
+
+@contextmanager
+def dropout_of_step(run: Run) -> Iterator[None]:
+    """What is dropped in a step is a function of (seed, step), as all other noise is."""
+    if not run.config.dropout:
+        yield
+        return
+    with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
+        torch.manual_seed((run.config.seed << 32) + run.step)
+        yield
 
 
 def mixed(config: Config, device: torch.device) -> AbstractContextManager[object]:
@@ -194,10 +208,10 @@ def means(run: Run, n: int) -> Means:
 
 def end_epoch(run: Run, epoch: int, n: int, valid: Tensor, watch: Watch) -> None:
     """Measure the validation split, keep the best weights, tell."""
-    here = measure(run.vae.eval(), valid, seed=run.config.seed).means
+    here = measure(run.measured.eval(), valid, seed=run.config.seed).means
     objective = run.objective.goal(here.rate, here.distortion)
     if run.config.keep == "best" and (run.best is None or objective < run.best.objective):
-        weights = {name: tensor.detach().clone() for name, tensor in run.vae.state_dict().items()}
+        weights = {name: tensor.detach().clone() for name, tensor in run.measured.state_dict().items()}
         run.best = Best(objective, epoch, weights)
     watch.epoch_ended(epoch, means(run, n), here)
     run.totals.zero_()

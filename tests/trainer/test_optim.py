@@ -58,5 +58,19 @@ def test_the_scale_of_the_loss_does_not_matter_to_the_papers_optimiser() -> None
 
 def test_the_learning_rate_is_constant_for_half_then_falls_to_zero() -> None:
     config = configure("---", "static-mnist")
-    rates = [optim.learning_rate(config, done) for done in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    rates = [optim.learning_rate(config, 200 * done) for done in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert rates == pytest.approx([3e-4, 3e-4, 3e-4, 1.5e-4, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("half-linear", [0.0, 0.5, 1.0, 1.0, 0.5, 0.0]),
+        ("constant", [0.0, 0.5, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [0.0, 0.5, 1.0, 0.5, 0.25, 0.0]),
+        ("cosine", [0.0, 0.5, 1.0, 0.5, 0.5 - 0.125**0.5, 0.0]),
+    ],
+)
+def test_a_schedule_begins_where_the_warm_up_ends(schedule: str, shares: list[float]) -> None:
+    config = configure("---", "digits", epochs=10, warmup_epochs=2, schedule=schedule, learning_rate=1.0)
+    assert [optim.learning_rate(config, epoch) for epoch in (0, 1, 2, 6, 8, 10)] == pytest.approx(shares)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -108,14 +109,63 @@ class Abandon(Watch):
             raise InterruptedError
 
 
-def test_bfloat16_goes_on_to_the_same_bits_too(tmp_path: Path) -> None:
-    """Weights lie channels last there, and the optimiser's moments must follow them."""
-    config = configure("---", "digits", **TINY, precision="bfloat16")
+@pytest.mark.parametrize(
+    ("family", "given"),
+    [
+        (
+            "---",
+            {"precision": "bfloat16"},
+        ),  # weights lie channels last, and the optimiser's moments follow them
+        ("-+-", {"average_epochs": 0.5, "dropout": 0.3, "schedule": "cosine", "warmup_epochs": 0.5}),
+    ],
+    ids=["bfloat16", "averaged"],
+)
+def test_whatever_a_run_remembers_goes_on_to_the_same_bits(
+    family: str, given: dict[str, Any], tmp_path: Path
+) -> None:
+    config = configure(family, "digits", **TINY, **given)
     train(config, tmp_path / "whole", name="model")
     with pytest.raises(InterruptedError):
         train(config, tmp_path / "resumed", name="model", watch=Abandon())
     train(config, tmp_path / "resumed", name="model")
     assert weights_sha256(tmp_path / "resumed") == weights_sha256(tmp_path / "whole")
+
+
+def test_a_run_may_be_given_more_epochs_on_the_way(tmp_path: Path) -> None:
+    given = {**TINY, "schedule": "constant", "average_epochs": 1.0}
+    train(configure("---", "digits", **given), tmp_path / "whole", name="model")
+    short = configure("---", "digits", **{**given, "epochs": 3})
+    with pytest.raises(InterruptedError):
+        train(short, tmp_path / "longer", name="model", watch=Abandon())
+    with pytest.raises(ConfigError, match="epochs is 3 there, 2 was asked for"):
+        train(configure("---", "digits", **{**given, "epochs": 2}), tmp_path / "longer", name="model")
+    train(configure("---", "digits", **given), tmp_path / "longer", name="model")
+    assert weights_sha256(tmp_path / "longer") == weights_sha256(tmp_path / "whole")
+
+
+def test_the_average_is_what_is_measured_and_kept(tmp_path: Path) -> None:
+    images = torch.from_numpy(load("digits", split="train").images)
+    run = begin(configure("---", "digits", **TINY, average_epochs=2 / 3), images)  # two steps
+    seen = []
+    for batch in range(3):
+        one_step(run, images, 0, batch)
+        seen.append(run.vae.state_dict()["encoder.body.0.conv.weight"].clone())
+    # The plain mean of two, then half of it and half of the third.
+    expected = 0.5 * (0.5 * seen[0] + 0.5 * seen[1]) + 0.5 * seen[2]
+    torch.testing.assert_close(run.measured.state_dict()["encoder.body.0.conv.weight"], expected)
+
+
+def test_dropout_is_for_training_alone() -> None:
+    images = torch.from_numpy(load("digits", split="train").images)[:8]
+    plain, dropped = (
+        begin(configure("-+-", "digits", **TINY, dropout=dropout), images) for dropout in (0.0, 0.5)
+    )
+    assert (
+        measure(plain.vae.eval(), images, seed=0).means == measure(dropped.vae.eval(), images, seed=0).means
+    )
+    for run in (plain, dropped):
+        one_step(run, images, 0, 0)
+    assert plain.totals[1] != dropped.totals[1]
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch, of itself; likewise below
