@@ -21,8 +21,8 @@ build/modules.txt: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/
-	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
-	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" --grpc_python_out=proto --mypy_grpc_out=quiet:proto rdserve/v1/vae.proto
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=proto --mypy_grpc_out=quiet:proto rdserve/v1/vae.proto
 
 lint: install ## formatting, lint, types
 	$(BIN)/ruff format --check .
