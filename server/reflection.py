@@ -11,8 +11,7 @@ from google.protobuf import descriptor_pool, text_format
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc import aio
-from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.reflection import aio as reflection_aio  # type: ignore[attr-defined]
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 ALPHA: ServiceDescriptor = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 
@@ -35,7 +34,7 @@ SERVICES = (_describe_v1(), ALPHA)
 def enable(server: aio.Server, names: Iterable[str]) -> None:
     """Let clients ask `server` what the services of these names look like, and reflection itself."""
     own = [service.full_name for service in SERVICES]
-    servicer = reflection_aio.ReflectionServicer([*names, *own])
+    servicer = reflection.aio.ReflectionServicer([*names, *own])  # type: ignore[attr-defined]
     answer = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
