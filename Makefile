@@ -52,3 +52,7 @@ bench: install ## throughput and latency, beside TorchServe alone and the bare m
 
 clean: ## remove what was built, not what was trained
 	rm -rf .venv build report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: docs
+docs: install ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
