@@ -21,8 +21,8 @@ build/modules.txt: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/
-	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
-	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" --grpc_python_out=proto --mypy_grpc_out=quiet:proto rdserve/v1/vae.proto
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=proto --mypy_grpc_out=quiet:proto rdserve/v1/vae.proto
 
 lint: install ## formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -52,3 +52,7 @@ bench: install ## throughput and latency, beside TorchServe alone and the bare m
 
 clean: ## remove what was built, not what was trained
 	rm -rf .venv build report .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: docs
+docs: install ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

@@ -14,7 +14,7 @@ from typing import Any
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
-from grpc_reflection.v1alpha import reflection
+from rdserve.server import reflection
 from rdserve.server.auth import RequireToken, Tokens
 from rdserve.server.backends import Backend, InProcess
 from rdserve.server.batcher import Batcher
@@ -131,7 +131,7 @@ class Service:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        reflection.enable(self._server, names)
         await self._health.set(SERVICE, NOT_SERVING)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         try:

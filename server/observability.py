@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
+from rdserve.server import reflection
 from rdserve.server.backends import Backend
 from rdserve.server.batcher import Batcher
 from rdserve.server.catalogue import Catalogue
@@ -21,7 +21,7 @@ from rdserve.v1 import vae_pb2
 SERVICES = (
     vae_pb2.DESCRIPTOR.services_by_name["VaeService"],
     health_pb2.DESCRIPTOR.services_by_name["Health"],
-    reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+    *reflection.SERVICES,
 )
 
 

@@ -9,8 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
-from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from grpc_status import rpc_status
 from numpy.typing import NDArray
 from rdserve.v1 import rows, tensors
@@ -228,9 +227,11 @@ def test_health_of_nobody_is_not_found(channel: grpc.Channel) -> None:
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
 
 
-def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
-    ask = ServerReflectionRequest(list_services="")
-    answer = next(iter(ServerReflectionStub(channel).ServerReflectionInfo(iter([ask]))))
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_lists_the_services(channel: grpc.Channel, version: str) -> None:
+    ask = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+    request = ServerReflectionRequest(list_services="").SerializeToString()
+    answer = ServerReflectionResponse.FromString(next(iter(ask(iter([request])))))
     names = {service.name for service in answer.list_services_response.service}
     assert {"rdserve.v1.VaeService", "grpc.health.v1.Health"} <= names
 

@@ -9,6 +9,10 @@ Rates, distortions and bounds are nats per example, summed over pixels and laten
 
 A request names its model "name", whatever version is served, or "name@version": that version,
 or NOT_FOUND, never another.
+
+rdserve.v1 changes only by addition: new methods, messages, fields and enum values. What is here keeps its name,
+number, type, label and meaning, and no field becomes required, so a client generated from an older copy of this
+file goes on working. Clients must put up with fields and enum values that they do not know.
 """
 
 from collections import abc as _abc
@@ -41,7 +45,10 @@ class _DTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DType.ValueType
     DTYPE_PACKED_BITS: _DType.ValueType  # 4
     """Booleans, 8 to a byte, most significant bit first. Each row (first axis) starts a new byte."""
 
-class DType(_DType, metaclass=_DTypeEnumTypeWrapper): ...
+class DType(_DType, metaclass=_DTypeEnumTypeWrapper):
+    """By buf's rule the values would begin with D_TYPE_; renaming them would break JSON and generated names.
+    buf:lint:ignore ENUM_VALUE_PREFIX
+    """
 
 DTYPE_UNSPECIFIED: DType.ValueType  # 0
 DTYPE_FLOAT32: DType.ValueType  # 1
@@ -102,6 +109,7 @@ Global___Tensor: _TypeAlias = Tensor  # noqa: Y015
 class NoiseKeys(_message.Message):
     """Names the noise of each row. The same (seed, example id) gives the same noise in any batch, in
     any order, on any model: two models scored with the same keys share their noise.
+    A request without keys has seed 0.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

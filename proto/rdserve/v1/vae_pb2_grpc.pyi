@@ -9,6 +9,10 @@ Rates, distortions and bounds are nats per example, summed over pixels and laten
 
 A request names its model "name", whatever version is served, or "name@version": that version,
 or NOT_FOUND, never another.
+
+rdserve.v1 changes only by addition: new methods, messages, fields and enum values. What is here keeps its name,
+number, type, label and meaning, and no field becomes required, so a client generated from an older copy of this
+file goes on working. Clients must put up with fields and enum values that they do not know.
 """
 
 from collections import abc as _abc
