@@ -50,7 +50,7 @@ def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) ->
         return float(sequential.margin(n, level, dimensions) * n**0.5)
     if dimensions == 1:
         return float(stats.t.ppf((1 + level) / 2, n - 1))
-    # 2 (n - 1) / (n - 2) times the quantile of F with 2 and n - 2 degrees of freedom, which has a closed form.
+    # 2 (n - 1) / (n - 2) times the quantile of F with 2 and n - 2 degrees of freedom, in closed form.
     return math.sqrt((n - 1) * math.expm1(-2 * math.log1p(-level) / (n - 2))) if n > 2 else math.inf
 
 
@@ -91,11 +91,16 @@ def _bootstrap(d: Float64, level: float, seed: int) -> Interval:
     return Interval(float(found.low), float(found.high))
 
 
-def p_differs(d: Float64, method: Method = "t") -> Float64:
-    """Two-sided p-value of mean zero over the last axis of (..., N); the bootstrap's is that of t."""
+def p_differs(d: Float64, method: Method = "t", *, skewed: bool = False) -> Float64:
+    """Two-sided p-value of mean zero over the last axis of (..., N); the bootstrap's is that of t.
+
+    skewed: make up for skewness, as "sequential" always does.
+    """
+    statistic, n = _statistic(d, 0.0), d.shape[-1]
     if method == "sequential":
-        return _sequential(d, _statistic(d, 0.0))
-    return np.asarray(2 * stats.t.sf(np.abs(_statistic(d, 0.0)), d.shape[-1] - 1), np.float64)
+        return _sequential(d, statistic)
+    size = skew.reduced(statistic, skew.skewness(d), n) if skewed else np.abs(statistic)
+    return np.asarray(2 * stats.t.sf(size, n - 1), np.float64)
 
 
 def p_below(d: Float64, limit: float, method: Method = "t") -> Float64:

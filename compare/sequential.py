@@ -107,8 +107,8 @@ class Running:
         """Half the interval's width, nats, after n examples with the deviation and skewness of these."""
         if not self.deviation:
             return 0.0 if n >= START else math.inf
-        critical = float(margin(n, level, dimensions)) * n**0.5
-        return self.deviation * float(skew.reach(critical, self.skewness, n)) / n**0.5
+        critical = margin(n, level, dimensions) * math.sqrt(n)
+        return self.deviation * float(skew.reach(critical, self.skewness, n)) / math.sqrt(n)
 
     def limits(self, level: float = 0.95) -> tuple[float, float]:
         """Both ends; they hold, with those at all other times, with probability `level`."""
