@@ -7,6 +7,7 @@ from rdserve.compare.comparison import Comparison
 from rdserve.compare.contrasts import QUANTITIES
 from rdserve.compare.equivalence import same
 from rdserve.compare.findings import Findings
+from rdserve.compare.intervals import FEW
 from rdserve.compare.leader import leader
 from rdserve.compare.multiplicity import holm
 from rdserve.compare.paired import Difference
@@ -67,6 +68,8 @@ def class_table(findings: Findings, baseline: str | None = None) -> Group | None
         cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
         table.add_row(str(label), str(size), *map(Text, cells))
     caption = f"{what} minus that of {reference}, ± half its interval; better, worse: by Holm over all shown"
+    if min(found.sizes) < FEW:
+        caption += f"\nfewer than {FEW} images of a class: its intervals are no more than a guess"
     return Group(table, Text(caption, "dim"))
 
 

@@ -28,6 +28,8 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
         said = [*_of_two(comparison, findings.pairs[0]), *_by_class(findings)]
     else:
         said = _of_many(findings) if baseline is None else _against(comparison, baseline)
+    if len(comparison.models) > 1:
+        said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
     if comparison.method == "sequential":
         said.append(in_words(standing(comparison, baseline)))
     if comparison.failures:

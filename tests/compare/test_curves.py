@@ -65,7 +65,7 @@ def test_dominates_only_if_both_are_lower() -> None:
 
 
 def test_a_joint_claim_keeps_its_size() -> None:
-    """Lower in R beyond doubt and equal in D: said in no more than 5% of the cases; equal in both: in fewer."""
+    """Lower in R beyond doubt and equal in D: said in at most 5% of the cases; equal in both: in fewer."""
     d = np.random.default_rng(0).normal(size=(1000, 2, 50))
     far = d - [[5], [0]]
     shares = [
