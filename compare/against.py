@@ -1,16 +1,17 @@
 """Every model against one of them, as a table for a terminal of 100 columns."""
 
 import math
-from collections.abc import Sequence
 
 from rdserve.compare.classes import by_class
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.contrasts import QUANTITIES
 from rdserve.compare.equivalence import same
 from rdserve.compare.findings import Findings
+from rdserve.compare.intervals import FEW
 from rdserve.compare.leader import leader
 from rdserve.compare.multiplicity import holm
 from rdserve.compare.paired import Difference
-from rdserve.compare.pairs import Pair, pairs
+from rdserve.compare.pairs import Pair, Pairs, pairs
 from rdserve.compare.verdict import objective
 from rdserve.compare.words import nats, p_value, shortened, signed
 from rich.console import Group
@@ -30,19 +31,20 @@ def differences_table(
     equivalence_margin: says "same" of models whose R and D both lie within so many nats of the baseline's.
     """
     comparison, reference = findings.comparison, baseline or leader(findings).name
-    found = pairs(comparison, baseline=reference)
-    adjusted = dict(zip([pair.a for pair in found], _adjusted(findings, found, baseline), strict=True))
+    # Which model leads is seen from the data: its pairs hold together with all others.
+    asked = pairs(comparison, baseline=baseline) if baseline else findings.pairs
+    adjusted = _adjusted(asked)
     what = objective(comparison.beta)
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
     table.add_column(f"minus {shortened(reference, NAME_WIDTH - 6)}", no_wrap=True)
     for name in ("R", "D", what, "lower on", "p", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    by_name = {pair.a: pair for pair in found}
+    by_name = {pair.a: pair for pair in asked.against(reference)}
     for row in findings.scene.rows:
         if pair := by_name.get(row.name):
-            name, p = shortened(row.name, NAME_WIDTH), adjusted[row.name]
-            outcome = _outcome(comparison, pair, p, equivalence_margin)
-            values = [_with_reach(d) for d in (pair.rate, pair.distortion, pair.weighted)]
+            name, p = shortened(row.name, NAME_WIDTH), adjusted[frozenset((row.name, reference))]
+            outcome = _outcome(comparison, pair, equivalence_margin)
+            values = [_with_reach(pair.together(d)) for d in (pair.rate, pair.distortion, pair.weighted)]
             table.add_row(*map(Text, (name, *values, _share(pair.weighted), p_value(p), outcome)))
     table.caption = _caption(comparison, reference, equivalence_margin)
     return table
@@ -66,19 +68,18 @@ def class_table(findings: Findings, baseline: str | None = None) -> Group | None
         cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
         table.add_row(str(label), str(size), *map(Text, cells))
     caption = f"{what} minus that of {reference}, ± half its interval; better, worse: by Holm over all shown"
+    if min(found.sizes) < FEW:
+        caption += f"\nfewer than {FEW} images of a class: its intervals are no more than a guess"
     return Group(table, Text(caption, "dim"))
 
 
-def _adjusted(findings: Findings, found: Sequence[Pair], baseline: str | None) -> list[float]:
-    """Holm over what was asked: these pairs; or all, where the reference itself comes from the data."""
-    if baseline:
-        return [float(p) for p in holm([pair.weighted.p_value for pair in found])]
-    every = holm([pair.weighted.p_value for pair in findings.pairs])
-    of = {frozenset((pair.a, pair.b)): float(p) for pair, p in zip(findings.pairs, every, strict=True)}
-    return [of[frozenset((pair.a, pair.b))] for pair in found]
+def _adjusted(asked: Pairs) -> dict[frozenset[str], float]:
+    """p of D + beta R by Holm, per pair of names."""
+    p = holm(asked.p_values[QUANTITIES.index("weighted")]).tolist()
+    return {frozenset(asked.names(at)): p[at] for at in range(len(asked))}
 
 
-def _outcome(comparison: Comparison, pair: Pair, p: float, margin: float | None) -> str:
+def _outcome(comparison: Comparison, pair: Pair, margin: float | None) -> str:
     if margin is not None:
         found = same(
             comparison.score(pair.a),
@@ -88,9 +89,7 @@ def _outcome(comparison: Comparison, pair: Pair, p: float, margin: float | None)
             method=comparison.method,
         )
         return {"equivalent": "same", "different": "other", "undecided": "open"}[found]
-    if not p < 1 - comparison.level:
-        return "open"
-    return "better" if pair.weighted.mean < 0 else "worse"
+    return {-1: "better", 0: "open", 1: "worse"}[pair.together(pair.weighted).sign]
 
 
 def _with_reach(found: Difference) -> str:
@@ -106,12 +105,10 @@ def _caption(comparison: Comparison, reference: str, margin: float | None) -> st
     what = objective(comparison.beta)
     kind = ", whenever one stops" if comparison.method == "sequential" else ""
     lines = [
-        f"difference to {shortened(reference, NAME_WIDTH)}, nats, ± half its "
-        f"{100 * comparison.level:g}% interval{kind}; lower is better",
+        f"difference to {shortened(reference, NAME_WIDTH)}, nats, ± half its interval{kind}; lower is better",
+        f"all intervals hold together with {100 * comparison.level:g}%; better, worse: by that of {what}",
         f"lower on: share of the images on which {what} is lower; p: of {what}, by Holm",
     ]
     if margin is not None:
         lines.append(f"same: R and D both surely within {margin:g} nats; other: one surely is not")
-    elif not math.isclose(comparison.beta, 1):
-        lines.append(f"better, worse: by {what}")
     return "\n".join(lines)

@@ -13,11 +13,11 @@ from rdserve.client.errors import InputError
 from rdserve.client.images import as_binary
 from rdserve.client.results import ModelInfo
 from rdserve.compare import guard, scoring
+from rdserve.compare.caution import cautions
 from rdserve.compare.comparison import Comparison, Data, images_sha256
 from rdserve.compare.engines import Engine
 from rdserve.compare.race import standing
 from rdserve.compare.runner import Outcome, Run
-from rdserve.compare.sequential import START
 
 Progress = Callable[[str, int], None]
 T = TypeVar("T", bound=np.generic)
@@ -29,12 +29,12 @@ class Stop:
 
     baseline: stop instead once each other model is known to be better or worse than this one.
     equivalence_margin: models that surely differ by less than so many nats need no decision.
-    chunk: images between looks.
+    chunk: images between looks; nothing is said before `rdserve.compare.sequential.START`.
     """
 
     baseline: str | None = None
     equivalence_margin: float = 0.0
-    chunk: int = START
+    chunk: int = 100
 
 
 def compare(
@@ -148,7 +148,7 @@ def _score(run: Run, models: Sequence[ModelInfo], unscored: Comparison, stop: St
         comparison = _scored(unscored, models, run.until(part.stop), part.stop)
         if stop and standing(comparison, stop.baseline, stop.equivalence_margin).settled:
             break
-    return comparison
+    return replace(comparison, warnings=comparison.warnings + cautions(comparison))
 
 
 def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: Outcome, n: int) -> Comparison:

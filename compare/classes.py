@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.levels import has_classes, level_of_classes
 from rdserve.compare.multiplicity import holm
 from rdserve.compare.paired import Difference, Float64, per_class, weighted
 from rdserve.compare.words import listed, nats
@@ -16,7 +17,7 @@ class Classes:
 
     labels, sizes: (C,) the classes in order, and how many images each has.
     costs: (C,) mean D + beta R of the reference. differences: by model, (C,).
-    adjusted: their p-values, by Holm over all models and classes. level: of what is called sure.
+    adjusted: their p-values, by Holm over all models and classes. level: of all that is called sure together.
     """
 
     reference: str
@@ -52,11 +53,9 @@ class Classes:
 def by_class(comparison: Comparison, reference: str) -> Classes | None:
     """Every other model against the reference; None without two models, or without two classes."""
     labels, others = comparison.labels, [name for name in comparison.names if name != reference]
-    if labels is None or not others:
+    if labels is None or not has_classes(comparison):
         return None
     classes, sizes = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        return None
     base = weighted(comparison.score(reference), comparison.beta)
     differences = {name: _within(comparison, name, base) for name in others}
     p_values = np.array([[one.p_value for one in of] for of in differences.values()])
@@ -68,7 +67,7 @@ def by_class(comparison: Comparison, reference: str) -> Classes | None:
         costs=tuple(float(base[labels == label].mean()) for label in classes),
         differences=differences,
         adjusted={name: tuple(row.tolist()) for name, row in zip(others, adjusted, strict=True)},
-        level=comparison.level,
+        level=level_of_classes(comparison),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
     from rdserve.compare.findings import Findings
-    from rdserve.compare.pairs import Pair
+    from rdserve.compare.pairs import Pairs
 
 SCHEMA = "rdserve-comparison-data/1"
 
@@ -97,6 +97,16 @@ class Comparison:
         sizes |= {info.name: len(s.rate_nats) for info, s in zip(self.models, self.scores, strict=True)}
         if wrong := {name: size for name, size in sizes.items() if size != self.n}:
             raise InputError(f"{self.n} example ids, but {wrong}")
+        for name, score in zip(self.names, self.scores, strict=True):
+            self._check_finite(name, score)
+
+    def _check_finite(self, name: str, score: Score) -> None:
+        for what, values in (("R", score.rate_nats), ("D", score.distortion_nats)):
+            if len(bad := np.flatnonzero(~np.isfinite(values))):
+                raise InputError(
+                    f"{name} has {what} = {values[bad[0]]} nats on example {self.example_ids[bad[0]]}, and "
+                    f"{len(bad)} such in all: leave the model or these examples out"
+                )
 
     @property
     def n(self) -> int:
@@ -134,7 +144,7 @@ class Comparison:
         return find(self)
 
     @property
-    def pairs(self) -> "tuple[Pair, ...]":
+    def pairs(self) -> "Pairs":
         """Every two models, a before b: their paired differences and preference."""
         return self.findings.pairs
 

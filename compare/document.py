@@ -3,14 +3,18 @@
 compare/comparison.schema.json describes it for machines, docs/comparison.md for people.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from rdserve.compare import comparison as examples
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.contrasts import QUANTITIES
 from rdserve.compare.findings import Findings
-from rdserve.compare.pairs import Pair
+from rdserve.compare.pairs import Pairs
+from rdserve.compare.preference import Preference
 from rdserve.compare.signature import ids_sha256
 from rdserve.compare.sweeps import Sweep
 
@@ -27,8 +31,14 @@ DEFINITIONS = {
     "pairs": "mean over examples of a's value minus b's, with the same noise; negative favours a",
     "pairs.total": "of rate_nats + distortion_nats",
     "pairs.weighted": "of distortion_nats + beta rate_nats, beta as in `examples`",
+    "pairs.interval, pairs.p_value": "each by itself at `level`, as if no other were looked at",
+    "pairs.reach": "within so many standard errors of their means all differences of all pairs, and all "
+    "their D + beta R, lie together with probability `level` (less what is left to the classes)",
+    "pairs.preference": "answers that hold together for all beta and all pairs, by `reach`",
     "pairs.adjusted_p": "of `total`, by Holm over all pairs",
-    "classes": "of D + beta R within each class, each model's minus the reference's; Holm over all of them",
+    "models.dominated_by": "a model surely lower in both R and D, by `pairs.reach`",
+    "classes": "of D + beta R within each class, each model's minus the reference's; Holm over all of them, "
+    "of which those below a fifth of 1 - `level` are called sure",
     "curves.sweeps": "models of one family over beta; excess: area between their hull and D = H - R",
     "curves.gaps": "Bjontegaard's means over what both curves reach: how much more b needs than a",
 }
@@ -64,7 +74,7 @@ def to_document(findings: Findings, *, n: int | None = None) -> dict[str, Any]:
         "models": [
             asdict(row) | {"dominated_by": findings.dominated_by.get(row.name)} for row in findings.scene.rows
         ],
-        "pairs": [_pair(one) for one in findings.pairs],
+        "pairs": _pairs(findings.pairs),
         "classes": _classes(findings),
         "curves": {
             "sweeps": [_sweep(one) for one in findings.sweeps],
@@ -104,11 +114,48 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
     return asdict(sweep) | {"excess": sweep.excess._asdict()}
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
-    document = asdict(pair)
+def _pairs(pairs: Pairs) -> list[dict[str, Any]]:
+    """As `asdict` of each, from arrays."""
+    quantities = [_differences(pairs, which) for which in range(len(QUANTITIES))]
+    rest = zip(
+        map(_preference, pairs.preferences),
+        pairs.reach.tolist(),
+        pairs.adjusted_p.tolist(),
+        pairs.identified,
+        strict=True,
+    )
+    return [
+        dict(zip(("a", "b"), pairs.names(at), strict=True))
+        | dict(zip(QUANTITIES, differences, strict=True))
+        | dict(zip(("preference", "reach", "adjusted_p", "identified"), others, strict=True))
+        for at, (differences, others) in enumerate(zip(zip(*quantities, strict=True), rest, strict=True))
+    ]
+
+
+def _differences(pairs: Pairs, which: int) -> Iterator[dict[str, Any]]:
+    """One quantity of all pairs."""
+    of, (low, high), level = pairs.contrasts, pairs.intervals, pairs.comparison.level
+    columns = (of.mean, of.error, low, high, pairs.p_values, of.wins, of.losses)
+    for mean, error, left, right, p, wins, losses in zip(*(x[which].tolist() for x in columns), strict=True):
+        yield {
+            "mean": mean,
+            "standard_error": error,
+            "interval": [left, right],
+            "p_value": p,
+            "level": level,
+            "n": of.n,
+            "wins": wins,
+            "ties": of.n - wins - losses,
+            "losses": losses,
+        }
+
+
+def _preference(found: Preference) -> dict[str, Any]:
     # JSON has no infinity: a stretch without an end has none.
-    document["preference"] = {
-        "crossing": pair.preference.crossing,
-        "stretches": [asdict(stretch) for stretch in pair.preference.stretches],
+    return {
+        "crossing": found.crossing,
+        "stretches": [
+            {"low": s.low, "high": None if math.isinf(s.high) else s.high, "answer": s.answer}
+            for s in found.stretches
+        ],
     }
-    return document

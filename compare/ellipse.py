@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from rdserve.compare.intervals import critical
 
 Float64 = NDArray[np.float64]
 
@@ -37,8 +37,7 @@ def confidence_ellipse(rate: Float64, distortion: Float64, *, level: float = 0.9
     n = len(rate)
     if n < 3:
         return None
-    quantile = 2 * (n - 1) / (n - 2) * stats.f.ppf(level, 2, n - 2)
     values, vectors = np.linalg.eigh(np.cov(rate, distortion) / n)
-    major, minor = np.sqrt(quantile * np.maximum(values[::-1], 0.0))
+    major, minor = critical(level, n, dimensions=2) * np.sqrt(np.maximum(values[::-1], 0.0))
     angle = float(np.arctan2(vectors[1, 1], vectors[0, 1]))
     return Ellipse((float(rate.mean()), float(distortion.mean())), (float(major), float(minor)), angle)

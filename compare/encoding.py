@@ -29,13 +29,29 @@ def text(value: Any, indent: str = "") -> Iterator[str]:
         named = ((f"{json.dumps(name)}: ", entry) for name, entry in value.items())
         yield from _enclosed("{}", named, indent)
     elif isinstance(value, list | tuple):
-        # Numbers share a line.
+        # Numbers share a line, and so does an entry without arrays: of pairs there may be very many.
         deep = indent if any(isinstance(entry, Mapping) for entry in value) else ""
-        yield from _enclosed("[]", (("", entry) for entry in value), deep)
+        yield from _enclosed("[]", (("", _line(entry) or entry) for entry in value), deep)
+    elif isinstance(value, _Line):
+        yield value
     elif isinstance(value, float):
         yield json.dumps(value) if math.isfinite(value) else "null"
     else:
         yield json.dumps(value)
+
+
+class _Line(str):
+    """JSON already."""
+
+
+def _line(entry: Any) -> _Line | None:
+    """A mapping at once, which is many times as fast; None where it holds arrays, or what is not finite."""
+    if not isinstance(entry, Mapping):
+        return None
+    try:
+        return _Line(json.dumps(entry, allow_nan=False, separators=(",", ": ")))
+    except (TypeError, ValueError):
+        return None
 
 
 def _enclosed(brackets: str, entries: Iterator[tuple[str, Any]], indent: str) -> Iterator[str]:

@@ -1,14 +1,13 @@
 """All that is said of a comparison, computed once: what every file and the report write down."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from rdserve.compare.classes import Classes, by_class
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.dominance import dominated
-from rdserve.compare.intervals import Interval
 from rdserve.compare.paired import Difference
-from rdserve.compare.pairs import Pair, pairs
+from rdserve.compare.pairs import Pairs, pairs
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import Scene, scene
 from rdserve.compare.signature import signature
@@ -25,7 +24,7 @@ class Findings:
 
     comparison: Comparison
     scene: Scene
-    pairs: tuple[Pair, ...]
+    pairs: Pairs
     dominated_by: dict[str, str]
     signature: str
 
@@ -34,15 +33,16 @@ class Findings:
         """The row of the least R + D."""
         return max(self.scene.rows, key=lambda row: row.elbo_nats)
 
+    @cached_property
+    def _to_best(self) -> dict[str, Difference]:
+        return {pair.a: pair.together(pair.total) for pair in self.pairs.against(self.best.name)}
+
     def against_best(self, name: str) -> Difference | None:
-        """Of R + D, the model's minus the best one's; None for the best itself."""
-        best = self.best.name
-        for pair in self.pairs:
-            if (pair.a, pair.b) == (name, best):
-                return pair.total
-            if (pair.a, pair.b) == (best, name):
-                return reversed_(pair.total)
-        return None
+        """Of R + D, the model's minus the best one's; None for the best itself.
+
+        Which one is the best is seen from the same images, hence intervals that hold for all pairs at once.
+        """
+        return self._to_best.get(name)
 
     @cached_property
     def classes(self) -> Classes | None:
@@ -69,20 +69,13 @@ class Findings:
         return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {images})"
 
 
-def reversed_(one: Difference) -> Difference:
-    """The same difference, seen from b."""
-    low, high = one.interval
-    return replace(one, mean=-one.mean, interval=Interval(-high, -low), wins=one.losses, losses=one.wins)
-
-
 def find(comparison: Comparison) -> Findings:
     """Compute everything."""
-    names = comparison.names
-    by = dominated(comparison.scores, level=comparison.level, method=comparison.method)
+    every = pairs(comparison)
     return Findings(
         comparison=comparison,
         scene=scene(comparison),
-        pairs=pairs(comparison),
-        dominated_by={name: names[other] for name, other in zip(names, by, strict=True) if other is not None},
+        pairs=every,
+        dominated_by=dominated(every),
         signature=signature(comparison),
     )

@@ -2,19 +2,23 @@
 
 Three methods. "t": Student's, for a number of examples fixed beforehand; good from some 30. "bootstrap":
 BCa, for the same, where values are skewed. "sequential": holds at all numbers of examples at once, so that
-one may stop on what one sees (`rdserve.compare.sequential`).
+one may stop on what one sees (`rdserve.compare.sequential`), and makes up for skewness.
 """
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rdserve.compare import sequential
+from rdserve.compare import skewness as skew
 from scipy import stats
 
 Float64 = NDArray[np.float64]
 Method = Literal["t", "bootstrap", "sequential"]
 N_RESAMPLES = 2000
+# Below so many examples the laws that these intervals assume are a guess.
+FEW = 30
 
 
 class Interval(NamedTuple):
@@ -34,21 +38,37 @@ def moments(d: Float64) -> tuple[Float64, Float64]:
     return np.asarray(d.mean(-1)), np.asarray(error)
 
 
-def critical(level: float, n: int, method: Method = "t") -> float:
-    """How many standard errors the interval reaches to either side of the mean of n examples."""
+def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) -> float:
+    """How many standard errors the interval reaches to either side of the mean of n examples.
+
+    dimensions: 2 where all weightings of two values of each example shall hold at once: Hotelling's
+    quantile, which no t of a weighting of two means exceeds (Scheffe). Infinite where n is too small.
+    """
     if n < 2:
-        return float("nan")
+        return math.nan
     if method == "sequential":
-        return float(sequential.margin(n, level) * n**0.5)
-    return float(stats.t.ppf((1 + level) / 2, n - 1))
+        return float(sequential.margin(n, level, dimensions) * n**0.5)
+    if dimensions == 1:
+        return float(stats.t.ppf((1 + level) / 2, n - 1))
+    # 2 (n - 1) / (n - 2) times the quantile of F with 2 and n - 2 degrees of freedom, in closed form.
+    return math.sqrt((n - 1) * math.expm1(-2 * math.log1p(-level) / (n - 2))) if n > 2 else math.inf
 
 
 def limits(d: Float64, level: float, method: Method = "t") -> tuple[Float64, Float64]:
     """Lower and upper ends for the mean of (..., N) over the last axis; not for the bootstrap."""
     mean, error = moments(d)
+    reach: ArrayLike = critical(level, d.shape[-1], method)
+    if method == "sequential":
+        reach = skew.reach(reach, skew.skewness(d), d.shape[-1])
+    return ends(mean, error, reach)
+
+
+def ends(mean: ArrayLike, error: ArrayLike, reach: ArrayLike) -> tuple[Float64, Float64]:
+    """Of means that reach so many standard errors; the whole line where there is no error or no limit."""
+    centre = np.asarray(mean, np.float64)
     with np.errstate(invalid="ignore"):  # no error at all, and no limit yet
-        reach = np.nan_to_num(critical(level, d.shape[-1], method) * error, nan=np.inf, posinf=np.inf)
-    return mean - reach, mean + reach
+        half = np.nan_to_num(np.asarray(reach) * np.asarray(error), nan=np.inf, posinf=np.inf)
+    return centre - half, centre + half
 
 
 def interval(d: Float64, level: float, method: Method = "t", *, seed: int = 0) -> Interval:
@@ -71,19 +91,29 @@ def _bootstrap(d: Float64, level: float, seed: int) -> Interval:
     return Interval(float(found.low), float(found.high))
 
 
-def p_differs(d: Float64, method: Method = "t") -> Float64:
-    """Two-sided p-value of mean zero over the last axis of (..., N); the bootstrap's is that of t."""
+def p_differs(d: Float64, method: Method = "t", *, skewed: bool = False) -> Float64:
+    """Two-sided p-value of mean zero over the last axis of (..., N); the bootstrap's is that of t.
+
+    skewed: make up for skewness, as "sequential" always does.
+    """
+    statistic, n = _statistic(d, 0.0), d.shape[-1]
     if method == "sequential":
-        return sequential.p_value(_statistic(d, 0.0), d.shape[-1])
-    return np.asarray(2 * stats.t.sf(np.abs(_statistic(d, 0.0)), d.shape[-1] - 1), np.float64)
+        return _sequential(d, statistic)
+    size = skew.reduced(statistic, skew.skewness(d), n) if skewed else np.abs(statistic)
+    return np.asarray(2 * stats.t.sf(size, n - 1), np.float64)
 
 
 def p_below(d: Float64, limit: float, method: Method = "t") -> Float64:
     """One-sided, over the last axis of (..., N): small where the mean is surely below `limit`."""
     statistic = _statistic(d, limit)
     if method == "sequential":
-        return np.where(statistic < 0, sequential.p_value(statistic, d.shape[-1]), 1.0)
+        return np.where(statistic < 0, _sequential(d, statistic), 1.0)
     return np.asarray(stats.t.cdf(statistic, d.shape[-1] - 1), np.float64)
+
+
+def _sequential(d: Float64, statistic: Float64) -> Float64:
+    n = d.shape[-1]
+    return sequential.p_value(skew.reduced(statistic, skew.skewness(d), n), n)
 
 
 def _statistic(d: Float64, at: float) -> Float64:

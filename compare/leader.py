@@ -4,36 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rdserve.compare.findings import Findings
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.pairs import Pair
+from rdserve.compare.paired import Difference
 
 
 @dataclass(frozen=True)
 class Leader:
-    """name: of the least mean D + beta R. pairs: that with each other model, the nearest first.
+    """name: of the least mean D + beta R. behind: each other model's minus it, the nearest first.
 
-    rivals: those not surely worse, by Holm over all pairs of the comparison, since which one leads is
-    itself seen from the data.
+    Their intervals hold for every pair of the comparison at once, since which one leads is itself seen from
+    the data. rivals: those not surely worse by them.
     """
 
     name: str
     value: float
-    pairs: Mapping[str, Pair]
-    rivals: tuple[str, ...]
+    behind: Mapping[str, Difference]
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        return tuple(name for name, found in self.behind.items() if found.sign <= 0)
 
 
 def leader(findings: Findings) -> Leader:
     """Of two models or more."""
-    comparison = findings.comparison
-    cost = {row.name: row.distortion_nats + comparison.beta * row.rate_nats for row in findings.scene.rows}
+    beta = findings.comparison.beta
+    cost = {row.name: row.distortion_nats + beta * row.rate_nats for row in findings.scene.rows}
     best = min(cost, key=lambda name: cost[name])
-    adjusted = holm([pair.weighted.p_value for pair in findings.pairs])
-    surely = {
-        (pair.a, pair.b): p < 1 - comparison.level for pair, p in zip(findings.pairs, adjusted, strict=True)
-    }
-    others = {
-        pair.b if pair.a == best else pair.a: pair for pair in findings.pairs if best in (pair.a, pair.b)
-    }
-    nearest = sorted(others, key=lambda name: cost[name])
-    rivals = tuple(name for name in nearest if not surely[others[name].a, others[name].b])
-    return Leader(best, cost[best], {name: others[name] for name in nearest}, rivals)
+    others = sorted(findings.pairs.against(best), key=lambda pair: cost[pair.a])
+    return Leader(best, cost[best], {pair.a: pair.together(pair.weighted) for pair in others})

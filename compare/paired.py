@@ -2,7 +2,7 @@
 difference leaves that out, and with shared noise most of the sampling noise too. Nats; smaller is better.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,19 @@ class Difference:
         """-1 where A is lower and +1 where B is, at `level`; 0 where that is not decided."""
         return self.interval.sign
 
+    def reaching(self, standard_errors: float) -> "Difference":
+        """With an interval of so many standard errors to either side; the whole line for infinitely many."""
+        low, high = intervals.ends(self.mean, self.standard_error, standard_errors)
+        return replace(self, interval=Interval(float(low), float(high)))
+
+    @property
+    def turned(self) -> "Difference":
+        """The same difference, seen from b."""
+        low, high = self.interval
+        return replace(
+            self, mean=-self.mean, interval=Interval(-high, -low), wins=self.losses, losses=self.wins
+        )
+
 
 def weighted(score: Score, beta: float) -> Float64:
     """D + beta R of each example, (N,)."""
@@ -59,12 +72,14 @@ def difference(
     tie_margin: nats within which an example counts as a tie.
 
     Raises:
-        ValueError: not two (N,) arrays of one length, N > 0.
+        ValueError: not two (N,) arrays of one length, N > 0; a difference that is not a number.
     """
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape or first.ndim != 1 or not first.size:
         raise ValueError(f"paired values have one shape (N,), N > 0; got {first.shape} and {second.shape}")
     d = first - second
+    if len(bad := np.flatnonzero(np.isnan(d))):
+        raise ValueError(f"{first[bad[0]]} minus {second[bad[0]]} in row {bad[0]}: a difference is a number")
     mean, error = intervals.moments(d)
     wins, losses = int((d < -tie_margin).sum()), int((d > tie_margin).sum())
     return Difference(

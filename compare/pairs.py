@@ -1,23 +1,43 @@
-"""Every two models of a comparison: what differs, how surely, and for which beta."""
+"""Every two models of a comparison: what differs, how surely, and for which beta.
+
+Regions of all pairs hold at once: with probability `level` every pair's true difference in R, in D and in any
+weighting D + beta R lies within `Pair.reach` standard errors of what is seen (Scheffe's method, with
+Bonferroni's correction over the pairs). So intervals, signs and ranges of beta that are read off them are all
+right together.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
+from typing import Any, overload
 
+import numpy as np
+from numpy.typing import NDArray
 from rdserve.client.errors import InputError
+from rdserve.compare import intervals, sequential, skewness
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.contrasts import QUANTITIES, Contrasts, contrasts, quantities
+from rdserve.compare.intervals import Interval, critical
+from rdserve.compare.levels import level_of_pairs
 from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import Difference, Float64, difference, weighted
-from rdserve.compare.preference import Preference, preference
+from rdserve.compare.paired import Difference
+from rdserve.compare.preference import Lines, Preference, preferences
 from rdserve.compare.tightness import identified, tightness
+from scipy import stats
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Pair:
     """Model a against model b on the same examples under the same noise; negative differences favour a.
 
-    total: of R + D, the negative ELBO. weighted: of D + beta R at the comparison's beta.
-    adjusted_p: of `total` among all the pairs it was computed with, by Holm.
+    total: of R + D, the negative ELBO. weighted: of D + beta R at the comparison's beta. The interval of each
+    of the four is at the comparison's level by itself.
+    preference, reach: hold together for all the pairs, and all beta, that they were computed with.
+    adjusted_p: of `total` among all these pairs, by Holm.
     identified: whether the difference in ELBO exceeds the gap of the bounds; None for one sample.
     """
 
@@ -28,57 +48,179 @@ class Pair:
     total: Difference
     weighted: Difference
     preference: Preference
+    reach: float
     adjusted_p: float
     identified: bool | None
 
+    def together(self, found: Difference) -> Difference:
+        """One of the four differences with the interval that holds together with all others."""
+        return found.reaching(self.reach)
 
-def pairs(
-    comparison: Comparison, *, baseline: str | None = None, tie_margin: float = 0.0
-) -> tuple[Pair, ...]:
+    @property
+    def turned(self) -> "Pair":
+        """The same pair, seen from b."""
+        quantities = {name: getattr(self, name).turned for name in QUANTITIES}
+        return replace(self, a=self.b, b=self.a, preference=self.preference.turned, **quantities)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs(Sequence[Pair]):
+    """P pairs as arrays; a `Pair` is made when it is asked for. level: of all regions at once."""
+
+    comparison: Comparison
+    contrasts: Contrasts
+    level: float
+
+    @cached_property
+    def reach(self) -> Float64:
+        """(P,): standard errors within which all differences of all pairs lie at once.
+
+        As skewed as the most skewed of a pair's four differences needs.
+        """
+        share = 1 - (1 - self.level) / max(len(self), 1)
+        far = critical(share, self.contrasts.n, self.comparison.method, dimensions=2)
+        return skewness.reach(far, np.abs(self.contrasts.skewness).max(0), self.contrasts.n)
+
+    @cached_property
+    def p_values(self) -> Float64:
+        """(4, P): two-sided, of no difference, each by itself."""
+        n, statistic = self.contrasts.n, self.contrasts.statistic
+        if self.comparison.method == "sequential":
+            return sequential.p_value(skewness.reduced(statistic, self.contrasts.skewness, n), n)
+        return np.asarray(2 * stats.t.sf(np.abs(statistic), n - 1), np.float64)
+
+    @cached_property
+    def adjusted_p(self) -> Float64:
+        """(P,): of R + D, by Holm over these pairs."""
+        return holm(self.p_values[QUANTITIES.index("total")])
+
+    @cached_property
+    def signs(self) -> Int64:
+        """(4, P): -1 where a is surely lower and +1 where b is, all right together; else 0."""
+        low, high = intervals.ends(self.contrasts.mean, self.contrasts.error, self.reach)
+        return (low > 0).astype(np.int64) - (high < 0)
+
+    @cached_property
+    def intervals(self) -> tuple[Float64, Float64]:
+        """(4, P) each: lower and upper ends, each by itself."""
+        of = self.contrasts
+        if self.comparison.method == "bootstrap":
+            return self._resampled()
+        far: Any = critical(self.comparison.level, of.n, self.comparison.method)
+        if self.comparison.method == "sequential":
+            far = skewness.reach(far, of.skewness, of.n)
+        return intervals.ends(of.mean, of.error, far)
+
+    def _resampled(self) -> tuple[Float64, Float64]:
+        found = np.empty((2, *self.contrasts.mean.shape))
+        for at in range(len(self)):
+            one, other = (quantities(self.comparison, name) for name in self.names(at))
+            for which, (a, b) in enumerate(zip(one, other, strict=True)):
+                found[:, which, at] = intervals.interval(a - b, self.comparison.level, "bootstrap")
+        return found[0], found[1]
+
+    @cached_property
+    def preferences(self) -> list[Preference]:
+        """All ranges of beta hold together."""
+        of = self.contrasts
+        variances = of.error[:2] ** 2
+        lines = Lines(of.mean[0], of.mean[1], variances[0], variances[1], of.covariance)
+        return preferences(lines, self.reach)
+
+    @cached_property
+    def identified(self) -> list[bool | None]:
+        """As of `Pair`."""
+        comparison, of = self.comparison, self.contrasts
+        gaps = [tightness(score, comparison.n_samples) for score in comparison.scores]
+        total = of.mean[QUANTITIES.index("total")].tolist()
+        return [identified(d, gaps[a], gaps[b]) for d, a, b in zip(total, of.a, of.b, strict=True)]
+
+    def names(self, at: int) -> tuple[str, str]:
+        """Of the models of one pair."""
+        every = self.comparison.names
+        return every[self.contrasts.a[at]], every[self.contrasts.b[at]]
+
+    def against(self, name: str) -> list[Pair]:
+        """Each other model minus this one, of the pairs that it is in."""
+        at, of = self.comparison.names.index(name), self.contrasts
+        return [
+            self[i] if of.b[i] == at else self[i].turned
+            for i in np.flatnonzero((of.a == at) | (of.b == at)).tolist()
+        ]
+
+    def difference(self, which: int, at: int) -> Difference:
+        """One of the four quantities of one pair."""
+        of, (low, high) = self.contrasts, self.intervals
+        wins, losses = int(of.wins[which, at]), int(of.losses[which, at])
+        return Difference(
+            mean=float(of.mean[which, at]),
+            standard_error=float(of.error[which, at]),
+            interval=Interval(float(low[which, at]), float(high[which, at])),
+            p_value=float(self.p_values[which, at]),
+            level=self.comparison.level,
+            n=of.n,
+            wins=wins,
+            ties=of.n - wins - losses,
+            losses=losses,
+        )
+
+    def __len__(self) -> int:
+        return len(self.contrasts.a)
+
+    @overload
+    def __getitem__(self, at: int) -> Pair: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Pair, ...]: ...
+    def __getitem__(self, at: int | slice) -> Pair | tuple[Pair, ...]:
+        if isinstance(at, slice):
+            return tuple(self[i] for i in range(*at.indices(len(self))))
+        a, b = self.names(range(len(self))[at])
+        rate, distortion, total, weighted = (self.difference(which, at) for which in range(len(QUANTITIES)))
+        return Pair(
+            a=a,
+            b=b,
+            rate=rate,
+            distortion=distortion,
+            total=total,
+            weighted=weighted,
+            preference=self.preferences[at],
+            reach=float(self.reach[at]),
+            adjusted_p=float(self.adjusted_p[at]),
+            identified=self.identified[at],
+        )
+
+
+def pairs(comparison: Comparison, *, baseline: str | None = None, tie_margin: float = 0.0) -> Pairs:
     """All pairs (a, b), a before b in the comparison's order; with a baseline, every other model against it.
 
     Raises:
         InputError: a baseline that was not scored.
     """
-    chosen = _against(comparison, baseline) if baseline else list(combinations(comparison.names, 2))
-    found = [pair(comparison, a, b, tie_margin=tie_margin) for a, b in chosen]
-    adjusted = holm([one.total.p_value for one in found])
-    return tuple(replace(one, adjusted_p=float(p)) for one, p in zip(found, adjusted, strict=True))
+    return _of(comparison, _chosen(comparison, baseline), tie_margin)
 
 
-def _against(comparison: Comparison, baseline: str) -> Sequence[tuple[str, str]]:
+def _chosen(comparison: Comparison, baseline: str | None) -> list[tuple[int, int]]:
+    models = range(len(comparison.models))
+    if baseline is None:
+        return list(combinations(models, 2))
     comparison.score(baseline)
-    return [(name, baseline) for name in comparison.names if name != baseline]
+    at = comparison.names.index(baseline)
+    return [(other, at) for other in models if other != at]
 
 
 def pair(comparison: Comparison, a: str, b: str, *, tie_margin: float = 0.0) -> Pair:
-    """One pair on its own: its p-value needs no adjustment.
+    """One pair on its own: nothing of it is adjusted for other pairs.
 
     Raises:
         InputError: a model that was not scored, or one against itself.
     """
     if a == b:
         raise InputError(f"two different models, not {a!r} twice")
-    one, other = comparison.score(a), comparison.score(b)
+    for name in (a, b):
+        comparison.score(name)
+    return _of(comparison, [(comparison.names.index(a), comparison.names.index(b))], tie_margin)[0]
 
-    def between(x: Float64, y: Float64) -> Difference:
-        return difference(x, y, level=comparison.level, method=comparison.method, tie_margin=tie_margin)
 
-    total = between(weighted(one, 1.0), weighted(other, 1.0))
-    gaps = [tightness(score, comparison.n_samples) for score in (one, other)]
-    return Pair(
-        a=a,
-        b=b,
-        rate=between(one.rate_nats, other.rate_nats),
-        distortion=between(one.distortion_nats, other.distortion_nats),
-        total=total,
-        weighted=between(weighted(one, comparison.beta), weighted(other, comparison.beta)),
-        preference=preference(
-            one.rate_nats - other.rate_nats,
-            one.distortion_nats - other.distortion_nats,
-            level=comparison.level,
-            method=comparison.method,
-        ),
-        adjusted_p=total.p_value,
-        identified=identified(total.mean, *gaps),
-    )
+def _of(comparison: Comparison, chosen: Sequence[tuple[int, int]], tie_margin: float) -> Pairs:
+    a, b = np.array(chosen, np.int64).reshape(-1, 2).T
+    return Pairs(comparison, contrasts(comparison, a, b, tie_margin=tie_margin), level_of_pairs(comparison))

@@ -7,14 +7,14 @@ Statistical Society B 16 (1954).
 """
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.compare.intervals import Method, critical
-from scipy import stats
+from rdserve.compare import skewness
+from rdserve.compare.intervals import Method, critical, moments
 
 Answer = Literal["A", "B", "undecided"]
 Float64 = NDArray[np.float64]
@@ -33,13 +33,12 @@ class Stretch:
 class Preference:
     """Stretches cover beta from 0 to infinity in order. crossing: where the means are equal; None if nowhere.
 
-    level: of the answer at each beta; with `simultaneous`, of all answers together.
+    reach: how many standard errors D + beta R has to be apart for an answer.
     """
 
     stretches: tuple[Stretch, ...]
     crossing: float | None
-    level: float
-    simultaneous: bool
+    reach: float
 
     def at(self, beta: float) -> Answer:
         """The answer at one beta >= 0; on an edge, the more cautious one."""
@@ -50,38 +49,72 @@ class Preference:
         """The ranges of beta with this answer."""
         return [(s.low, s.high) for s in self.stretches if s.answer == answer]
 
+    @property
+    def turned(self) -> "Preference":
+        """The same answers, seen from B."""
+        names: dict[Answer, Answer] = {"A": "B", "B": "A", "undecided": "undecided"}
+        return replace(self, stretches=tuple(replace(s, answer=names[s.answer]) for s in self.stretches))
 
-@dataclass(frozen=True)
-class _Line:
-    """Mean and variance of dD + beta dR as functions of beta."""
 
-    mean_r: float
-    mean_d: float
-    var_r: float
-    var_d: float
-    cov: float
+class Lines(NamedTuple):
+    """Of P pairs, (P,) each: means, variances and covariance of the mean differences in R and D, nats."""
 
-    def mean(self, beta: float) -> float:
+    mean_r: Float64
+    mean_d: Float64
+    var_r: Float64
+    var_d: Float64
+    covariance: Float64
+
+    def mean(self, beta: Float64) -> Float64:
+        """(..., P): of D + beta R at beta (..., P)."""
         return self.mean_d + beta * self.mean_r
 
-    def excess(self, beta: float, squared: float) -> float:
-        """Positive where the sign of the mean is decided at critical value squared."""
-        variance = self.var_d + 2 * beta * self.cov + beta**2 * self.var_r
-        return self.mean(beta) ** 2 - squared * variance
+    def variance(self, beta: Float64) -> Float64:
+        """(..., P): of that mean."""
+        return self.var_d + 2 * beta * self.covariance + beta**2 * self.var_r
 
-    def edges(self, squared: float) -> list[float]:
-        """Betas > 0, in order, between which the answer does not change."""
-        a = self.mean_r**2 - squared * self.var_r
-        b = 2 * (self.mean_d * self.mean_r - squared * self.cov)
-        c = self.mean_d**2 - squared * self.var_d
-        # Rounding may lift a double root off the real line; there the answer does not change.
-        roots = [float(root.real) for root in np.roots([a, b, c]) if abs(root.imag) <= 1e-9 * abs(root)]
-        return sorted({root for root in (*roots, self.crossing() or 0.0) if root > 0})
+    def crossings(self) -> Float64:
+        """(P,): the beta >= 0 at which the mean is zero, NaN where there is none."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beta = np.where(self.mean_r == 0, np.nan, -self.mean_d / self.mean_r)
+            return np.where(beta >= 0, beta + 0.0, np.nan)
 
-    def crossing(self) -> float | None:
-        """The beta >= 0 at which the mean is zero, or None."""
-        beta = -self.mean_d / self.mean_r if self.mean_r else -1.0
-        return beta if beta >= 0 else None
+    def edges(self, reach: Float64) -> Float64:
+        """(4, P): betas from 0 up, between which no answer changes; infinite where there are fewer."""
+        a = self.mean_r**2 - reach**2 * self.var_r
+        half_b = self.mean_d * self.mean_r - reach**2 * self.covariance
+        c = self.mean_d**2 - reach**2 * self.var_d
+        with np.errstate(divide="ignore", invalid="ignore"):
+            q = -(half_b + np.copysign(np.sqrt(half_b**2 - a * c), half_b))
+            found = np.stack([np.zeros_like(a), q / a, c / q, self.crossings()])
+            found[1:][~(found[1:] > 0)] = np.inf
+        return np.sort(found, axis=0)
+
+
+def preferences(lines: Lines, reach: Float64) -> list[Preference]:
+    """Of P pairs: an answer at each beta where the means are more than `reach` (P,) standard errors apart."""
+    limited = np.where(np.isfinite(reach), reach, 0.0)
+    edges = lines.edges(limited)
+    ends = np.concatenate([edges[1:], np.full((1, edges.shape[1]), np.inf)])
+    with np.errstate(invalid="ignore"):
+        inside = np.where(np.isinf(ends), 2 * edges + 1, (edges + ends) / 2)
+        at = lines.mean(inside)
+        decided = np.isfinite(reach) & (at**2 > limited**2 * lines.variance(inside))
+    signs = np.where(decided, np.sign(at), 0).astype(int).T.tolist()
+    crossings, low, high = lines.crossings().tolist(), edges.T.tolist(), ends.T.tolist()
+    return [
+        Preference(_merged(*of), None if math.isnan(crossing) else crossing, far)
+        for crossing, far, *of in zip(crossings, reach.tolist(), low, high, signs, strict=True)
+    ]
+
+
+_ANSWERS: dict[int, Answer] = {-1: "A", 0: "undecided", 1: "B"}
+
+
+def _merged(low: list[float], high: list[float], signs: list[int]) -> tuple[Stretch, ...]:
+    parts = [part for part in zip(low, high, signs, strict=True) if part[0] < part[1]]
+    grouped = [(sign, list(of)) for sign, of in groupby(parts, key=lambda part: part[2])]
+    return tuple(Stretch(of[0][0], of[-1][1], _ANSWERS[sign]) for sign, of in grouped)
 
 
 def preference(
@@ -94,50 +127,18 @@ def preference(
 ) -> Preference:
     """Answers for per-example differences A - B of R and D, (N,) each.
 
-    method: "t" or "sequential". simultaneous: let all answers hold together with probability `level`
-    (Scheffe, by t), at the price of power.
+    method: "t" or "sequential". level: of the answer at each beta. simultaneous: of all answers together, by
+    Scheffe, at the price of power. There, and in a sequence, with room for skewness.
     """
-    line = _line(np.asarray(rate, np.float64), np.asarray(distortion, np.float64))
-    n = np.size(rate)
-    squared = _scheffe(level, n) if simultaneous else critical(level, n, method) ** 2
-    if not math.isfinite(squared):
-        return Preference((Stretch(0.0, math.inf, "undecided"),), line.crossing(), level, simultaneous)
-    bounds = [0.0, *line.edges(squared), math.inf]
-    stretches = [
-        Stretch(low, high, _answer(line, _inside(low, high), squared)) for low, high in pairwise(bounds)
-    ]
-    return Preference(tuple(_merged(stretches)), line.crossing(), level, simultaneous)
-
-
-def _line(rate: Float64, distortion: Float64) -> _Line:
-    n = rate.size
-    if rate.shape != distortion.shape or rate.ndim != 1 or not n:
-        raise ValueError(f"one difference of R and of D per example, got {rate.shape}, {distortion.shape}")
-    covariance = np.cov(rate, distortion) / n if n > 1 else np.full((2, 2), np.nan)
-    (var_r, cov), (_, var_d) = covariance.tolist()
-    return _Line(float(rate.mean()), float(distortion.mean()), var_r, var_d, cov)
-
-
-def _scheffe(level: float, n: int) -> float:
-    """Hotelling's critical value for a mean of two variables: no t^2 of a weighting of them exceeds it."""
-    return float(2 * (n - 1) / (n - 2) * stats.f.ppf(level, 2, n - 2)) if n > 2 else math.nan
-
-
-def _inside(low: float, high: float) -> float:
-    return (low + high) / 2 if math.isfinite(high) else 2 * low + 1
-
-
-def _answer(line: _Line, beta: float, squared: float) -> Answer:
-    if line.excess(beta, squared) <= 0:
-        return "undecided"
-    return "A" if line.mean(beta) < 0 else "B"
-
-
-def _merged(stretches: list[Stretch]) -> list[Stretch]:
-    merged = stretches[:1]
-    for stretch in stretches[1:]:
-        if stretch.answer == merged[-1].answer:
-            merged[-1] = Stretch(merged[-1].low, stretch.high, stretch.answer)
-        else:
-            merged.append(stretch)
-    return merged
+    d = np.stack([np.asarray(rate, np.float64), np.asarray(distortion, np.float64)])
+    if d.ndim != 2 or not d.size:
+        raise ValueError(f"one difference of R and of D per example, got {np.shape(rate)}")
+    n = d.shape[-1]
+    mean, _ = moments(d)
+    covariance = np.cov(d) / n if n > 1 else np.full((2, 2), np.nan)
+    reach = critical(level, n, method, dimensions=2 if simultaneous else 1)
+    if simultaneous or method == "sequential":
+        reach = float(skewness.reach(reach, np.abs(skewness.skewness(np.stack([*d, d.sum(0)]))).max(), n))
+    elements = (mean[0], mean[1], covariance[0, 0], covariance[1, 1], covariance[0, 1])
+    (found,) = preferences(Lines(*(np.array([one]) for one in elements)), np.array([reach]))
+    return found

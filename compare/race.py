@@ -1,12 +1,10 @@
 """When to stop scoring: what is settled so far, whenever one looks, and what it would still take."""
 
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 
-from rdserve.compare import intervals
 from rdserve.compare.comparison import Comparison
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import Float64, weighted
+from rdserve.compare.paired import Difference, Float64, weighted
+from rdserve.compare.pairs import pairs
 from rdserve.compare.sequential import Running
 
 
@@ -30,39 +28,38 @@ class Standing:
 def standing(
     comparison: Comparison, baseline: str | None = None, equivalence_margin: float = 0.0
 ) -> Standing:
-    """What scores so far tell, by p-values that may be read at any time, with Holm over all pairs asked.
+    """What scores so far tell, by intervals that hold at any time, for all pairs asked at once.
 
     equivalence_margin: two models whose difference surely lies within so many nats count as settled.
     """
-    names = comparison.names
-    costs = {name: weighted(comparison.score(name), comparison.beta) for name in names}
-    asked = _asked(costs, baseline)
-    if not asked:
+    sequence = replace(comparison, method="sequential")
+    if len(comparison.models) < 2:
         return Standing(comparison.n, (), 0)
-    adjusted = holm([float(intervals.p_differs(costs[a] - costs[b], "sequential")) for a, b in asked])
-    level = 1 - (1 - comparison.level) / len(asked)
-    best = baseline or min(names, key=lambda name: float(costs[name].mean()))
-    still_open = {
-        (a, b): Running().add(costs[a] - costs[b])
-        for (a, b), p in zip(asked, adjusted, strict=True)
-        if best in (a, b) and not p < 1 - comparison.level
-    }
-    waiting = {
-        pair: running
-        for pair, running in still_open.items()
-        if not running.settled(level, equivalence_margin)
-    }
-    needed = [running.more_needed(level) for running in waiting.values()]
-    known = [more for more in needed if more is not None]
+    asked = pairs(sequence, baseline=baseline)
+    best = baseline or min(comparison.names, key=lambda name: _cost(comparison, name).mean())
+    waiting = [
+        pair for pair in asked.against(best) if not _settled(pair.together(pair.weighted), equivalence_margin)
+    ]
+    share = 1 - (1 - asked.level) / len(asked)
+    needed = [
+        Running().add(_cost(comparison, pair.a) - _cost(comparison, pair.b)).more_needed(share, dimensions=2)
+        for pair in waiting
+    ]
+    known = [max(more, 1) for more in needed if more is not None]
     return Standing(
-        comparison.n, tuple(waiting), max(known, default=0) if len(known) == len(needed) else None
+        comparison.n,
+        tuple((pair.a, pair.b) for pair in waiting),
+        max(known, default=0) if len(known) == len(needed) else None,
     )
 
 
-def _asked(costs: dict[str, Float64], baseline: str | None) -> list[tuple[str, str]]:
-    if baseline is not None:
-        return [(name, baseline) for name in costs if name != baseline]
-    return list(combinations(costs, 2))
+def _cost(comparison: Comparison, name: str) -> Float64:
+    return weighted(comparison.score(name), comparison.beta)
+
+
+def _settled(found: Difference, margin: float) -> bool:
+    low, high = found.interval
+    return found.sign != 0 or (-margin < low and high < margin)
 
 
 def in_words(standing: Standing) -> str:
@@ -71,10 +68,10 @@ def in_words(standing: Standing) -> str:
         return f"Settled after {standing.n} images."
     pairs = ", ".join(f"{a} against {b}" for a, b in standing.open[:3])
     rest = f" and {len(standing.open) - 3} more" if len(standing.open) > 3 else ""
-    return f"Open after {standing.n} images: {pairs}{rest}; {_cost(standing.more_needed)}."
+    return f"Open after {standing.n} images: {pairs}{rest}; {_price(standing.more_needed)}."
 
 
-def _cost(more: int | None) -> str:
+def _price(more: int | None) -> str:
     if more is None:
         return "no number of images would settle it if the means stay"
     return f"some {more} more would settle it if means and deviations stay"

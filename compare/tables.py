@@ -54,7 +54,10 @@ def to_markdown(findings: Findings) -> str:
         mark = "**" if row.name == findings.best.name else ""
         lines.append(f"| {mark}{markdown(name)}{mark} | {markdown(family)} | {' | '.join(numbers)} |")
     what = f"Nats per image, mean ± standard error over {findings.comparison.n} images"
-    lines += ["", f"{what}; Δ is paired, with its {100 * findings.comparison.level:g}% interval."]
+    lines += [
+        "",
+        f"{what}; Δ is paired, with intervals that hold together with {100 * findings.comparison.level:g}%.",
+    ]
     return "\n".join([*lines, "", f"<!-- {findings.signature} -->", ""])
 
 

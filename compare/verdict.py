@@ -8,7 +8,6 @@ from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import convex_hull, coordinates
 from rdserve.compare.leader import Leader, leader
-from rdserve.compare.multiplicity import holm
 from rdserve.compare.paired import Difference
 from rdserve.compare.pairs import Pair, pairs
 from rdserve.compare.preference import Preference
@@ -18,7 +17,7 @@ from rdserve.compare.words import MOST_NAMED, listed, nats, signed, warned
 
 
 def verdict(findings: Findings, baseline: str | None = None) -> str:
-    """Plain text; every claim is at the comparison's level, over many models with Holm's correction.
+    """Plain text; with probability `level` all of it is true: every sign, interval and range of beta in it.
 
     baseline: of three models or more, tell which are better and which worse than this one.
     """
@@ -29,6 +28,8 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
         said = [*_of_two(comparison, findings.pairs[0]), *_by_class(findings)]
     else:
         said = _of_many(findings) if baseline is None else _against(comparison, baseline)
+    if len(comparison.models) > 1:
+        said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
     if comparison.method == "sequential":
         said.append(in_words(standing(comparison, baseline)))
     if comparison.failures:
@@ -48,11 +49,11 @@ def _alone(row: Row) -> str:
 
 def _of_two(comparison: Comparison, pair: Pair) -> list[str]:
     """As seen from the better of the two."""
-    better, worse = (pair.a, pair.b) if pair.weighted.mean <= 0 else (pair.b, pair.a)
-    flip = 1 if better == pair.a else -1
+    seen = pair if pair.weighted.mean <= 0 else pair.turned
+    rate, distortion = (_change(seen.together(found)) for found in (seen.rate, seen.distortion))
     said = [
-        _headline(better, worse, pair.weighted, objective(comparison.beta)),
-        f"Its R is {_change(pair.rate, flip)} and its D {_change(pair.distortion, flip)}.",
+        _headline(seen.a, seen.b, seen.together(seen.weighted), objective(comparison.beta)),
+        f"Its R is {rate} and its D {distortion}.",
         _along_beta(pair.a, pair.b, pair.preference),
     ]
     if pair.identified is False:
@@ -67,8 +68,7 @@ def _headline(better: str, worse: str, found: Difference, what: str) -> str:
     size, reach = nats(abs(found.mean)), _reach(found)
     if not found.sign:
         return f"{better} and {worse} are not told apart: {what} of {better} is {size} nats lower ({reach})."
-    wins = found.wins if found.mean < 0 else found.losses
-    often = f"on {wins} of {found.n} images"
+    often = f"on {found.wins} of {found.n} images"
     return f"{better} is better than {worse}: its {what} is {size} nats lower ({reach}), {often}."
 
 
@@ -79,10 +79,10 @@ def _reach(found: Difference) -> str:
     return f"{100 * found.level:g}% interval {ends}"
 
 
-def _change(found: Difference, flip: int) -> str:
+def _change(found: Difference) -> str:
     if not found.sign:
-        return f"not surely different ({signed(flip * found.mean)} nats)"
-    return f"{nats(abs(found.mean))} nats {'higher' if flip * found.mean > 0 else 'lower'}"
+        return f"not surely different ({signed(found.mean)} nats)"
+    return f"{nats(abs(found.mean))} nats {'higher' if found.mean > 0 else 'lower'}"
 
 
 def _along_beta(a: str, b: str, found: Preference) -> str:
@@ -126,22 +126,19 @@ def _by_class(findings: Findings) -> list[str]:
 def _lead(best: Leader) -> str:
     """Against which others the lead is sure."""
     if not best.rivals:
-        name, pair = next(iter(best.pairs.items()))
-        gap = nats(abs(pair.weighted.mean))
-        return f", surely lower than all others: next is {name}, {gap} higher ({_reach(pair.weighted)})"
-    surely = len(best.pairs) - len(best.rivals)
+        name, found = next(iter(best.behind.items()))
+        return f", surely lower than all others: next is {name}, {nats(found.mean)} higher ({_reach(found)})"
+    surely = len(best.behind) - len(best.rivals)
     than = f", surely lower than {surely} of the others" if surely else ""
     return f"{than}, but not told apart from {listed(best.rivals)}"
 
 
 def _against(comparison: Comparison, baseline: str) -> list[str]:
-    """Each other model by its paired difference to the baseline; Holm over these."""
-    found = pairs(comparison, baseline=baseline)
-    adjusted = holm([pair.weighted.p_value for pair in found])
-    sides: dict[str, list[str]] = {"surely better": [], "surely worse": [], "not told apart": []}
-    for pair, p in zip(found, adjusted, strict=True):
-        side = "surely better" if pair.weighted.mean < 0 else "surely worse"
-        sides[side if p < 1 - comparison.level else "not told apart"].append(pair.a)
+    """Each other model by its paired difference to the baseline; all of it holds together."""
+    names = {-1: "surely better", 1: "surely worse", 0: "not told apart"}
+    sides: dict[str, list[str]] = {side: [] for side in names.values()}
+    for pair in pairs(comparison, baseline=baseline):
+        sides[names[pair.together(pair.weighted).sign]].append(pair.a)
     parts = [
         f"{side} {'is' if len(names) == 1 else 'are'} {listed(names)}"
         for side, names in sides.items()

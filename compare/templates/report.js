@@ -148,6 +148,12 @@ function turned(pair) {
   return { ...pair, a: pair.b, b: pair.a, rate: flip(pair.rate), distortion: flip(pair.distortion), total: flip(pair.total), preference: { ...pair.preference, stretches } };
 }
 
+// With the interval that holds together with those of all pairs.
+function together(d, reach) {
+  const known = finite(d.standard_error) && finite(reach);
+  return { ...d, interval: known ? [d.mean - reach * d.standard_error, d.mean + reach * d.standard_error] : [null, null] };
+}
+
 function verdictClass(d) {
   if (d.interval[1] !== null && d.interval[1] < 0) return "favours";
   return d.interval[0] !== null && d.interval[0] > 0 ? "against" : "";
@@ -199,6 +205,7 @@ function pairRow(pair, reach) {
 function refer(reference) {
   const found = report.pairs.filter((pair) => pair.a === reference || pair.b === reference)
     .map((pair) => (pair.b === reference ? pair : turned(pair)))
+    .map((pair) => ({ ...pair, ...Object.fromEntries(["rate", "distortion", "total"].map((name) => [name, together(pair[name], pair.reach)])) }))
     .sort((a, b) => a.total.mean - b.total.mean);
   const reach = Math.max(...found.flatMap((pair) => [pair.total.mean, ...pair.total.interval].map((end) => Math.abs(end ?? 0)))) || 1;
   byId("pair-table").tBodies[0].replaceChildren(...found.map((pair) => pairRow(pair, reach)));

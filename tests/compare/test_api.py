@@ -53,13 +53,15 @@ def test_five_lines(client: Client, tmp_path: Path) -> None:
 
 def test_what_the_numbers_depend_on_is_kept(client: Client) -> None:
     about = Data("digits", "test", TEST.sha256)
-    named = compare(client, MODELS, TEST.images[:20], data=about, seed=3, n_samples=2, level=0.9, beta=0.5)
+    named = compare(client, MODELS, TEST.images[:100], data=about, seed=3, n_samples=2, level=0.9, beta=0.5)
     assert (named.data, named.seed, named.n_samples, named.level, named.beta) == (about, 3, 2, 0.9, 0.5)
     assert named.pairs[0].weighted.level == 0.9
     assert named.warnings == ()
-    alone = client.score(MODELS[1], TEST.images[:20], seed=3, n_samples=2)
+    alone = client.score(MODELS[1], TEST.images[:100], seed=3, n_samples=2)
     np.testing.assert_allclose(named.scores[1].distortion_nats, alone.distortion_nats, rtol=1e-6)
     unnamed = compare(client, MODELS, TEST.images[:20])
+    assert unnamed.warnings == ("only 20 images: below 30, intervals and p-values are no more than a guess",)
+    assert "Warning: only 20 images" in unnamed.verdict
     assert (unnamed.data.name, len(unnamed.data.sha256)) == ("images", 64)
 
 
@@ -67,7 +69,7 @@ def test_stopping_early_scores_as_scoring_all(client: Client) -> None:
     """The same image has the same noise wherever it comes in the random order."""
     whole = compare(client, MODELS, TEST.images)
     early = compare(client, MODELS, TEST.images, labels=TEST.labels, stop=Stop(chunk=50), beta=3.0)
-    assert 200 <= early.n < 400
+    assert 300 <= early.n < 400
     assert early.pairs[0].weighted.sign == 1
     for some, all_ in zip(early.scores, whole.scores, strict=True):
         rows = early.example_ids.astype(np.int64)

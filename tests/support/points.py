@@ -68,6 +68,17 @@ def comparison_at(
     )
 
 
+def comparison_of(values: np.ndarray, labels: np.ndarray | None = None) -> Comparison:  # type: ignore[type-arg]
+    """Models m0, m1, ... with these R and D, (M, 2, N) nats."""
+    return Comparison(
+        models=tuple(replace(MODEL, name=f"m{index}") for index in range(len(values))),
+        scores=tuple(score(rate, distortion) for rate, distortion in values),
+        example_ids=np.arange(values.shape[-1], dtype=np.uint64),
+        data=Data("digits", "test", "0" * 64),
+        labels=labels,
+    )
+
+
 # Twelve families in two clusters and a sweep of beta, as trained models lie.
 CROWDED = (
     [(0.02 + 0.1 * k, 20.5 - 0.1 * k) for k in range(6)]

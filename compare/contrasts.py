@@ -1,0 +1,120 @@
+"""Moments of the differences of many pairs of models at once, in one pass over the images.
+
+Two models' R and D are read a stretch of images at a time, and pairs a block at a time, so that what is held
+does not grow with the number of images.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.client.results import Score
+from rdserve.compare import encoding, skewness
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.paired import weighted
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+# Of each pair's difference, in this order. total: R + D. weighted: D + beta R.
+QUANTITIES = ("rate", "distortion", "total", "weighted")
+# Differences held at once, per quantity: what a core's cache holds.
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """P pairs (a, b) of models, a's values minus b's, over n images. Nats; first axis: QUANTITIES.
+
+    a, b: (P,) positions of models. mean, error: (4, P), the error NaN for one image.
+    skewness: (4, P). wins, losses: (4, P) images on which a is lower, or higher, than b.
+    covariance: (P,) of the means of R and D.
+    """
+
+    a: Int64
+    b: Int64
+    n: int
+    mean: Float64
+    error: Float64
+    skewness: Float64
+    wins: Int64
+    losses: Int64
+    covariance: Float64
+
+    @property
+    def statistic(self) -> Float64:
+        """(4, P): mean over error; where all values are equal, 0 for zeros and infinite for others."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.mean / self.error
+        return np.where((self.error == 0) & (self.mean == 0), 0.0, ratio)
+
+
+def contrasts(comparison: Comparison, a: Int64, b: Int64, *, tie_margin: float = 0.0) -> Contrasts:
+    """Of pairs of models at positions a and b (P,). tie_margin: nats within which an image is a tie."""
+    n, beta = comparison.n, comparison.beta
+    means = np.array([[s.rate_nats.mean(), s.distortion_nats.mean()] for s in comparison.scores]).T
+    rate, distortion = means[:, a] - means[:, b]
+    mean = np.stack([rate, distortion, rate + distortion, distortion + beta * rate])
+    sums = _Sums(len(a))
+    for rows in encoding.stretches(n):
+        values = _values(comparison.scores, rows, beta)
+        for block in _blocks(len(a), values.shape[-1]):
+            sums.add(block, values, a[block], b[block], mean[:, block], tie_margin)
+    if beta == 1:
+        sums.copy_total()
+    error = np.sqrt(sums.squares / (n - 1) / n) if n > 1 else np.full(mean.shape, np.nan)
+    lean = skewness.of_moments(sums.squares / n, sums.cubes / n)
+    covariance = sums.products / (n - 1) / n if n > 1 else np.full(len(a), np.nan)
+    return Contrasts(a, b, n, mean, error, lean, sums.wins, sums.losses, covariance)
+
+
+def quantities(comparison: Comparison, name: str) -> tuple[Float64, Float64, Float64, Float64]:
+    """QUANTITIES of one model, (N,) each."""
+    score = comparison.score(name)
+    return score.rate_nats, score.distortion_nats, weighted(score, 1.0), weighted(score, comparison.beta)
+
+
+class _Sums:
+    """Over images, about the mean: sums of squares, of cubes, of products of R and D; wins and losses."""
+
+    def __init__(self, pairs: int) -> None:
+        self.squares, self.cubes = np.zeros((4, pairs)), np.zeros((4, pairs))
+        self.products = np.zeros(pairs)
+        self.wins, self.losses = np.zeros((4, pairs), np.int64), np.zeros((4, pairs), np.int64)
+
+    def add(
+        self, block: slice, values: Float64, a: Int64, b: Int64, mean: Float64, tie_margin: float
+    ) -> None:
+        """values: (3 or 4, M, rows)."""
+        centred = []
+        for which, of in enumerate(values):
+            d = of[a] - of[b]
+            self.wins[which, block] += np.count_nonzero(d < -tie_margin, axis=1)
+            self.losses[which, block] += np.count_nonzero(d > tie_margin, axis=1)
+            d -= mean[which][:, None]
+            square = d * d
+            self.squares[which, block] += square.sum(1)
+            self.cubes[which, block] += np.einsum("ij,ij->i", square, d)
+            centred.append(d)
+        self.products[block] += np.einsum("ij,ij->i", *centred[:2])
+
+    def copy_total(self) -> None:
+        """What is weighted is the total."""
+        for one in (self.squares, self.cubes, self.wins, self.losses):
+            one[3] = one[2]
+
+
+def _values(scores: tuple[Score, ...], rows: slice, beta: float) -> Float64:
+    """(3, M, rows): R, D and R + D; where beta is not 1, (4, M, rows) with D + beta R."""
+    rate, distortion = (
+        np.stack([np.asarray(column[rows], np.float64) for column in columns])
+        for columns in zip(*((score.rate_nats, score.distortion_nats) for score in scores), strict=True)
+    )
+    weighted = [] if beta == 1 else [distortion + beta * rate]
+    return np.stack([rate, distortion, distortion + rate, *weighted])
+
+
+def _blocks(pairs: int, rows: int) -> Iterator[slice]:
+    size = max(1, BLOCK // rows)
+    return (slice(start, start + size) for start in range(0, pairs, size))
