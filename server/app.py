@@ -17,7 +17,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_reflection.v1alpha import reflection
 from rdserve.server.auth import RequireToken, Tokens
 from rdserve.server.backends import Backend, InProcess
-from rdserve.server.batcher import Batcher
+from rdserve.server.batcher import Batcher, OnLoss
 from rdserve.server.catalogue import Catalogue
 from rdserve.server.drain import Door
 from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
@@ -70,7 +70,7 @@ class Service:
         self._catalogue = Catalogue()
         self._health = health_aio.HealthServicer()
         self._fleet = Fleet(self._catalogue, self._health, settings, announce)
-        self._backend = make_backend(settings, self._fleet.down)
+        self._backend = make_backend(settings, self._fleet.down, self._fleet.lost)
         self._observability = Observability(self._catalogue)
         # Archives made of checkpoints, which may have to be loaded again; and revocations of calls.
         self._scratch = tempfile.TemporaryDirectory(prefix="rdserve-", ignore_cleanup_errors=True)
@@ -168,13 +168,18 @@ class Service:
         return offers
 
 
-def make_backend(settings: Settings, on_down: Callable[[str], None] = lambda reason: None) -> Backend:
-    """The backend that the settings name; `on_down` hears why everything that it ran is gone."""
+def make_backend(
+    settings: Settings,
+    on_down: Callable[[str], None] = lambda reason: None,
+    on_lost: OnLoss = lambda model, error: None,
+) -> Backend:
+    """The backend that the settings name; `on_down` hears why everything that it ran is gone, `on_lost` of
+    each worker that ended by itself."""
     if settings.backend == "in-process":
         return InProcess(settings)
     from rdserve.server.torchserve import TorchServe
 
-    return TorchServe(settings, on_down)
+    return TorchServe(settings, on_down, on_lost)
 
 
 def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") -> aio.Server:
