@@ -19,6 +19,7 @@ import psutil
 import pytest
 from faults import Faults, score
 from polling import until
+from rdserve.v1.limits import MIB
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_SERVING, GetModelRequest, ModelState
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from refusals import reason_of, refused
@@ -220,6 +221,27 @@ def test_java_lost_twice_is_told(
         injected.release()
         bad.until("SERVING")
     assert len(injected.reached(faults.HELD)) == 2
+
+
+def test_a_worker_without_memory_says_so_and_lives_on(
+    channel: grpc.Channel, stub: VaeServiceStub, injected: Faults
+) -> None:
+    """oneDNN says it in words of its own, and is of no use to that process from then on."""
+    injected.release()
+    stub.Score(score("bad", faults.HELD))
+    ((pid, *_),) = injected.reached(faults.HELD)
+    worker = psutil.Process(pid)
+    unlimited = worker.rlimit(psutil.RLIMIT_AS)
+    with Watch(channel, "bad") as bad:
+        # A size that it has not met, for which oneDNN makes code; 4 rows and its like are made already.
+        worker.rlimit(psutil.RLIMIT_AS, (worker.memory_info().vms + 2 * MIB, unlimited[1]))
+        call = stub.Score.future(score("bad", 1, rows=200))
+        assert reason_of(refused(call)) == "OUT_OF_MEMORY"
+        worker.rlimit(psutil.RLIMIT_AS, unlimited)
+        for rows in (200, 150, 4):
+            assert len(stub.Score(score("bad", 1, rows=rows)).rate_nats) == rows
+        assert bad.statuses == ["SERVING"]
+    assert worker.is_running()
 
 
 def test_a_request_that_ends_its_worker_is_answered_once(
