@@ -132,6 +132,6 @@ def abandon_onednn_after(error: Exception) -> None:
     memory there is by then), and what it leaves half made in its cache ends the process when it is used.
     """
     if isinstance(error, RuntimeError) and str(error) == _NO_CODE and torch.backends.mkldnn.enabled:
-        torch.backends.mkldnn.enabled = False
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property, to torch
         torch.backends.nnpack.set_flags(False)  # it would take its place, and is slower still
         log.warning("oneDNN ran out of memory; this process does without it from now on, and is slower")

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +14,7 @@ from rdserve.server.backends import LoadError
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.http1 import Http
 from rdserve.server.java import Java
+from rdserve.server.scratch import Scratch
 from rdserve.server.settings import Settings
 from rdserve.server.workers import Workers
 
@@ -45,7 +44,8 @@ class TorchServe:
         self._on_lost = on_lost
         # TorchServe ends a call that takes too long, and its worker with it; this is for when it does not.
         self._patience = settings.response_timeout_seconds + 10
-        self._folder = Path(tempfile.mkdtemp(prefix="rdserve-ts-"))
+        self._scratch = Scratch("rdserve-ts-")
+        self._folder = self._scratch.folder
         self._store = self._folder / "store"
         self._java = Java(self._folder, self._store, settings, self._ended)
         self._workers = Workers(settings, self._ready_workers, self._java.failures, self._worker_ended)
@@ -165,11 +165,11 @@ class TorchServe:
     async def stop(self, *, within: float = 10.0) -> None:
         await self._disconnect()
         await self._java.stop(within)
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self._scratch.remove)
 
     def kill(self) -> None:
         self._java.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
     async def _disconnect(self) -> None:
         self._workers.forget_all()
