@@ -29,7 +29,10 @@ def serve(
         str, typer.Option(help="Address for Prometheus, plain HTTP; whoever reaches it may read.")
     ] = "127.0.0.1",
     metrics_port: Annotated[int, typer.Option(help="Its port; 0 takes a free one.")] = 0,
-    request_log: Annotated[bool, typer.Option(help="One line of JSON per request, on stderr.")] = True,
+    request_log: Annotated[bool, typer.Option(help="Lines of JSON about requests, on stderr.")] = True,
+    request_log_rate: Annotated[
+        int, typer.Option(min=1, help="Lines a minute of each method and status; the first ones whole.")
+    ] = 60,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM file: the server's certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file: its key.")] = None,
     tls_client_ca: Annotated[
@@ -51,7 +54,7 @@ def serve(
     from rdserve.server.settings import Settings, SettingsError
 
     _allow_more_files()
-    logs.set_up(requests=request_log)
+    logs.set_up(requests=request_log, per_minute=request_log_rate)
     tracing.set_up("rdserve")
     try:
         settings = Settings(

@@ -1,12 +1,16 @@
 """Where and how a model computes: device, precision, and how much at a time."""
 
 import contextlib
+import errno
+import logging
 import os
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 Execution = Literal["eager", "compile", "graphs"]
@@ -18,6 +22,11 @@ MAX_IMAGES_AT_ONCE = 512
 # On a CPU activations are best left in its caches: the paper's `---` scores 64 images of 28 x 28 at a time
 # a third faster than 512.
 PIXELS_IN_CACHE = 64 * 28 * 28
+# oneDNN makes machine code for each size that a convolution meets; so it says that memory ran out for that.
+# (One that it cannot do at all is "could not create a primitive descriptor ...".)
+_NO_CODE = "could not create a primitive"
+# The others: torch's allocator, C++, and whoever quotes the system.
+_NO_MEMORY = ("can't allocate memory", "std::bad_alloc", os.strerror(errno.ENOMEM))
 
 
 class How(NamedTuple):
@@ -109,4 +118,20 @@ def out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out. On a CPU torch says so in words only."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = str(error)
+    return isinstance(error, RuntimeError) and (words == _NO_CODE or any(map(words.__contains__, _NO_MEMORY)))
+
+
+def abandon_onednn_after(error: Exception) -> None:
+    """Do without oneDNN from now on, where it ran out of memory: torch's own convolutions take 1.1 to 2.6
+    times as long in zoo/digits and move single rates and distortions by at most 2e-5 nats.
+
+    Its code generator never forgets such an error (later sizes fail in the same thread for good, however much
+    memory there is by then), and what it leaves half made in its cache ends the process when it is used.
+    """
+    if isinstance(error, RuntimeError) and str(error) == _NO_CODE and torch.backends.mkldnn.enabled:
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property, to torch
+        torch.backends.nnpack.set_flags(False)  # it would take its place, and is slower still
+        log.warning("oneDNN ran out of memory; this process does without it from now on, and is slower")

@@ -4,8 +4,8 @@ Bodies that arrive together are merged into one batch per kind. Nothing raises p
 travel inside the reply of the body they belong to.
 """
 
-import logging
 import os
+import traceback
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from rdserve.models import tracing
 from rdserve.models.calls import BadRow, NumericFailure, run
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
-from rdserve.models.device import How, out_of_memory
+from rdserve.models.device import How, abandon_onednn_after, out_of_memory
 from rdserve.models.networks import speed_up
 from rdserve.models.stopping import Abandoned, abandoned_when
 from rdserve.models.vae import VAE, frozen
@@ -34,8 +34,8 @@ from rdserve.v1.worker_pb2 import (
     WorkRequest,
 )
 
-log = logging.getLogger(__name__)
 CPU = How()
+MAX_TRACEBACK_CHARACTERS = 20_000
 
 
 class Worker:
@@ -117,23 +117,28 @@ class Worker:
         except Exception as error:
             if out_of_memory(error):
                 return WorkReply(error=_too_large(request))
-            error_id = uuid.uuid4().hex
-            log.exception("error %s in %s", error_id, type(request).__name__)
-            return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_INTERNAL, error_id=error_id))
+            return WorkReply(error=_defect())
 
     def _run(self, request: rows.Request) -> WorkReply:
         """The reply; where memory runs out, once more with half as much at a time."""
-        with torch.inference_mode():
-            try:
-                return run(self.vae, self.card, request, self.how)
-            except Exception as error:
-                smaller = self.how.smaller(rows.n_rows(request) * rows.n_samples(request))
-                if smaller is None or not out_of_memory(error):
-                    raise
-            # Not in the handler above: the error there holds what was computed so far.
-            if self.how.device.type == "cuda":
-                torch.cuda.empty_cache()
-            return run(self.vae, self.card, request, smaller)
+        try:
+            return self._run_as(request, self.how)
+        except Exception as error:
+            smaller = self.how.smaller(rows.n_rows(request) * rows.n_samples(request))
+            if smaller is None or not out_of_memory(error):
+                raise
+        # Not in the handler above: the error there holds what was computed so far.
+        if self.how.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._run_as(request, smaller)
+
+    def _run_as(self, request: rows.Request, how: How) -> WorkReply:
+        try:
+            with torch.inference_mode():
+                return run(self.vae, self.card, request, how)
+        except Exception as error:
+            abandon_onednn_after(error)
+            raise
 
 
 def open_envelope(body: bytes) -> rows.Request:
@@ -169,6 +174,12 @@ def _share(reply: WorkReply, sizes: list[int]) -> list[WorkReply]:
 
 def _invalid(error: BadRow) -> WorkError:
     return WorkError(reason=WORK_ERROR_REASON_INVALID_ARGUMENT, message=str(error), field=error.field)
+
+
+def _defect() -> WorkError:
+    """The exception being handled, for the front's log: a worker's own log arrives there line by line."""
+    message = traceback.format_exc()[-MAX_TRACEBACK_CHARACTERS:]
+    return WorkError(reason=WORK_ERROR_REASON_INTERNAL, error_id=uuid.uuid4().hex, message=message)
 
 
 def _too_large(request: rows.Request) -> WorkError:

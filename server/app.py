@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
+import logging
 import os
 import signal
-import tempfile
+import socket
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,7 +19,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from rdserve.server import reflection
 from rdserve.server.auth import RequireToken, Tokens
 from rdserve.server.backends import Backend, InProcess
-from rdserve.server.batcher import Batcher
+from rdserve.server.batcher import Batcher, OnLoss
 from rdserve.server.catalogue import Catalogue
 from rdserve.server.drain import Door
 from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
@@ -25,12 +27,15 @@ from rdserve.server.intake import Intake
 from rdserve.server.interceptors import ErrorsToStatus
 from rdserve.server.observability import Observability
 from rdserve.server.revoking import Revocations
+from rdserve.server.scratch import Scratch, sweep
 from rdserve.server.servicer import VaeServicer
 from rdserve.server.settings import Settings
 from rdserve.server.store import Found, Offer, collect, look
 from rdserve.server.tls import server_credentials
 from rdserve.v1 import vae_pb2_grpc
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
+
+log = logging.getLogger(__name__)
 
 LISTENING = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
@@ -70,16 +75,16 @@ class Service:
         self._catalogue = Catalogue()
         self._health = health_aio.HealthServicer()
         self._fleet = Fleet(self._catalogue, self._health, settings, announce)
-        self._backend = make_backend(settings, self._fleet.down)
+        self._backend = make_backend(settings, self._fleet.down, self._fleet.lost)
         self._observability = Observability(self._catalogue)
         # Archives made of checkpoints, which may have to be loaded again; and revocations of calls.
-        self._scratch = tempfile.TemporaryDirectory(prefix="rdserve-", ignore_cleanup_errors=True)
+        self._scratch = Scratch()
         self._batcher = Batcher(
             self._backend.call,
             settings,
             self._fleet.lost,
             self._observability.watch,
-            Revocations(Path(self._scratch.name)),
+            Revocations(self._scratch.folder),
         )
         self._observability.attach(self._batcher, self._backend)
         self._door = Door()
@@ -95,16 +100,17 @@ class Service:
             SettingsError: the models folder has nothing to serve.
         """
         found = look(self.settings.models)
-        self._open_metrics()
+        for folder in await asyncio.to_thread(sweep):
+            log.warning("removed %s, which a service that was killed had left", folder)
         await self._listen()
-        count = len(found.archives) + len(found.checkpoints)
-        self._announce(f"loading {count} models on {self.settings.backend}, answering on {self.address}")
-        offers = await self._prepare(found, Path(self._scratch.name))
+        loading = models(len(found.archives) + len(found.checkpoints))
+        self._announce(f"loading {loading} on {self.settings.backend}, answering on {self.address}")
+        offers = await self._prepare(found, self._scratch.folder)
         serving = await self._fleet.start(offers, self._backend, self._batcher)
         if not serving:
-            raise StartError(f"none of {len(offers)} models serves")
-        of = "" if serving == len(offers) else f" of {len(offers)}"
-        self._announce(f"serving {serving}{of} models on {self.address}")
+            raise StartError(f"none of {models(len(offers))} serves")
+        of = "" if serving == len(offers) else f"{serving} of "
+        self._announce(f"serving {of}{models(len(offers))} on {self.address}")
 
     async def stop(self) -> None:
         """Say so, refuse new work, finish what is in flight within the grace period, end what was started."""
@@ -118,12 +124,12 @@ class Service:
         await self._fleet.stop()
         await self._backend.stop(within=max(FAREWELL_SECONDS, end - time.monotonic()))
         self._observability.close()
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     def kill(self) -> None:
         """End everything that was started, now."""
         self._backend.kill()
-        self._scratch.cleanup()
+        self._scratch.remove()
 
     async def _listen(self) -> None:
         vae_pb2_grpc.add_VaeServiceServicer_to_server(
@@ -135,19 +141,22 @@ class Service:
         await self._health.set(SERVICE, NOT_SERVING)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         try:
+            must_be_free(self.settings.host, self.settings.port)
             port = self._open_port(f"{host}:{self.settings.port}")
-        except RuntimeError as error:
-            raise StartError(f"cannot listen on {host}:{self.settings.port}: {error}") from None
+        except (OSError, RuntimeError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise StartError(f"cannot listen on {host}:{self.settings.port}: {why}") from None
+        metrics = self._open_metrics()
         await self._server.start()
         self.address = f"{host}:{port}"
+        self._announce(f"metrics on {metrics}")
 
-    def _open_metrics(self) -> None:
+    def _open_metrics(self) -> str:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         try:
-            address = self._observability.listen(host, port)
+            return self._observability.listen(host, port)
         except OSError as error:
             raise StartError(f"cannot listen for metrics on {host}:{port}: {error.strerror}") from None
-        self._announce(f"metrics on {address}")
 
     def _open_port(self, address: str) -> int:
         if self._credentials is None:
@@ -168,13 +177,37 @@ class Service:
         return offers
 
 
-def make_backend(settings: Settings, on_down: Callable[[str], None] = lambda reason: None) -> Backend:
-    """The backend that the settings name; `on_down` hears why everything that it ran is gone."""
+def models(n: int) -> str:
+    """ "1 model", "2 models"."""
+    return f"{n} model" if n == 1 else f"{n} models"
+
+
+def must_be_free(host: str, port: int) -> None:
+    """Raises OSError where others listen, or we may not; grpc says so in lines of its own, and not why."""
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind(address)
+                trial.listen()
+        except OSError as error:
+            # Of a name's other addresses one will do.
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise
+
+
+def make_backend(
+    settings: Settings,
+    on_down: Callable[[str], None] = lambda reason: None,
+    on_lost: OnLoss = lambda model, error: None,
+) -> Backend:
+    """The backend that the settings name; `on_down` hears why everything that it ran is gone, `on_lost` of
+    each worker that ended by itself."""
     if settings.backend == "in-process":
         return InProcess(settings)
     from rdserve.server.torchserve import TorchServe
 
-    return TorchServe(settings, on_down)
+    return TorchServe(settings, on_down, on_lost)
 
 
 def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") -> aio.Server:

@@ -28,6 +28,10 @@ class Backend(Protocol):
         """Load one model under its card's name, in place of what is there; what carries the models is
         started again where it has died. Raises LoadError."""
 
+    async def healed(self, model: str) -> None:
+        """Return when a worker that ended has been replaced, without `load`. Raises LoadError where that
+        does not happen."""
+
     async def call(self, model: str, work: bytes) -> bytes:
         """The serialized WorkReply to a serialized WorkRequest.
 
@@ -59,6 +63,9 @@ class InProcess:
             raise LoadError(f"{type(error).__name__}: {error}") from error
         threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix=archive.card.name)
         self._workers[archive.card.name] = (worker, threads)
+
+    async def healed(self, model: str) -> None:
+        """Threads do not end."""
 
     async def call(self, model: str, work: bytes) -> bytes:
         if model not in self._workers:

@@ -16,6 +16,7 @@ class Entry:
     """One model. card: None where it could not be read; the reason then says why.
 
     place: what it computed on when it last served.
+    callers_wait: it does not serve, and will so soon that callers are better off waiting than refused.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Entry:
     state: ModelState.ValueType = MODEL_STATE_LOADING
     reason: str = ""
     place: Place = NOWHERE
+    callers_wait: bool = False
 
 
 class Catalogue:
@@ -42,14 +44,15 @@ class Catalogue:
         """The model answers; its card may not have been known."""
         self._put(Entry(name, card, MODEL_STATE_SERVING, place=place))
 
-    def loading(self, name: str, reason: str) -> None:
+    def loading(self, name: str, reason: str, *, callers_wait: bool = False) -> None:
         """The model has stopped answering and is brought back."""
-        self._put(replace(self.find(name), state=MODEL_STATE_LOADING, reason=reason))
+        known = self.find(name)
+        self._put(replace(known, state=MODEL_STATE_LOADING, reason=reason, callers_wait=callers_wait))
 
     def failed(self, name: str, reason: str) -> None:
         """The model does not answer; it need not be known yet."""
         known = self._entries.get(name, Entry(name, None))
-        self._put(replace(known, state=MODEL_STATE_FAILED, reason=reason))
+        self._put(replace(known, state=MODEL_STATE_FAILED, reason=reason, callers_wait=False))
 
     def find(self, name: str) -> Entry:
         """The model called `name`; with `name@version`, that version of it and no other.
@@ -68,14 +71,14 @@ class Catalogue:
         return entry
 
     def ready(self, name: str) -> Card:
-        """The card of a model that serves.
+        """The card of a model that serves, or will before long.
 
         Raises:
             UnknownModel: there is none of that name.
             ModelNotReady: it is loading, or has failed.
         """
         entry = self.find(name)
-        if entry.state == MODEL_STATE_SERVING and entry.card is not None:
+        if (entry.state == MODEL_STATE_SERVING or entry.callers_wait) and entry.card is not None:
             return entry.card
         state = ModelState.Name(entry.state).removeprefix("MODEL_STATE_").lower()
         raise ModelNotReady(f"model {name!r} is {state}" + (f": {entry.reason}" if entry.reason else ""))

@@ -61,6 +61,14 @@ class Unauthenticated(ServiceError):
     reason = "UNAUTHENTICATED"
 
 
+class UnknownMethod(ServiceError):
+    status = StatusCode.UNIMPLEMENTED
+    reason = "METHOD_NOT_FOUND"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"no method {method[:128]} here; is the client newer than the service?")
+
+
 class UnknownModel(ServiceError):
     status = StatusCode.NOT_FOUND
     reason = "MODEL_NOT_FOUND"
@@ -162,6 +170,7 @@ CAUSES = (
         "BadRequest: the field, both facts",
     ),
     Cause("no token, or an unknown one", Unauthenticated),
+    Cause("no such method", UnknownMethod),
     Cause("no such model", UnknownModel, "ResourceInfo"),
     Cause("the model is loading, recovering or failed", ModelNotReady, "RetryInfo"),
     Cause("the service is stopping", Stopping, "RetryInfo"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
@@ -22,6 +22,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 log = logging.getLogger(__name__)
 
+WORDS = {MODEL_STATE_LOADING: "is loading", MODEL_STATE_SERVING: "is serving", MODEL_STATE_FAILED: "failed"}
+
 Announce = Callable[[str], None]
 
 
@@ -37,13 +39,15 @@ class Fleet:
         self._announce = announce
         self._keepers: dict[str, Keeper] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        # Models that load for the first time, or since everything was lost, and neither serve nor failed yet.
         self._unsettled: set[str] = set()
+        self._batch = 0  # how many there were
         self._settled = asyncio.Event()
 
     async def start(self, offers: Sequence[Offer], backend: Backend, batcher: Batcher) -> int:
         """Load the models; return, once each has settled, how many serve."""
         turns = asyncio.Semaphore(self._settings.load_concurrency)
-        self._unsettled = {offer.name for offer in offers}
+        self._begin(offer.name for offer in offers)
         for offer in offers:
             if offer.archive is not None:
                 self._catalogue.add(offer.name, offer.archive.card)
@@ -69,8 +73,15 @@ class Fleet:
 
     def down(self, reason: str) -> None:
         """Everything that the backend ran is gone."""
+        self._begin(entry.name for entry in self._catalogue if entry.state != MODEL_STATE_FAILED)
         for keeper in self._keepers.values():
             keeper.suspect(Trouble(BackendUnavailable(reason), heals=False))
+
+    def _begin(self, names: Iterable[str]) -> None:
+        """These are to settle before the service is ready."""
+        self._unsettled = set(names)
+        self._batch = len(self._unsettled)
+        self._settled.clear()
 
     async def _all_settled(self) -> None:
         settled = asyncio.create_task(self._settled.wait())
@@ -84,36 +95,36 @@ class Fleet:
         finally:
             settled.cancel()
 
-    async def _report(self, name: str, state: ModelState.ValueType, reason: str) -> None:
-        first = name in self._unsettled
+    async def _report(self, name: str, state: ModelState.ValueType, reason: str, callers_wait: bool) -> None:
         if state == MODEL_STATE_LOADING:
-            self._catalogue.loading(name, reason)
+            self._catalogue.loading(name, reason, callers_wait=callers_wait)
         elif state == MODEL_STATE_FAILED:
             self._catalogue.failed(name, reason)
         else:
             self._catalogue.serving(name, self._keepers[name].card, self._keepers[name].place)
         await self._health.set(name, SERVING if state == MODEL_STATE_SERVING else NOT_SERVING)
         self._say(name, state, reason)
-        if first and state != MODEL_STATE_LOADING:
+        if state != MODEL_STATE_LOADING:
             self._unsettled.discard(name)
-            if not self._unsettled:
-                self._settled.set()
-        if self._settled.is_set():
-            await self._tell_readiness()
+        if not self._unsettled:
+            self._settled.set()
+        await self._tell_readiness()
 
     def _say(self, name: str, state: ModelState.ValueType, reason: str) -> None:
-        if name in self._unsettled:
-            done = len(self._keepers) - len(self._unsettled) + 1
-            verdict = f"FAILED: {reason}" if reason else "ready"
-            self._announce(f"[{done}/{len(self._keepers)}] {name} {verdict}")
+        because = f": {reason}" if reason else ""
+        if name in self._unsettled and state != MODEL_STATE_LOADING:
+            done = self._batch - len(self._unsettled) + 1
+            verdict = f"FAILED{because}" if state == MODEL_STATE_FAILED else "ready"
+            self._announce(f"[{done}/{self._batch}] {name} {verdict}")
         else:
-            word = ModelState.Name(state).removeprefix("MODEL_STATE_").lower()
-            self._announce(f"{name} is {word}" + (f": {reason}" if reason else ""))
+            self._announce(f"{name} {WORDS[state]}{because}")
 
     async def _tell_readiness(self) -> None:
-        """Ready while any model serves: one that loads again must not take its neighbours off the air."""
+        """Ready while any model serves: one that loads again must not take its neighbours off the air. But
+        where all load, at the start or after everything was lost, not before each has settled."""
         serves = any(entry.state == MODEL_STATE_SERVING for entry in self._catalogue)
-        await self._health.set(SERVICE, SERVING if serves else NOT_SERVING)
+        ready = serves and self._settled.is_set()
+        await self._health.set(SERVICE, SERVING if ready else NOT_SERVING)
 
 
 def _complain(task: "asyncio.Task[None]") -> None:

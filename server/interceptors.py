@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -13,7 +14,7 @@ from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
 from rdserve.server import observed
-from rdserve.server.errors import Defect, InvalidArgument, ServiceError, pushback_ms
+from rdserve.server.errors import Defect, InvalidArgument, ServiceError, UnknownMethod, pushback_ms
 
 log = logging.getLogger(__name__)
 
@@ -37,36 +38,32 @@ class ErrorsToStatus(aio.ServerInterceptor):  # type: ignore[type-arg]  # generi
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        return self._guarded(await continuation(handler_call_details), handler_call_details.method)
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return _nobodys(handler_call_details.method)
+        return self._guarded(handler, handler_call_details.method)
 
 
 class PerMethod:
-    """Wraps a method's handler once, not for each call; one that is new each time, each time.
-
-    wrap(handler, method): the handler to use; None stays None.
-    """
+    """Wraps a method's handler once, not for each call; one that is new each time, each time, and keeps none
+    of those: a caller chooses their names."""
 
     def __init__(self, wrap: Callable[[Handler, str], Handler]) -> None:
         self._wrap = wrap
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+        self._wrapped: WeakKeyDictionary[Handler, Handler] = WeakKeyDictionary()
 
     def __call__(self, handler: Handler, method: str) -> Handler:
-        known = self._wrapped.get(method)
-        if known is not None and known[0] is handler:
-            return known[1]
-        wrapped = self._wrap(handler, method)
-        if handler is not None:  # what nobody implements has any name
-            self._wrapped[method] = (handler, wrapped)
+        wrapped = self._wrapped.get(handler)
+        if wrapped is None:
+            wrapped = self._wrapped[handler] = self._wrap(handler, method)
         return wrapped
 
 
 def _guarded(handler: Handler, method: str) -> Handler:
-    """The handler with its errors translated; None, for an unknown method, stays None.
+    """The handler with its errors translated.
 
     It decodes the request itself: bytes that grpc's own aio server cannot decode are UNKNOWN to it.
     """
-    if handler is None:
-        return None
     kind, behaviour = behaviour_of(handler)
     decode = _decoder(handler.request_deserializer)
     # Some streaming handlers yield their responses, others (grpc's own health.Watch) write them.
@@ -74,6 +71,16 @@ def _guarded(handler: Handler, method: str) -> Handler:
     guard = _unary if kind.endswith("unary") or writes else _stream
     guarded = guard(behaviour, _each(decode) if kind.startswith("stream") else decode, method)
     return KINDS[kind](guarded, response_serializer=handler.response_serializer)
+
+
+def _nobodys(method: str) -> Handler:
+    """Refuses a method that is not there, as every other error is told."""
+
+    async def refuse(requests: AsyncIterator[Any], context: Context) -> None:
+        await _abort(context, UnknownMethod(method), method)
+
+    # Whatever kind it was meant to be: with a streaming handler, grpc waits for no message.
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 KINDS: dict[str, Callable[..., Handler]] = {

@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 MAX_DELAY_SECONDS = 60.0
 
-Report = Callable[[str, ModelState.ValueType, str], Awaitable[None]]
+# report(name, state, reason, whether callers may wait until it serves again)
+Report = Callable[[str, ModelState.ValueType, str, bool], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Keeper:
             if reason:
                 failures += 1
                 self._lane.refuse(ModelNotReady(f"model {self.name!r} failed: {reason}"))
-                await self._report(self.name, MODEL_STATE_FAILED, reason)
+                await self._report(self.name, MODEL_STATE_FAILED, reason, False)
                 if self._offer.path is None:
                     return
                 await asyncio.sleep(_delay(failures))
@@ -96,17 +97,29 @@ class Keeper:
                 trouble = await self._serve()
                 steady = monotonic() - begun > self._settings.steady_seconds
                 failures = 0 if steady else failures + 1
-                await self._report(self.name, MODEL_STATE_LOADING, trouble.error.message)
-                await asyncio.sleep(_delay(failures - 1))
+                delay = _delay(failures - 1)
+                # A worker that ended once is back within seconds; callers wait for it as they do for others.
+                waits = trouble.heals and not delay
+                await self._report(self.name, MODEL_STATE_LOADING, trouble.error.message, waits)
+                await asyncio.sleep(delay)
 
     async def _bring_up(self, trouble: Trouble | None) -> str:
         """Why the model cannot serve, or nothing once it can."""
-        if trouble and trouble.heals and not await self._self_test(self._settings.probe_timeout_seconds):
+        if trouble and trouble.heals and await self._heals():
             return ""
         if trouble:
             self._lane.abandon(trouble.error)
         async with self._turns:
             return await self._load()
+
+    async def _heals(self) -> bool:
+        """Whether the backend has replaced the worker by itself."""
+        try:
+            await self._backend.healed(self.name)
+        except LoadError as error:
+            log.warning("model %s does not recover by itself: %s", self.name, error)
+            return False
+        return not await self._self_test(self._settings.probe_timeout_seconds)
 
     async def _load(self) -> str:
         try:
@@ -151,7 +164,7 @@ class Keeper:
         """Serve until something is wrong."""
         self._trouble = asyncio.get_running_loop().create_future()
         self._asked = monotonic()
-        await self._report(self.name, MODEL_STATE_SERVING, "")
+        await self._report(self.name, MODEL_STATE_SERVING, "", False)
         self._lane.open()
         try:
             return await self._watch(self._trouble)

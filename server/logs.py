@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from grpc import StatusCode
@@ -20,6 +21,9 @@ QUIET = ("grpc.",)
 OURS = (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS)
 # Models of one comparison that its line names.
 MAX_NAMED = 16
+DEFAULT_PER_MINUTE = 60
+# Slower answers always have a line.
+SLOW_SECONDS = 5.0
 
 log = logging.getLogger(REQUESTS)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -41,8 +45,10 @@ class JsonLines(logging.Formatter):
         return _encode(members)
 
 
-def set_up(*, requests: bool) -> None:
-    """Warnings and worse to stderr; with `requests` a line for each of those too."""
+def set_up(*, requests: bool, per_minute: int = DEFAULT_PER_MINUTE) -> None:
+    """Warnings and worse to stderr; with `requests` lines for those too, sampled as `Sampling` says."""
+    global _sampling
+    _sampling = Sampling(per_minute)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -58,14 +64,51 @@ def crashed(error: BaseException) -> None:
     )
 
 
+class Sampling:
+    """Which requests get a line: of each method and status so many a minute, the first ones whole.
+
+    Faults of this side always do, and slow answers; no storm of callers makes many of either.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._most = per_minute
+        # Method and status -> lines left, when that was, calls without a line since the last one with.
+        self._kinds: dict[tuple[str, StatusCode], tuple[float, float, int]] = {}
+
+    def left_out(self, method: str, code: StatusCode, seconds: float, now: float) -> int | None:
+        """None where this call gets no line; else how many of its kind got none since the last that did."""
+        left, before, out = self._kinds.get((method, code), (float(self._most), now, 0))
+        left = min(self._most, left + (now - before) * self._most / 60)
+        always = code in OURS or (code is StatusCode.OK and seconds > SLOW_SECONDS)
+        if left < 1 and not always:
+            self._kinds[method, code] = (left, now, out + 1)
+            return None
+        self._kinds[method, code] = (max(0.0, left - 1), now, 0)
+        return out
+
+
+_sampling = Sampling(DEFAULT_PER_MINUTE)
+
+
 def request(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> None:
-    """One request's line."""
+    """One request's line, where it gets one."""
     level = logging.ERROR if code in OURS else logging.INFO
     if method.grpc_service.startswith(QUIET) and code not in OURS:
         level = logging.DEBUG
     if not log.isEnabledFor(level):
         return
-    facts = {
+    left_out = _sampling.left_out(method.grpc_method, code, seconds, monotonic())
+    if left_out is None:
+        return
+    facts = _facts(rpc, method, code, seconds) | ({"left_out": left_out} if left_out else {})
+    # Made here: the logger would walk the stack for the name of this function.
+    said = f"{method.grpc_method} {code.name}"
+    record = log.makeRecord(REQUESTS, level, __file__, 0, said, (), None, extra={"facts": facts})
+    log.handle(record)
+
+
+def _facts(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> dict[str, object]:
+    facts: dict[str, object] = {
         "request_id": rpc.request_id,
         "method": method.grpc_method,
         "code": code.name,
@@ -83,8 +126,4 @@ def request(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> N
             "compute_seconds": round(rpc.compute_seconds, 6),
             "batch_rows": rpc.batch_rows,
         }
-    told = {name: value for name, value in facts.items() if value != ""}
-    # Made here: the logger would walk the stack for the name of this function.
-    said = f"{method.grpc_method} {code.name}"
-    record = log.makeRecord(REQUESTS, level, __file__, 0, said, (), None, extra={"facts": told})
-    log.handle(record)
+    return {name: value for name, value in facts.items() if value != ""}

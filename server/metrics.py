@@ -7,13 +7,19 @@ when someone looks (the catalogue, the queues, TorchServe, a GPU) is filled in b
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+)
 from prometheus_client.metrics_core import Metric
 
 PREFIX = "rdserve_"
 RPC = ("grpc_type", "grpc_service", "grpc_method")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-ROWS = tuple(float(2**power) for power in range(11))
 # For the label of what no closed set knows: a method that nobody implements, a model that is not there.
 UNKNOWN = "unknown"
 
@@ -35,6 +41,10 @@ class Declared(NamedTuple):
         """One that is observed as it happens."""
         return Histogram(self.name, self.help, self.labels, buckets=self.buckets, registry=registry)
 
+    def summary(self, registry: CollectorRegistry) -> Summary:
+        """One that is observed as it happens, of which the mean is enough: a sum and a count."""
+        return Summary(self.name, self.help, self.labels, registry=registry)
+
     def read(self, samples: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
         """One that is read now: a value for each tuple of its labels' values."""
         metric = Metric(self.name, self.help, self.kind)
@@ -50,6 +60,8 @@ class Declared(NamedTuple):
             return (f"{self.name}_total",)
         if self.kind == "histogram":
             return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
+        if self.kind == "summary":
+            return (f"{self.name}_sum", f"{self.name}_count")
         return (self.name,)
 
 
@@ -67,18 +79,15 @@ QUEUE = Declared(
     "rdserve_queue_seconds",
     "histogram",
     "Time that requests, or parts of large ones, waited.",
-    ("model", "op"),
+    ("model",),
     SECONDS,
 )
-BATCH = Declared(
-    "rdserve_batch_rows", "histogram", "Rows that one call to a worker held.", ("model", "op"), ROWS
-)
+BATCH = Declared("rdserve_batch_rows", "summary", "Rows that one call to a worker held.", ("model", "op"))
 COMPUTE = Declared(
     "rdserve_compute_seconds",
-    "histogram",
+    "summary",
     "One call to a worker by stage: merge, call (there and back), compute (of that, in the model), split.",
     ("model", "op", "stage"),
-    SECONDS,
 )
 REFUSED = Declared(
     "rdserve_rejected", "counter", "RPCs that ended in an error, by its reason.", ("model", "reason")
@@ -164,8 +173,8 @@ class Metrics:
         self.received = RECEIVED.counter(self.registry)
         self.sent = SENT.counter(self.registry)
         self.queue = QUEUE.histogram(self.registry)
-        self.batch = BATCH.histogram(self.registry)
-        self.compute = COMPUTE.histogram(self.registry)
+        self.batch = BATCH.summary(self.registry)
+        self.compute = COMPUTE.summary(self.registry)
         self.rejected = REFUSED.counter(self.registry)
         self.expired = EXPIRED.counter(self.registry)
         self.retried = RETRIED.counter(self.registry)

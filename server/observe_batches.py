@@ -52,7 +52,7 @@ class Series:
 
     def __init__(self, metrics: Metrics, model: str, op: str) -> None:
         self.model, self.op = model, op
-        self.queue = metrics.queue.labels(model, op)
+        self.queue = metrics.queue.labels(model)
         self.batch = metrics.batch.labels(model, op)
         self.stages = [metrics.compute.labels(model, op, stage) for stage in STAGES]
 

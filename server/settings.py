@@ -109,9 +109,13 @@ class Settings:
             raise SettingsError(f"execution 'compile' needs a C++ compiler; found no {compiler}, set CXX")
 
     def _check_security(self) -> None:
-        if (self.tls_cert is None) != (self.tls_key is None):
+        if self.tls_cert and not self.tls_key:
             raise SettingsError(
-                f"TLS takes a certificate and its key, got {self.tls_cert} and {self.tls_key}"
+                f"--tls-cert {self.tls_cert} is a certificate without its key; give --tls-key too"
+            )
+        if self.tls_key and not self.tls_cert:
+            raise SettingsError(
+                f"--tls-key {self.tls_key} is a key without its certificate; give --tls-cert too"
             )
         if self.tls_client_ca and not self.tls_cert:
             raise SettingsError("clients show certificates over TLS only; give tls_cert and tls_key too")

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -16,14 +14,14 @@ from rdserve.server.backends import LoadError
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.http1 import Http
 from rdserve.server.java import Java
+from rdserve.server.scratch import Scratch
 from rdserve.server.settings import Settings
+from rdserve.server.workers import Workers
 
 log = logging.getLogger(__name__)
 
 _LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
-# A worker may be unlucky once.
-MAX_STARTS = 2
-POLL_SECONDS = 0.05
+_READY = "READY"
 _WORKER_DIED = "Worker died"
 _HANDLER_RAISED = "Prediction failed"
 
@@ -31,17 +29,26 @@ _HANDLER_RAISED = "Prediction failed"
 class TorchServe:
     """One frontend over HTTP on a Unix socket. It is started, used and stopped by this process alone.
 
-    `on_down` hears why a frontend ended that was not told to; `load` starts another.
+    `on_down` hears why a frontend ended that was not told to; `load` starts another. `on_lost` hears of a
+    model whose worker ended, at once, whether or not it had a call; the frontend starts another.
     """
 
-    def __init__(self, settings: Settings, on_down: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_down: Callable[[str], None],
+        on_lost: Callable[[str, BackendUnavailable], None],
+    ) -> None:
         self._settings = settings
         self._on_down = on_down
+        self._on_lost = on_lost
         # TorchServe ends a call that takes too long, and its worker with it; this is for when it does not.
         self._patience = settings.response_timeout_seconds + 10
-        self._folder = Path(tempfile.mkdtemp(prefix="rdserve-ts-"))
+        self._scratch = Scratch("rdserve-ts-")
+        self._folder = self._scratch.folder
         self._store = self._folder / "store"
         self._java = Java(self._folder, self._store, settings, self._ended)
+        self._workers = Workers(settings, self._ready_workers, self._java.failures, self._worker_ended)
         self._starting = asyncio.Lock()
         self._management: aiohttp.ClientSession | None = None
         self._inference: Http | None = None
@@ -65,16 +72,21 @@ class TorchServe:
             await asyncio.to_thread(self._stage, archive)
         except (ArchiveError, OSError) as error:
             raise LoadError(str(error)) from error
-        await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
+        await self._unregister(name)
         await self._manage("POST", "/models", HTTPStatus.ACCEPTED, **self._registration(archive))
         try:
-            async with asyncio.timeout(self._settings.load_timeout_seconds):
-                await self._until_up(name)
-        except (LoadError, TimeoutError) as error:
+            await self._workers.until_up(name)
+        except LoadError:
             # Or TorchServe goes on trying.
-            await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
-            late = f"no worker came up within {self._settings.load_timeout_seconds} s"
-            raise LoadError(str(error) or late) from error
+            await self._unregister(name)
+            raise
+
+    async def healed(self, model: str) -> None:
+        await self._workers.until_up(model, patience=self._settings.probe_timeout_seconds)
+
+    async def _unregister(self, name: str) -> None:
+        self._workers.forget(name)
+        await self._manage("DELETE", f"/models/{name}", HTTPStatus.NOT_FOUND)
 
     def _stage(self, archive: Archive) -> None:
         """Put the archive where TorchServe reads it, unless a sound copy lies there already: the original
@@ -86,16 +98,13 @@ class TorchServe:
         if not staged:
             archive.copy_into(self._store)
 
-    async def _until_up(self, name: str) -> None:
-        """Return when a worker of the model is ready. Raises LoadError where they end on their way up."""
-        before = self._java.failures[name]
-        while True:
-            (model,) = await self._manage("GET", f"/models/{name}")
-            if any(worker["status"] == "READY" for worker in model["workers"]):
-                return
-            if (ended := self._java.failures[name] - before) >= MAX_STARTS:
-                raise LoadError(f"its worker ended {ended} times on its way up; the log has the reason")
-            await asyncio.sleep(POLL_SECONDS)
+    async def _ready_workers(self, name: str) -> list[int]:
+        """Process ids of those that TorchServe takes for ready."""
+        (model,) = await self._manage("GET", f"/models/{name}")
+        return [worker["pid"] for worker in model["workers"] if worker["status"] == _READY]
+
+    def _worker_ended(self, name: str) -> None:
+        self._on_lost(name, BackendUnavailable(f"model {name!r}: its worker ended", worker_ended=True))
 
     def _registration(self, archive: Archive) -> dict[str, str | int]:
         return {
@@ -156,13 +165,14 @@ class TorchServe:
     async def stop(self, *, within: float = 10.0) -> None:
         await self._disconnect()
         await self._java.stop(within)
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self._scratch.remove)
 
     def kill(self) -> None:
         self._java.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.remove()
 
     async def _disconnect(self) -> None:
+        self._workers.forget_all()
         inference, management = self._inference, self._management
         self._inference = self._management = None
         if inference is not None:
@@ -171,6 +181,7 @@ class TorchServe:
             await management.close()
 
     def _ended(self, last_words: str) -> None:
+        self._workers.forget_all()
         log.error("TorchServe ended; its last words: %s", last_words)
         self._on_down("TorchServe ended and is started again")
 

@@ -31,6 +31,10 @@ class Revoked(Exception):
     """Nobody waited for this call, so its worker gave up."""
 
 
+class _Raised(Exception):
+    """What a worker raised; its text is the traceback there."""
+
+
 def op_of(request: Request) -> str:
     """The op's name: the field of the envelope that holds the request."""
     return _OP[type(request)]
@@ -95,5 +99,5 @@ def _to_exception(error: WorkError) -> Exception:
         return NumericFailure(error.message)
     if error.reason == worker_pb2.WORK_ERROR_REASON_OUT_OF_MEMORY:
         return OutOfMemory(error.message)
-    log.error("internal error %s in a worker: %s", error.error_id, error.message)
+    log.error("internal error %s in a worker", error.error_id, exc_info=_Raised(error.message))
     return Defect(error.error_id)

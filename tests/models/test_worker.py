@@ -130,14 +130,16 @@ def test_latents_that_overflow_are_a_numeric_failure_or_finite(worker: Worker) -
     assert reply.error.reason != WorkErrorReason.WORK_ERROR_REASON_INTERNAL
 
 
-def test_a_defect_is_internal_with_an_id_and_no_details(
+def test_a_defect_is_internal_with_an_id_and_its_traceback(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "card", None)
     (reply,) = replies(worker, [request("encode", 0, 1, 0, 1)])
     assert reply.error.reason == WorkErrorReason.WORK_ERROR_REASON_INTERNAL
-    assert not reply.error.message
-    assert reply.error.error_id in caplog.text
+    assert reply.error.error_id
+    assert reply.error.message.startswith("Traceback (most recent call last)")
+    assert "AttributeError" in reply.error.message
+    assert not caplog.records  # the front logs it, once
 
 
 def test_a_revoked_call_is_given_up_and_its_neighbours_are_not(worker: Worker, tmp_path: Path) -> None:

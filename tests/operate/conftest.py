@@ -15,7 +15,7 @@ ZOO = Path(__file__).parents[2] / "zoo/digits"
 @pytest.fixture(scope="session")
 def watched() -> Iterator[Running]:
     """The service; its first line tells where its metrics are."""
-    running = until_serving(start_service(ZOO / MODEL))
+    running = until_serving(start_service(ZOO / MODEL, "--request-log-rate", "100000"))
     yield running
     running.stop()
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from faults import Faults, score
 from polling import until
+from rdserve.v1.limits import MIB
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_SERVING, GetModelRequest, ModelState
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from refusals import reason_of, refused
@@ -26,7 +27,13 @@ from running import Running, start_with, until_serving
 from watching import Watch
 
 READY = "rdserve.v1.VaeService"
-QUICK = {"hang_seconds": 3, "probe_seconds": 1.5, "probe_timeout_seconds": 10, "steady_seconds": 0.1}
+QUICK = {
+    "hang_seconds": 3,
+    "probe_seconds": 1.5,
+    "probe_timeout_seconds": 10,
+    "steady_seconds": 0.1,
+    "load_concurrency": 1,  # one model serves while the other still loads
+}
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +163,22 @@ def test_an_idle_worker_that_hangs_is_found(
     assert len(stub.Score(score("bad", 1)).rate_nats) == 4
 
 
+def test_the_death_of_an_idle_worker_is_noticed_and_callers_wait_for_the_next(
+    channel: grpc.Channel, stub: VaeServiceStub, injected: Faults
+) -> None:
+    injected.release()
+    stub.Score(score("bad", faults.HELD))
+    ((worker, *_),) = injected.reached(faults.HELD)
+    with good_serves_throughout(stub), Watch(channel, "bad") as bad, Watch(channel, READY) as ready:
+        begun = monotonic()
+        os.kill(worker, signal.SIGKILL)
+        noticed = bad.until("NOT_SERVING")  # though nobody asks it anything
+        assert "its worker ended" in stub.GetModel(GetModelRequest(model="bad")).model.state_reason
+        assert len(stub.Score(score("bad", 1)).rate_nats) == 4
+        report(f"idle worker killed, noticed after {noticed - begun:.3f} s", begun, bad.until("SERVING"))
+    assert ready.statuses == ["SERVING"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
 def test_java_lost_in_mid_request(
     running: Running,
@@ -174,7 +197,10 @@ def test_java_lost_in_mid_request(
         injected.release()
         for watch in (bad, good, ready):
             watch.until("NOT_SERVING")
-        report(f"Java {number.name}", begun, max(watch.until("SERVING") for watch in (bad, good, ready)))
+        back = ready.until("SERVING")
+        # As at the start: ready when every model is settled, not when the first is.
+        assert [state_of(stub, name) for name in ("good", "bad")] == [MODEL_STATE_SERVING] * 2
+        report(f"Java {number.name}", begun, max(back, *(watch.until("SERVING") for watch in (bad, good))))
         answer = call.result()
     assert 1 <= len(injected.reached(faults.HELD)) <= 2
     assert answer == stub.Score(score("bad", faults.HELD))
@@ -195,6 +221,27 @@ def test_java_lost_twice_is_told(
         injected.release()
         bad.until("SERVING")
     assert len(injected.reached(faults.HELD)) == 2
+
+
+def test_a_worker_without_memory_says_so_and_lives_on(
+    channel: grpc.Channel, stub: VaeServiceStub, injected: Faults
+) -> None:
+    """oneDNN says it in words of its own, and is of no use to that process from then on."""
+    injected.release()
+    stub.Score(score("bad", faults.HELD))
+    ((pid, *_),) = injected.reached(faults.HELD)
+    worker = psutil.Process(pid)
+    unlimited = worker.rlimit(psutil.RLIMIT_AS)
+    with Watch(channel, "bad") as bad:
+        # A size that it has not met, for which oneDNN makes code; 4 rows and its like are made already.
+        worker.rlimit(psutil.RLIMIT_AS, (worker.memory_info().vms + 2 * MIB, unlimited[1]))
+        call = stub.Score.future(score("bad", 1, rows=200))
+        assert reason_of(refused(call)) == "OUT_OF_MEMORY"
+        worker.rlimit(psutil.RLIMIT_AS, unlimited)
+        for rows in (200, 150, 4):
+            assert len(stub.Score(score("bad", 1, rows=rows)).rate_nats) == rows
+        assert bad.statuses == ["SERVING"]
+    assert worker.is_running()
 
 
 def test_a_request_that_ends_its_worker_is_answered_once(

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -65,13 +66,27 @@ def java_folder(processes: list[psutil.Process]) -> Path:
     return folder
 
 
-def test_a_killed_front_takes_everything_with_it(launch: Launch, one: Path) -> None:
+def test_a_killed_front_takes_everything_with_it_and_the_next_removes_what_it_left(
+    launch: Launch, one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = Path(tempfile.mkdtemp())  # short enough for sockets
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    foreign = temporary / "rdserve-of-a-user"
+    foreign.mkdir()
     service = until_serving(launch(one))
     processes = service.processes()
-    folder = java_folder(processes)
+    living = until_serving(launch(one, "--backend", "in-process"))
+    left = set(temporary.iterdir())
     service.stop(signal.SIGKILL)
     assert not survivors(processes)
-    shutil.rmtree(folder)
+    next_one = until_serving(launch(one, "--backend", "in-process"))
+    kept = left & set(temporary.iterdir())
+    assert foreign in kept
+    assert len(left - kept) == 2  # TorchServe's, and the front's own
+    assert sum("which a service that was killed had left" in line for line in next_one.lines) == 2
+    assert living.stop() == next_one.stop() == 0
+    assert list(temporary.iterdir()) == [foreign]
+    shutil.rmtree(temporary)
 
 
 def test_a_signal_while_loading_ends_everything(launch: Launch, checkpoints: Path) -> None:
@@ -127,7 +142,14 @@ def test_bad_models_beside_a_good_one(
         (["--models", "{empty}"], "holds no .mar archive"),
         (["--models", "{one}", "--host", "0.0.0.0"], "not a loopback address"),
         (["--models", "{one}", "--backend", "onnx"], "'onnx' is neither"),
-        (["--models", "{one}", "--port", "{taken}"], "cannot listen on"),
+        (
+            ["--models", "{one}", "--port", "{taken}"],
+            "cannot listen on 127.0.0.1:{taken}: Address already in use",
+        ),
+        (
+            ["--models", "{one}", "--tls-cert", "x.pem"],
+            "--tls-cert x.pem is a certificate without its key; give --tls-key",
+        ),
     ],
 )
 def test_a_service_that_cannot_start_says_why(
@@ -142,8 +164,10 @@ def test_a_service_that_cannot_start_says_why(
             [*command, *(argument.format(**values) for argument in arguments)], capture_output=True, text=True
         )
     assert done.returncode == 1
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
+    assert line.startswith("rdserve serve: ")
+    assert says.format(**values) in line
+    assert not done.stdout  # nothing is announced that is not up
 
 
 @pytest.fixture

@@ -180,11 +180,15 @@ def test_a_bug_in_a_worker_is_in_the_log_under_its_id(running: Running, stub: Va
     assert "secret" not in str(error)
     (error_id,) = (word for word in error.details().replace(";", " ").split() if len(word) == 32)  # type: ignore[attr-defined]
 
-    def first() -> int | None:
-        lines = enumerate(running.lines)
-        return next((i for i, line in lines if error_id in line and "ScoreRequest" in line), None)
+    def named() -> list[int]:
+        return [i for i, line in enumerate(running.lines) if error_id in line]
 
-    until(lambda: first() is not None)
-    at = first()
-    assert at is not None
-    until(lambda: any("a secret of the worker" in line for line in running.lines[at : at + 40]))
+    until(named)
+    until(lambda: any("a secret of the worker" in line for line in running.lines[named()[0] :]))
+    (at,) = named()
+    assert running.lines[at].startswith("ERROR rdserve.server.work")
+    # The traceback follows in the same record, in which no other line begins.
+    record = running.lines[at : at + 40]
+    end = next(i for i, line in enumerate(record) if "a secret of the worker" in line)
+    assert any("Traceback" in line for line in record[:end])
+    assert not any(line.startswith(("WARNING", "ERROR")) for line in record[1 : end + 1])

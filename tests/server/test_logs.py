@@ -3,8 +3,10 @@
 import json
 import logging
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -16,7 +18,7 @@ from rdserve.server.logs import JsonLines
 from rdserve.server.observe import Method
 from rdserve.server.observed import Rpc
 from rdserve.v1 import tensors
-from rdserve.v1.vae_pb2 import CompareRequest
+from rdserve.v1.vae_pb2 import CompareRequest, ListModelsRequest, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from running import Running, until_serving
 
@@ -72,6 +74,37 @@ def test_requests_need_not_be_logged(launch: Launch, checkpoints: Path) -> None:
         client.sample("tiny-mmm", 1)
     running.stop()
     assert not [line for line in written(running) if line["logger"] == "rdserve.request"]
+
+
+def test_a_storm_of_one_kind_fills_no_disk_and_what_matters_is_there(
+    launch: Launch, checkpoints: Path
+) -> None:
+    running = until_serving(
+        launch(checkpoints / "tiny-mmm", "--backend", "in-process", "--request-log-rate", "20")
+    )
+    begun = monotonic()
+    with grpc.insecure_channel(running.address) as channel:
+        stub = VaeServiceStub(channel)
+        storm = [stub.Score.future(ScoreRequest(model="tiny-mmm")) for _ in range(500)]
+        codes = {call.exception().code() for call in storm}  # type: ignore[attr-defined]
+        stub.ListModels(ListModelsRequest())
+    assert codes == {grpc.StatusCode.INVALID_ARGUMENT}
+    running.stop()
+    lines = [line for line in written(running) if line["logger"] == "rdserve.request"]
+    kinds = Counter((line["method"], line["code"]) for line in lines)
+    assert 20 <= kinds["Score", "INVALID_ARGUMENT"] <= 21 + 20 * (monotonic() - begun) / 60
+    assert kinds["ListModels", "OK"] == 1
+
+
+def test_faults_and_slow_answers_always_have_a_line_and_the_rest_is_counted() -> None:
+    sampling = logs.Sampling(per_minute=2)
+    ok, bug = grpc.StatusCode.OK, grpc.StatusCode.INTERNAL
+    assert [sampling.left_out("Score", ok, 0.01, 0.0) for _ in range(5)] == [0, 0, None, None, None]
+    assert [sampling.left_out("Score", bug, 0.01, 0.0) for _ in range(5)] == [0] * 5
+    assert sampling.left_out("Encode", ok, 0.01, 0.0) == 0
+    assert sampling.left_out("Score", ok, 2 * logs.SLOW_SECONDS, 1.0) == 3
+    assert sampling.left_out("Score", ok, 0.01, 2.0) is None
+    assert sampling.left_out("Score", ok, 0.01, 60.0) == 1
 
 
 def test_a_comparison_names_all_its_models(torchserve_service: Running) -> None:

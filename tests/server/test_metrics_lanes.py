@@ -83,7 +83,7 @@ async def test_depth_size_and_times() -> None:
     model.gate.set()
     await asyncio.gather(*(task for _, task in calls))
     assert watched.value("rdserve_queue_depth", model="m") == 0
-    assert watched.value("rdserve_queue_seconds_count", model="m", op="score") == 3
+    assert watched.value("rdserve_queue_seconds_count", model="m") == 3
     assert watched.value("rdserve_batch_rows_sum", model="m", op="score") == 6
     assert watched.value("rdserve_batch_rows_count", model="m", op="score") == 2
     assert watched.value("rdserve_compute_seconds_sum", model="m", op="score", stage="compute") == 0.5
@@ -101,7 +101,7 @@ async def test_neighbours_of_a_bad_row_are_sent_again() -> None:
     outcomes = await asyncio.gather(*(task for _, task in calls), return_exceptions=True)
     assert [isinstance(outcome, NumericFailure) for outcome in outcomes] == [False, False, True, False]
     assert watched.value("rdserve_retried_total", model="m", reason="batch_failed") == 3
-    assert watched.value("rdserve_queue_seconds_count", model="m", op="score") == 4
+    assert watched.value("rdserve_queue_seconds_count", model="m") == 4
 
 
 async def test_what_a_worker_took_with_it_is_sent_again() -> None:

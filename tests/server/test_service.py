@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -28,6 +29,7 @@ from rdserve.v1.vae_pb2 import (
     Tensor,
 )
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from refusals import reason_of, refused
 from running import Running
 
 MODELS = ["tiny-mmm", "tiny-mpv", "tiny-ppp"]
@@ -203,9 +205,10 @@ def test_hostile_requests_kill_no_worker(torchserve_service: Running, stub: VaeS
 
 @pytest.mark.parametrize("method", ["/rdserve.v1.VaeService/Nope", "/nobody/Nothing"])
 def test_an_unknown_method_is_unimplemented(channel: grpc.Channel, method: str) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(method)(b"")
-    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+    error: Any = refused(channel.unary_unary(method).future(b"", metadata=(("x-request-id", "mine"),)))
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert reason_of(error) == "METHOD_NOT_FOUND"
+    assert dict(error.trailing_metadata())["x-request-id"] == "mine"
 
 
 def test_a_message_over_the_limit_is_refused(stub: VaeServiceStub) -> None:

@@ -32,7 +32,7 @@ class _WorkErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WorkE
     WORK_ERROR_REASON_NUMERIC_FAILURE: _WorkErrorReason.ValueType  # 2
     """The model produced NaN or an infinity."""
     WORK_ERROR_REASON_INTERNAL: _WorkErrorReason.ValueType  # 3
-    """A defect in the worker. The message holds no details; the worker's log does, under error_id."""
+    """A defect in the worker. The message is its traceback, for the front's log under error_id and nobody else."""
     WORK_ERROR_REASON_OUT_OF_MEMORY: _WorkErrorReason.ValueType  # 4
     """The request does not fit the worker's memory."""
     WORK_ERROR_REASON_ABANDONED: _WorkErrorReason.ValueType  # 5
@@ -46,7 +46,7 @@ WORK_ERROR_REASON_INVALID_ARGUMENT: WorkErrorReason.ValueType  # 1
 WORK_ERROR_REASON_NUMERIC_FAILURE: WorkErrorReason.ValueType  # 2
 """The model produced NaN or an infinity."""
 WORK_ERROR_REASON_INTERNAL: WorkErrorReason.ValueType  # 3
-"""A defect in the worker. The message holds no details; the worker's log does, under error_id."""
+"""A defect in the worker. The message is its traceback, for the front's log under error_id and nobody else."""
 WORK_ERROR_REASON_OUT_OF_MEMORY: WorkErrorReason.ValueType  # 4
 """The request does not fit the worker's memory."""
 WORK_ERROR_REASON_ABANDONED: WorkErrorReason.ValueType  # 5
