@@ -1,6 +1,6 @@
 """Bounds on what the code tells, against cases whose answer is known."""
 
-from math import log
+from math import exp, log
 from pathlib import Path
 
 import pytest
@@ -8,14 +8,16 @@ import torch
 from rdserve.models import checkpoint
 from rdserve.models.card import Architecture
 from rdserve.models.flows import MeanOnlyFlow
+from rdserve.models.marginals import SparseMarginal
 from rdserve.models.information import Mean, encoded, generated
 from rdserve.models.noise import Keys
+from rdserve.models.spike_slab import SpikeSlab
 from rdserve.models.tables import laws
 from rdserve.models.toy import N, mutual_information, source
 from rdserve.models.vae import VAE, frozen
 from rdserve.models.zoo import FAMILIES, build
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F
 
 ZOO = Path(__file__).parents[2] / "zoo/toy"
@@ -92,6 +94,41 @@ def test_a_poor_posterior_loosens_the_generators_bounds_and_samples_tighten_them
     assert lows[0] < information - 0.1 < highs[0] - 0.1
     assert close(by_k[64].low, information)
     assert close(by_k[64].high, information)
+
+
+class ShownSpikes(nn.Module):
+    """A pixel for each latent: on where the latent is not 0, with an error of sigmoid(-6)."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=12.0 * (z != 0).float().unsqueeze(-2) - 6.0), 2)
+
+
+class Blind(nn.Module):
+    """The marginal, whatever x."""
+
+    def __init__(self, marginal: SparseMarginal) -> None:
+        super().__init__()
+        self.marginal = marginal
+
+    def forward(self, x: Tensor) -> Distribution:
+        law = self.marginal().base_dist
+        shape = (*x.shape[:-2], len(law.loc))
+        return Independent(SpikeSlab(*(each.expand(shape) for each in (law.spike, law.loc, law.scale))), 1)
+
+
+@pytest.mark.parametrize("k", [1, 16, 64])
+def test_g_is_above_the_information_of_a_sparse_code(k: int) -> None:
+    """x is made from a prior's spikes and scored under a posterior's: with shared words x would know them."""
+    marginal, active, error = SparseMarginal(16, 0.3), 0.3, 1 / (1 + exp(6))
+
+    def entropy(p: float) -> float:
+        return -p * log(p) - (1 - p) * log(1 - p)
+
+    exact = 16 * (entropy(active * (1 - error) + (1 - active) * error) - entropy(error))
+    assert exact == pytest.approx(9.510, abs=1e-3)
+    made = generated(VAE(Blind(marginal), marginal, ShownSpikes()), keys(2000), k)
+    assert below(made.low, exact)
+    assert made.high.value > exact
 
 
 def test_few_images_cannot_tell_more_than_log_n() -> None:
