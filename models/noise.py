@@ -68,7 +68,7 @@ class Noise(NamedTuple):
 
     @property
     def choice(self) -> "Noise":
-        """What chooses among the parts of a law that this noise is for: a spike or a slab, a mixture's member.
+        """Chooses among the parts of a law that this noise is for: spike or slab, member of a mixture.
 
         Raises:
             ValueError: pixels, whose laws have no parts.

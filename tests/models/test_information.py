@@ -8,8 +8,8 @@ import torch
 from rdserve.models import checkpoint
 from rdserve.models.card import Architecture
 from rdserve.models.flows import MeanOnlyFlow
-from rdserve.models.marginals import SparseMarginal
 from rdserve.models.information import Mean, encoded, generated
+from rdserve.models.marginals import SparseMarginal
 from rdserve.models.noise import Keys
 from rdserve.models.spike_slab import SpikeSlab
 from rdserve.models.tables import laws
