@@ -23,7 +23,7 @@ class Config:
     info_alpha, info_lambda: for info-vae; importance_samples: for iwae.
     active_share: of the latents of sparse families, under their marginal.
     learning_rate: constant for the first half of training, then linear to 0 (paper, appendix F.4).
-    keep: the weights of the last epoch, or of the one the objective values most on the validation split.
+    keep: the weights of the last epoch, or of the one where the objective is least on the validation split.
     reference_samples: posterior samples per image for the numbers in the card.
     start: name of the checkpoint whose weights it starts from; "": random ones.
     precision: bfloat16 runs convolutions and products in it, on channels-last tensors.

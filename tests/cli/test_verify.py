@@ -96,7 +96,7 @@ def test_bounds_and_effective_samples_are_computed_again(
     true = comparison.scores[1]
     for change in (
         {"importance_bound_nats": true.importance_bound_nats + 0.5},
-        {"importance_ess": np.clip(true.importance_ess * 1.1, 1, 2)},
+        {"importance_ess": true.importance_ess * 0.9},
         {"importance_ess": np.full(comparison.n, np.nan)},
     ):
         _, caught = again(in_process_service, with_rows(comparison, **change), np.arange(5))
@@ -233,7 +233,7 @@ def test_a_card_that_its_weights_do_not_measure_is_found_out(halved: Path) -> No
     done = rdserve("verify", halved)
     assert done.returncode == 1
     assert "the card states reference.distortion_nats 13.2" in done.stdout
-    assert ", measured here it is 14.9" in done.stdout
+    assert ", measured here it is 14.89" in done.stdout
     assert "reference.rate_nats" not in done.stdout
     assert done.stdout.splitlines()[-1].startswith("digits-mmm-b1.0: DIFFERS from its card, over 400 images")
 
