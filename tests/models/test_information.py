@@ -75,6 +75,7 @@ def test_a_gaussian_channel_has_the_information_of_the_book() -> None:
     assert close(found.low, information)
     assert close(found.high, information)
     assert found.low.value < found.high.value
+    assert found.most.value == min(found.high.value, found.rate.value)
     assert close(found.mismatch_low, 0.0)  # e(z) is m(z)
     assert close(found.rate, information)
     made = generated(vae, keys(2000), 8)
@@ -137,6 +138,7 @@ def test_few_images_cannot_tell_more_than_log_n() -> None:
     assert found.saturated
     assert found.low.value == pytest.approx(found.ceiling) == pytest.approx(log(50))
     assert found.high.value > 2 * found.ceiling
+    assert found.most == found.rate
     assert not encoded(gaussian(), data(50), keys(50)).saturated
 
 
