@@ -116,21 +116,20 @@ def _costs(zoo: Zoo) -> Iterator[Target]:
             lambda run, one=one: abs(run.cost - one.cost) <= NEAR,  # type: ignore[misc]
             lambda run, one=one: f"{run.cost:.2f} ({run.cost - one.cost:+.2f})",  # type: ignore[misc]
         )
-        yield _marked(_sized(target, zoo, run), zoo, run, annealed=False)
-
-
-def _sized(target: Target, zoo: Zoo, run: Run | None) -> Target:
-    """Says where the model is not known to be as large as the paper's."""
-    if run is None or zoo.paper_size.get(run.name) is True:
-        return target
-    size = "smaller than the paper's" if run.name in zoo.paper_size else "size unknown"
-    return replace(target, measured=f"{target.measured}, {size}")
+        yield _marked(target, zoo, run, annealed=False)
 
 
 def _marked(target: Target, zoo: Zoo, run: Run | None, *, annealed: bool | None) -> Target:
-    """Says where the run stands in for one that was trained otherwise."""
-    how = "" if run is None else zoo.stand_in(run, annealed)
-    return replace(target, measured=f"{target.measured}; a stand-in: {how}") if how else target
+    """Says where the model is not known to be as large as the paper's, and where it stands in for a run that
+    was trained otherwise; annealed: None where there is no such run, and only its start is told."""
+    if run is None:
+        return target
+    measured = target.measured
+    if zoo.paper_size.get(run.name) is not True:
+        measured += ", smaller than the paper's" if run.name in zoo.paper_size else ", size unknown"
+    if how := zoo.stand_in(run, annealed):
+        measured += f"; {'' if annealed is None else 'a stand-in: '}{how}"
+    return replace(target, measured=measured)
 
 
 def _in_brackets(zoo: Zoo, run: Run) -> str:

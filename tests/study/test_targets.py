@@ -101,9 +101,10 @@ def test_what_stands_in_for_another_run_is_marked_wherever_it_is_judged() -> Non
     assert order.measured.startswith("--- 87.1 (annealed); not trained")
     assert len(others) == 2
     assert all(target.measured.endswith("; a stand-in: annealed") for target in others)
-    of_best = [target for target in found if target.models == (runs[1].name,)]
-    assert [target.name for target in of_best][-1] == "best R + D"
-    assert all(target.measured.endswith("; a stand-in: started from another") for target in of_best)
+    *swept, best = [target for target in found if target.models == (runs[1].name,)]
+    assert len(swept) == 2
+    assert all(target.measured.endswith("; a stand-in: started from another") for target in swept)
+    assert best.measured == "81.00, R 0.00, D 81.00, size unknown; started from another"
 
 
 def test_other_data_are_not_judged() -> None:
