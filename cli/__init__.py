@@ -33,7 +33,7 @@ COMMANDS = {
     "results": Lazy("results", "study", "A zoo on every split, beside the paper's numbers."),
     "bounds": Lazy("bounds", "train,compare", "What the codes of checkpoints tell of x, from both sides."),
     "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
-    "verify": Lazy("verify", "compare", "Score images of a comparison again: are they reproduced?"),
+    "verify": Lazy("verify", "compare", "Whether a comparison's numbers, or a card's, are reproduced."),
     "toy": Lazy("toy", "train,compare", "The paper's exact experiment: what an ELBO hides."),
 }
 

@@ -17,7 +17,7 @@ from rdserve.models.information import Encoded, Generated, both
 from rdserve.study.examples import Examples, examples
 from rich.table import Table
 
-HEADS = ("R", "D", "H - D", "I low", "I high", "KL low", "KL high", "E", "I_d low", "G")
+HEADS = ("R", "D", "H - D", "I low", "I most", "KL least", "KL high", "E", "I_d low", "G")
 N, N_GENERATED, K = 1000, 200, 16
 NAME_WIDTH = 26
 
@@ -109,7 +109,8 @@ def cells(one: Bounds, entropy: float) -> list[str]:
         _short(e.rate.value),
         _short(e.distortion.value),
         _short(entropy - e.distortion.value),
-        *(_short(mean.value) + mark for mean in (e.low, e.high, e.mismatch_low, e.mismatch_high)),
+        *(_short(nats) + mark for nats in (e.low.value, e.most.value)),
+        *(_short(nats) + mark for nats in (e.rate.value - e.most.value, e.mismatch_high.value)),
         *(_short(mean.value) for mean in (g.e, g.low, g.high)),
     ]
 
@@ -120,8 +121,9 @@ def caption(found: Sequence[Bounds], dataset: Dataset) -> str:
     lines = [
         f"nats; {first.encoded.n} images of {dataset.name} ({first.split}), {first.generated.n} pairs drawn "
         f"from each model, K = {first.generated.k}, seed {first.seed}",
-        "H - D <= I <= R, with H taken as the least R + D here, which is above it: H - D is no sure bound",
-        "I low, high: on average below and above I; KL of the aggregate posterior from m(z): R - I",
+        "H - D <= I <= R; H is taken as the least R + D here, on average above it: H - D is no sure bound",
+        "I low, most: on average below and above I; most is the lesser of R and the leave-one-out estimate",
+        "KL of the aggregate posterior from m(z), R - I: its least is R - I most",
         "E <= I_d low <= I_d <= G on average, of the model's own pairs (x, z)",
     ]
     if any(one.encoded.saturated for one in found):

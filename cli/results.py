@@ -49,8 +49,9 @@ def results(
     found = document(study, _command(wanted))
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text("".join(encoding.text(found, "\n")) + "\n", encoding="utf-8")
-    (out / "results.md").write_text(page.render(study, found), encoding="utf-8")
-    typer.echo(f"targets: {counts(study.targets)}\n{out / 'results.md'}\n{out / 'results.json'}")
+    (out / "results.md").write_text(page.render(found), encoding="utf-8")
+    reached = counts([target["outcome"] for target in found["targets"]])
+    typer.echo(f"targets: {reached}\n{out / 'results.md'}\n{out / 'results.json'}")
 
 
 def _command(wanted: Mapping[str, object]) -> str:
@@ -98,8 +99,10 @@ def _study(
                 one = bound(folders[name], mixed, seed=0, n_generated=n_generated, k=K)
                 bounds[name] = one.document()
                 done(1)
-    architectures = {name: read_card(place).architecture.model_dump() for name, place in folders.items()}
-    return Study(scored, filed, few, classifier, bounds, architectures)
+    cards = {name: read_card(place) for name, place in folders.items()}
+    architectures = {name: card.architecture.model_dump() for name, card in cards.items()}
+    training = {name: card.training for name, card in cards.items()}
+    return Study(scored, filed, few, classifier, bounds, architectures, training)
 
 
 def _folders(zoo: Path | None) -> dict[str, Path]:

@@ -1,7 +1,8 @@
-"""`rdserve verify`: whether the numbers of a comparison are what the models say."""
+"""`rdserve verify`: whether the numbers of a comparison, or of a card, are what the models say."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -12,13 +13,18 @@ from rdserve.cli.trust import trusting
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
 from rdserve.compare.comparison import Comparison, from_document, images_sha256
+from rdserve.compare.rebuilt import contradictions, part_of
+from rdserve.compare.rebuilt_page import altered
 from rdserve.data import load
 
 
 @trusting
 def verify(
-    report: Annotated[Path, typer.Argument(help="comparison.json or report.html.")],
-    rows: Annotated[int, typer.Option(min=1, help="How many images to score again.")] = 32,
+    subject: Annotated[
+        Path, typer.Argument(help="comparison.json or report.html; or a checkpoint's folder.")
+    ],
+    rows: Annotated[int, typer.Option(min=1, help="How many images to score again; half drawn anew.")] = 64,
+    all_rows: Annotated[bool, typer.Option("--all-rows", help="Score every image again.")] = False,
     tolerance: Annotated[float, typer.Option(min=0, help="Nats that rounding may cost an image.")] = 1e-3,
     images: Annotated[Path | None, typer.Option(help="The images, where they are no named data set.")] = None,
     data_root: DataRoot = None,
@@ -28,19 +34,40 @@ def verify(
     ] = None,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Score some images of a comparison again: exit code 0 if the numbers are reproduced, 1 if not."""
+    """Whether the numbers are reproduced: exit code 0 if they are, 1 if not.
+
+    Of a comparison: scores some of its images again, and builds all that its file says from its per-image
+    values. Of a checkpoint: measures what its card states again, on the whole split; no service is called.
+    """
+    if subject.is_dir():
+        from rdserve.cli.verify_card import verify_card
+
+        raise typer.Exit(0 if verify_card(subject, data_root, tolerance) else 1)
     with connection(server, timeout=timeout, models=serve) as client:
-        document = checks.read(report)
+        document = checks.read(subject)
         comparison = from_document(document["examples"])
         pixels = _images(comparison, images, data_root)
-        found = checks.contradictions(document)
-        replays = checks.replay(client, comparison, pixels, checks.sample(comparison, rows))
+        found = _contradictions(subject, document, comparison)
+        wanted = comparison.n if all_rows else rows
+        chosen = checks.sample(comparison, wanted, np.random.default_rng())
+        replays = checks.replay(client, comparison, pixels, chosen)
     for line in [*found, *(one.sentence(tolerance) for one in replays)]:
         typer.echo(line)
+    if (whole := part_of(document)) is not None:
+        typer.echo(f"the file holds {comparison.n} of {whole} images: its statistics were not built again")
+    typer.echo(checks.seen(comparison, wanted))
     good = sum(one.reproduced(tolerance) for one in replays)
     typer.echo(f"{good} of {len(replays)} models reproduced within {tolerance:g} nats")
     if found or good < len(replays):
         raise typer.Exit(1)
+
+
+def _contradictions(file: Path, document: Mapping[str, Any], comparison: Comparison) -> list[str]:
+    """Of the document; and of the page around it, where that can be built again."""
+    found = contradictions(document)
+    if checks.is_report(file) and part_of(document) is None:
+        found += altered(file.read_text(encoding="utf-8"), comparison)
+    return found
 
 
 def _images(comparison: Comparison, file: Path | None, root: Path | None) -> NDArray[np.bool_]:

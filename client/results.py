@@ -20,11 +20,26 @@ T = TypeVar("T", "Encoding", "Decoding", "Reconstruction", "Sample", "Score")
 
 @dataclass(frozen=True)
 class Encoding:
-    """posterior_mode (N, Z): the most probable z; its scale (N, Z); latents (N, K, Z) drawn from e(z|x)."""
+    """posterior_mode (N, Z): the most probable z. latents (N, K, Z): drawn from e(z|x).
+
+    posterior_scale (N, Z): standard deviation of each latent; of an encoder with a flow (family "+.."), that
+    of its Gaussian before the flow.
+    """
 
     posterior_mode: Float32
     posterior_scale: Float32
     latents: Float32
+
+    @property
+    def sample_scale(self) -> Float32:
+        """(N, Z): standard deviation of each latent over its K samples, whatever the encoder; NaN for K = 1.
+
+        Of a Gaussian it is off by some 1 / sqrt(2 (K - 1)) of itself.
+        """
+        if self.latents.shape[1] < 2:
+            return np.full(self.posterior_mode.shape, np.nan, np.float32)
+        found: Float32 = self.latents.std(axis=1, ddof=1)
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,13 @@
-"""Scoring a sample of a comparison's examples again, to see whether its numbers are what the models say."""
+"""Scoring a sample of a comparison's examples again, to see whether its numbers are what the models say.
+
+What the rest of its file says is held to these numbers by `rebuilt` and `rebuilt_page`.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +16,78 @@ from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.comparison import Comparison, from_document
+from rdserve.compare.comparison import Comparison, rows_of
 from rdserve.compare.document import DATA_ID, SCHEMA
-from rdserve.compare.rows import compare
-from rdserve.compare.signature import signature
 
 Rows = NDArray[np.int64]
 
-# Means written and computed again differ by the order of a sum at most.
-ROUNDING = 1e-9
-# Of a mean over a part of the examples: as good as never by chance.
-MAX_Z = 6.0
+# What rounding may move, in units of the tolerance of R and D: the bound as their sum at most; importance
+# weights likewise, and the logarithm of the ESS, (sum w)^2 / sum w^2, by up to four times that.
+BOUND_ROOM, LOG_ESS_ROOM = 2.0, 8.0
+# Of the examples not always scored again: `seen` says how surely so small a share would be noticed.
+ALTERED = 0.05
+
+
+@dataclass(frozen=True)
+class Apart:
+    """The largest differences of rows scored again: of R, D and the bound in nats, of log ESS."""
+
+    rate_nats: float
+    distortion_nats: float
+    bound_nats: float
+    log_ess: float
+
+    def within(self, tolerance: float) -> bool:
+        """Whether R and D differ by at most `tolerance` nats, and what follows from them accordingly."""
+        return (
+            max(self.rate_nats, self.distortion_nats) <= tolerance
+            and self.bound_nats <= BOUND_ROOM * tolerance
+            and self.log_ess <= LOG_ESS_ROOM * tolerance
+        )
+
+    @property
+    def exactly(self) -> bool:
+        return max(self.rate_nats, self.distortion_nats, self.bound_nats, self.log_ess) == 0
 
 
 @dataclass(frozen=True)
 class Replay:
-    """A model scored again on `rows` examples: the largest |dR| and |dD|, nats; NaN where it was not scored.
+    """A model scored again on `rows` examples. apart: from what the file has; None where it was not scored.
 
     problem: why not, or what else is amiss; empty where nothing is. note: what may explain a difference.
     """
 
     model: str
     rows: int
-    rate_nats: float
-    distortion_nats: float
+    apart: Apart | None
     problem: str = ""
     note: str = ""
 
     def reproduced(self, tolerance: float) -> bool:
-        """Whether nothing is amiss and both differences are at most `tolerance` nats."""
-        return not self.problem and max(self.rate_nats, self.distortion_nats) <= tolerance
+        """Whether nothing is amiss and all differences are what `tolerance` nats of R and D explain."""
+        return not self.problem and self.apart is not None and self.apart.within(tolerance)
 
     def sentence(self, tolerance: float) -> str:
         """The outcome in words."""
-        if np.isnan(self.rate_nats):
+        if self.apart is None:
             return f"{self.model}: not scored, {self.problem}"
-        off = f"max |dR| {self.rate_nats:.3g}, max |dD| {self.distortion_nats:.3g} nats over {self.rows} rows"
+        off = (
+            f"max |dR| {self.apart.rate_nats:.3g}, max |dD| {self.apart.distortion_nats:.3g} nats over "
+            f"{self.rows} rows, of the bound {self.apart.bound_nats:.3g}, of log ESS {self.apart.log_ess:.3g}"
+        )
         if self.reproduced(tolerance):
-            exact = max(self.rate_nats, self.distortion_nats) == 0
-            return f"{self.model}: reproduced{' to the last digit' if exact else ''}, {off}{self._why}"
+            exact = " to the last digit" if self.apart.exactly else ""
+            return f"{self.model}: reproduced{exact}, {off}{self._why}"
         return f"{self.model}: DIFFERS, {off}{f'; {self.problem}' if self.problem else ''}{self._why}"
 
     @property
     def _why(self) -> str:
         return f"; {self.note}" if self.note else ""
+
+
+def is_report(path: Path) -> bool:
+    """Whether the file is taken for a `report.html`."""
+    return path.suffix.lower() in (".html", ".htm")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -65,7 +97,7 @@ def read(path: Path) -> dict[str, Any]:
         InputError: a file of another kind, or of another version of the schema.
     """
     text = path.read_text(encoding="utf-8")
-    if path.suffix.lower() in (".html", ".htm"):
+    if is_report(path):
         finder = _Finder()
         finder.feed(text)
         text = "".join(finder.found)
@@ -100,43 +132,30 @@ class _Finder(HTMLParser):
             self.found.append(data)
 
 
-def contradictions(document: Mapping[str, Any]) -> list[str]:
-    """What the file says that its own per-example values do not: means that were changed by hand, say.
+def sample(comparison: Comparison, rows: int, fresh: np.random.Generator) -> Rows:
+    """Positions of `rows` examples, or of all where there are fewer.
 
-    A file that holds a part of the examples is contradicted by means that no sampling error explains.
-
-    Raises:
-        InputError: the examples are not what `rdserve.compare.comparison.from_document` reads.
+    Half of them are always the same, so that two who verify see the same numbers; the others are drawn
+    anew, so that nobody knows beforehand which values will not be looked at.
     """
-    comparison = from_document(document["examples"])
-    part_of = document["examples"].get("part_of")
-    left_out = 0.0 if part_of is None else 1 - comparison.n / part_of
-    found = []
-    rows = compare(comparison.models, comparison.scores, n_samples=comparison.n_samples)
-    said = {model.get("name"): model for model in document.get("models", [])}
-    for row in rows:
-        for name in ("rate_nats", "distortion_nats", "elbo_nats", "importance_bound_nats"):
-            value, mean = said.get(row.name, {}).get(name), getattr(row, name)
-            error = getattr(row, name.replace("_nats", "_standard_error_nats"))
-            room = ROUNDING * max(1, abs(mean)) + (MAX_Z * error * left_out**0.5 if left_out else 0)
-            if not isinstance(value, int | float) or not abs(value - mean) <= room:
-                found.append(f"{row.name}: {name} is given as {value}, its examples have the mean {mean:.6g}")
-    given, computed = str(document.get("signature")), signature(comparison)
-    # Of the version that wrote the file; and, where it holds a part, of all the examples.
-    unknown = ("rdserve:",) if part_of is None else ("rdserve:", "n:", "ids:")
-    if _without(given, unknown) != _without(computed, unknown):
-        found.append(f"the signature is not that of the examples, which would be {computed}")
-    return found
+    n = min(rows, comparison.n)
+    fixed = np.random.default_rng(comparison.seed).choice(comparison.n, size=(n + 1) // 2, replace=False)
+    others = np.setdiff1d(np.arange(comparison.n), fixed)
+    return np.sort(np.concatenate([fixed, fresh.choice(others, size=n - len(fixed), replace=False)]))
 
 
-def _without(line: str, fields: tuple[str, ...]) -> list[str]:
-    return [field for field in line.split("|") if not field.startswith(fields)]
-
-
-def sample(comparison: Comparison, rows: int) -> Rows:
-    """Positions of `rows` examples, or of all where there are fewer; always the same ones."""
-    rng = np.random.default_rng(comparison.seed)
-    return np.sort(rng.choice(comparison.n, size=min(rows, comparison.n), replace=False))
+def seen(comparison: Comparison, rows: int) -> str:
+    """How surely `sample` meets an altered example, in words."""
+    n = min(rows, comparison.n)
+    fresh, others = n // 2, comparison.n - (n + 1) // 2
+    if fresh == others:
+        return "every image was scored again"
+    altered = max(1, round(ALTERED * others))
+    chance = 1 - comb(others - altered, fresh) / comb(others, fresh)
+    return (
+        f"{n} of {comparison.n} images were scored again, {fresh} of them drawn anew: had {altered} of the "
+        f"others been altered, this would have met one with probability {chance:.2g}"
+    )
 
 
 def replay(client: Client, comparison: Comparison, images: NDArray[np.bool_], chosen: Rows) -> list[Replay]:
@@ -166,14 +185,19 @@ def _again(
 ) -> Replay:
     if now is None or now.state != "SERVING":
         problem = "the service does not have it" if now is None else f"it is {now.state}: {now.state_reason}"
-        return Replay(info.name, 0, float("nan"), float("nan"), problem)
+        return Replay(info.name, 0, None, problem)
     ids, settings = comparison.example_ids[chosen], (comparison.n_samples, comparison.seed)
     fresh = client.score(info.name, images, n_samples=settings[0], seed=settings[1], example_ids=ids)
-    rate, distortion = _apart(comparison.score(info.name), fresh, chosen)
+    recorded = comparison.score(info.name)
     problem = ""
     if now.weights_sha256 != info.weights_sha256:
         problem = f"weights are {now.weights_sha256[:12]}, the file has {info.weights_sha256[:12]}"
-    return Replay(info.name, len(chosen), rate, distortion, problem, _elsewhere(info, now))
+    elif fresh.rate_is_exact != recorded.rate_is_exact:
+        problem = (
+            f"its rates are {'closed forms' if fresh.rate_is_exact else 'estimates'}, the file denies it"
+        )
+    apart = _apart(rows_of(recorded, chosen), fresh)
+    return Replay(info.name, len(chosen), apart, problem, _elsewhere(info, now))
 
 
 def _elsewhere(info: ModelInfo, now: ModelInfo) -> str:
@@ -181,7 +205,16 @@ def _elsewhere(info: ModelInfo, now: ModelInfo) -> str:
     return f"served in {here}, the file says {there}" if info.device and here != there else ""
 
 
-def _apart(recorded: Score, fresh: Score, chosen: Rows) -> tuple[float, float]:
-    rate = np.abs(recorded.rate_nats[chosen] - fresh.rate_nats)
-    distortion = np.abs(recorded.distortion_nats[chosen] - fresh.distortion_nats)
-    return float(rate.max(initial=0.0)), float(distortion.max(initial=0.0))
+def _apart(recorded: Score, fresh: Score) -> Apart:
+    def largest(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        difference = np.abs(one - other)
+        return float(np.where(np.isnan(difference), np.inf, difference).max(initial=0.0))
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        log_ess = largest(np.log(recorded.importance_ess), np.log(fresh.importance_ess))
+    return Apart(
+        largest(recorded.rate_nats, fresh.rate_nats),
+        largest(recorded.distortion_nats, fresh.distortion_nats),
+        largest(recorded.importance_bound_nats, fresh.importance_bound_nats),
+        log_ess,
+    )

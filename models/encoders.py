@@ -89,5 +89,8 @@ def mode(e: Distribution) -> Tensor:
 
 
 def scale(e: Distribution) -> Tensor:
-    """(B, Z): standard deviation of each latent, given the latents before it where there is a flow."""
+    """(B, Z): standard deviation of each latent; where there is a flow, of the Gaussian that goes into it.
+
+    The latents' own have no closed form after a flow of several steps, each of which mixes all of them.
+    """
     return scale(e.base_dist) if isinstance(e, TransformedDistribution) else torch.sqrt(e.variance)

@@ -61,6 +61,12 @@ class Encoded:
     mismatch_high: Mean
 
     @property
+    def most(self) -> Mean:
+        """The lesser of the two that are at least I on average: `high`, which explodes where I is beyond
+        log n, and R."""
+        return min(self.high, self.rate, key=lambda mean: mean.value)
+
+    @property
     def ceiling(self) -> float:
         """log n, which `low` cannot exceed."""
         return log(self.n)

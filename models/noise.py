@@ -25,12 +25,19 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
 class Purpose(IntEnum):
-    """What the noise is for. Two purposes never share a word."""
+    """What the noise is for. Two purposes never share a word.
+
+    A law made of parts is drawn from with two: its purpose, and that of the choice among its parts.
+    """
 
     POSTERIOR = 0
     PRIOR = 1
-    COMPONENT = 2  # which member of a mixture
+    POSTERIOR_CHOICE = 2
     PIXELS = 3
+    PRIOR_CHOICE = 4
+
+
+_CHOICES = {Purpose.POSTERIOR: Purpose.POSTERIOR_CHOICE, Purpose.PRIOR: Purpose.PRIOR_CHOICE}
 
 
 class Keys(NamedTuple):
@@ -58,6 +65,17 @@ class Noise(NamedTuple):
     def about(self, purpose: Purpose) -> "Noise":
         """The same rows' noise for another purpose."""
         return Noise(self.keys, purpose)
+
+    @property
+    def choice(self) -> "Noise":
+        """Chooses among the parts of a law that this noise is for: spike or slab, member of a mixture.
+
+        Raises:
+            ValueError: pixels, whose laws have no parts.
+        """
+        if self.purpose not in _CHOICES:
+            raise ValueError(f"no choice among parts belongs to {self.purpose.name}")
+        return Noise(self.keys, _CHOICES[self.purpose])
 
     def _words(self, n_samples: int, size: int) -> Tensor:
         if not 0 < n_samples <= MAX_SAMPLES:

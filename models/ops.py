@@ -1,7 +1,7 @@
 """What a served model does: pure functions of (model, rows, noise keys), torch only.
 
 Rows come first in what they return, samples second. Each row's result depends on that row and its
-keys alone.
+keys, and on the rows beside it in the last digits only.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from torch.distributions import Distribution
 
 class Encoding(NamedTuple):
     mode: Tensor  # (B, Z)
-    scale: Tensor  # (B, Z)
+    scale: Tensor  # (B, Z), see `encoders.scale`
     latents: Tensor  # (B, K, Z)
 
 

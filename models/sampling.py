@@ -9,7 +9,7 @@ from functools import singledispatch
 
 import torch
 from rdserve.models.autoregressive import PixelAutoregressive
-from rdserve.models.noise import Noise, Purpose
+from rdserve.models.noise import Noise
 from rdserve.models.spike_slab import SpikeSlab
 from torch import Tensor
 from torch.distributions import (
@@ -52,7 +52,7 @@ def _(distribution: Independent[Distribution], noise: Noise, n_samples: int) -> 
     if isinstance(law, Normal):
         return law.loc + law.scale * noise.normal(n_samples, size).view(shape)
     if isinstance(law, SpikeSlab):
-        spikes = noise.about(Purpose.COMPONENT).uniform(n_samples, size)
+        spikes = noise.choice.uniform(n_samples, size)
         return law.from_noise(spikes.view(shape), noise.normal(n_samples, size).view(shape))
     if isinstance(law, Bernoulli):
         return (noise.uniform(n_samples, size).view(shape) < law.probs).float()
@@ -101,7 +101,7 @@ def one_hot(law: OneHotCategorical, u: Tensor) -> Tensor:
 
 def choose(weights: Categorical, noise: Noise, n_samples: int) -> Tensor:
     """(K, B) int64: members of a mixture, by inverting the CDF of its weights."""
-    u = noise.about(Purpose.COMPONENT).uniform(n_samples, 1).squeeze(-1)
+    u = noise.choice.uniform(n_samples, 1).squeeze(-1)
     cdf = weights.probs.double().cumsum(-1)
     # The last member takes whatever rounding leaves above the CDF.
     return torch.searchsorted(cdf[..., :-1].contiguous(), u, right=True)

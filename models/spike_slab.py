@@ -63,8 +63,9 @@ class SpikeSlab(Distribution):
     def from_noise(self, uniform: Tensor, normal: Tensor) -> Tensor:
         """z from noise that broadcasts with the batch: uniform on (0, 1) for the spike, normal for the slab.
 
-        Its value is a draw of this very law. Its gradient in gamma is that of a relaxed spike (Jang et al.;
-        Maddison et al., 2017), so training sees the R and D that the model has.
+        Its value is a draw of this very law, so training sees the R and D that the model has. Its gradient in
+        gamma is that of a relaxed spike (Jang et al.; Maddison et al., 2017), which is biased, while those in
+        mu and s are not. docs/rate_distortion.md has an example.
         """
         # uniform < gamma, in logits
         spike = self.spike - torch.logit(uniform).to(self.spike.dtype)

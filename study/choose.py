@@ -33,13 +33,27 @@ def find(runs: Sequence[Run], family: str, beta: float, *, annealed: bool) -> Ru
     """The beta-VAE so trained; of several, the one with the least D + beta R.
 
     Where annealing does not decide what comes out, a run of the other kind stands in for one that is not
-    there. It decides at beta 1 with an autoregressive decoder, which may ignore z from the start.
+    there; `stand_in` says so. It decides at beta 1 with an autoregressive decoder, which may ignore z from
+    the start.
     """
     there = [run for run in runs if run.is_beta_vae and (run.family, run.beta) == (family, beta)]
     alike = [run for run in there if run.annealed == annealed]
     if not alike and not _decides(family, beta):
         alike = there
     return min(alike, key=lambda run: run.row.distortion_nats + beta * run.row.rate_nats, default=None)
+
+
+def stand_in(run: Run, start: str | None, *, annealed: bool | None) -> str:
+    """How a run's training differs from one of random weights, annealed or not; empty where it does not.
+
+    start: the checkpoint it began from, as its card says; annealed: None where anything will do.
+    """
+    said = []
+    if annealed is not None and run.annealed != annealed:
+        said.append("annealed" if run.annealed else "not annealed")
+    if start:
+        said.append(f"started from {start}")
+    return ", ".join(said)
 
 
 def _decides(family: str, beta: float) -> bool:

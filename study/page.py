@@ -4,31 +4,31 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rdserve.compare.tables import markdown
-from rdserve.study.results import JUDGED_ON, Study, counts
+from rdserve.study.results import JUDGED_ON, counts
 
 Document = dict[str, Any]
-BOUNDS = ("I low", "I high", "KL low", "KL high", "E", "I_d low", "G")
+BOUNDS = ("I low", "I most", "KL least", "KL high", "E", "I_d low", "G")
 BOUNDS_WORDS = """\
-H - D <= I <= R, where H is taken as the least R + D above, which is not below it: H - D is no sure bound.
-I low and high bracket I on average. KL = R - I is that of the aggregate posterior from m(z); where it is
-below 0, I high is above R and says nothing. E <= I_d low <= I_d <= G on average. `models/information.py` has
-the sources."""
+H - D <= I <= R, where H is taken as the least R + D above, in expectation not below it: H - D is no sure
+bound. On average I low is at most I, and I most at least: the lesser of R and of the leave-one-out
+estimate. KL = R - I is that of the aggregate posterior from m(z); its least is R - I most.
+E <= I_d low <= I_d <= G on average. `models/information.py` has the sources."""
 
 
-def render(study: Study, document: Document) -> str:
-    """The page of `rdserve.study.results.document(study)`."""
+def render(document: Document) -> str:
+    """The page of what `rdserve.study.results.document` wrote."""
     parts = [
-        _head(study, document),
-        _targets(study, document),
+        _head(document),
+        _targets(document),
         _published(document),
-        _scores(study, document),
+        _scores(document),
         _categories(document),
         _bounds(document),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _head(study: Study, document: Document) -> list[str]:
+def _head(document: Document) -> list[str]:
     data = document["data"]
     lines = [
         f"# Results on {data['name']}",
@@ -41,7 +41,7 @@ def _head(study: Study, document: Document) -> list[str]:
         f"Nats per image. Data sha256 `{data['sha256'][:12]}`. Everything in these tables, with standard "
         "errors and weights' hashes, is in [results.json](results.json).",
     ]
-    if not study.is_whole:
+    if not document["all_images"]:
         lines += ["", f"**Of a part of the images only: {_extents(document)}, drawn at random.**"]
     failures = {name: why for of in document["failures"].values() for name, why in of.items()}
     lines += [f"\nLeft out: {markdown(name)}: {markdown(why)}" for name, why in failures.items()]
@@ -57,7 +57,7 @@ def _on(document: Document, split: str = JUDGED_ON) -> str:
     return f"{split} split, {one['n']} of {one['of']} images" if one["n"] < one["of"] else f"{split} split"
 
 
-def _targets(study: Study, document: Document) -> list[str]:
+def _targets(document: Document) -> list[str]:
     rows = [
         [target["wanted"], target["paper"], target["measured"] or "–", f"**{target['outcome']}**"]
         for target in document["targets"]
@@ -65,8 +65,9 @@ def _targets(study: Study, document: Document) -> list[str]:
     return [
         "## Targets",
         "",
-        f"On the {_on(document)}: {counts(study.targets)}. The paper does not say on which split its numbers "
-        "are.",
+        f"On the {_on(document)}: {counts([target['outcome'] for target in document['targets']])}. The paper "
+        "does not say on which split its numbers are. A stand-in was trained otherwise than the paper's run: "
+        "how is said.",
         "",
         *_table(["target", "the paper's", "here", "outcome"], rows),
     ]
@@ -88,31 +89,46 @@ def _published(document: Document) -> list[str]:
                 f"({ours['rate_nats']:.1f}, {ours['distortion_nats']:.1f})" if ours else "not trained",
                 f"{-ours['elbo_nats']:.1f}" if ours else "",
                 f"`{one['model']}`" if ours else "",
+                one["stand_in"] or "" if ours else "",
             ]
         )
-    heads = ["the paper's run", "in", "(R, D)", "R + D", "here (R, D)", "R + D", "model"]
+    heads = ["the paper's run", "in", "(R, D)", "R + D", "here (R, D)", "R + D", "model", "a stand-in"]
     return ["## The paper's runs", "", f"On the {_on(document)}.", "", *_table(heads, rows)]
 
 
-def _scores(study: Study, document: Document) -> list[str]:
+def _scores(document: Document) -> list[str]:
     splits = list(document["splits"])
     rows = []
     for model in document["models"]:
-        cells = [f"`{model['name']}`", f"`{model['family']}`", f"{model['beta']:g}"]
+        cells = [f"`{model['name']}`", f"`{model['family']}`", f"{model['beta']:g}", *_training(model)]
         for split in splits:
             place = model["scores"].get(split)
             cells += _cells(place) if place else ["", "", ""]
         rows.append([*cells, _reproduced(model["card"])])
-    heads = ["model", "tuple", "β"] + [f"{name} {split}" for split in splits for name in ("R", "D", "R + D")]
+    heads = ["model", "tuple", "β", "start", "epochs", "annealed over", "width"]
+    heads += [f"{name} {split}" for split in splits for name in ("R", "D", "R + D")]
     best = document["best"]
     return [
         "## Every model",
         "",
         f"By rate on the {_on(document)}. The least R + D is that of `{best['model']}`, "
-        f"{-best['elbo_nats']:.2f} nats. Card: the largest difference between its own numbers and the "
+        f"{-best['elbo_nats']:.2f} nats. Start: random weights, or those of another model; epochs are those "
+        "from there on. Width 1 is the paper's. Card: the largest difference between its own numbers and the "
         "service's on the same images.",
         "",
         *_table([*heads, "card"], rows),
+    ]
+
+
+def _training(model: Document) -> list[str]:
+    """Start, epochs, epochs of annealing and width, as the card has them; dashes where it does not say."""
+    training, width = model["training"], model["architecture"].get("width")
+    start = training.get("start")
+    return [
+        "–" if start is None else f"`{start}`" if start else "random",
+        str(training.get("epochs", "–")),
+        str(training.get("annealing_epochs", "some" if model["annealed"] else "0")),
+        "–" if width is None else f"{width:g}",
     ]
 
 
@@ -176,8 +192,11 @@ def _bounds(document: Document) -> list[str]:
         mark = "\\*" if one["saturated"] else ""
         cells = [f"{inner[name]['value']:.2f}" for name in ("rate", "distortion")]
         cells.append(f"{-document['best']['elbo_nats'] - inner['distortion']['value']:.2f}")
+        most = min(inner["high"]["value"], inner["rate"]["value"])
+        least = inner["rate"]["value"] - most
         cells += [
-            _short(inner[name]["value"]) + mark for name in ("low", "high", "mismatch_low", "mismatch_high")
+            _short(nats) + mark
+            for nats in (inner["low"]["value"], most, least, inner["mismatch_high"]["value"])
         ]
         rows.append(
             [f"`{model['name']}`", *cells, *(_short(outer[name]["value"]) for name in ("e", "low", "high"))]

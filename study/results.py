@@ -7,7 +7,7 @@ from typing import Any
 from rdserve.client import ModelInfo
 from rdserve.study import paper, targets
 from rdserve.study.categories import Filed
-from rdserve.study.choose import find
+from rdserve.study.choose import find, stand_in
 from rdserve.study.classifier import Classifier
 from rdserve.study.examples import Examples
 from rdserve.study.runs import Run, Runs
@@ -24,7 +24,8 @@ REPRODUCED = 1e-2
 class Study:
     """All that was measured. scored: by split, the test split among them.
 
-    filed, bounds: by model; bounds as JSON holds them. architectures: by model, where its card is at hand.
+    filed, bounds: by model; bounds as JSON holds them. architectures, training: by model, as on its card,
+    where that is at hand.
     """
 
     scored: Mapping[str, Runs]
@@ -33,6 +34,7 @@ class Study:
     classifier: Classifier | None
     bounds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     architectures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def judged(self) -> Runs:
@@ -47,8 +49,14 @@ class Study:
     @property
     def targets(self) -> list[Target]:
         """Met, missed, or not trained."""
-        zoo = Zoo(self.judged.all, {name: _is_paper_size(one) for name, one in self.architectures.items()})
+        sizes = {name: _is_paper_size(one) for name, one in self.architectures.items()}
+        zoo = Zoo(self.judged.all, sizes, self.starts)
         return targets.evaluate(zoo, comparable=self.judged.examples.dataset.name == paper.DATA)
+
+    @property
+    def starts(self) -> dict[str, str]:
+        """By model, the checkpoint whose weights it began from; "" for random ones."""
+        return {name: str(one["start"]) for name, one in self.training.items() if "start" in one}
 
     def run(self, name: str, split: str) -> Run | None:
         """A model on a split."""
@@ -97,6 +105,7 @@ def _model(run: Run, study: Study) -> dict[str, Any]:
         "annealed": run.annealed,
         **{name: getattr(run.info, name) for name in ("objective", "weights_sha256", "dtype", "latent_dim")},
         "architecture": dict(study.architectures.get(run.name, {})),
+        "training": dict(study.training.get(run.name, {})),
         "scores": {
             split: _place(place, study.scored[split].examples) for split, place in places.items() if place
         },
@@ -152,16 +161,17 @@ def _classifier(classifier: Classifier | None) -> dict[str, Any] | None:
 
 
 def _beside(one: paper.Published, study: Study) -> dict[str, Any]:
-    """A published run, and the zoo's of the same training."""
+    """A published run, and the zoo's of the same training, or what stands in for it."""
     run = find(study.judged.all, one.family, one.beta, annealed=bool(one.annealed))
+    how = stand_in(run, study.starts.get(run.name), annealed=one.annealed) if run else ""
     return {
         "paper": one._asdict(),
         "model": run.name if run else None,
+        "stand_in": how or None,
         "scores": _place(run, study.judged.examples) if run else None,
     }
 
 
-def counts(found: Sequence[Target]) -> str:
+def counts(outcomes: Sequence[str]) -> str:
     """ "3 met, 2 missed, 4 not trained"."""
-    outcomes = [target.outcome for target in found]
     return ", ".join(f"{outcomes.count(one)} {one}" for one in targets.Outcome if one in outcomes)

@@ -1,11 +1,11 @@
 """What a zoo on static MNIST should reach, beside what it does. A miss is shown as one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import combinations
 
-from rdserve.study.choose import find, words
+from rdserve.study.choose import find, stand_in, words
 from rdserve.study.paper import BEST_COST, DECONVOLUTIONAL, Published
 from rdserve.study.runs import Run
 
@@ -37,14 +37,22 @@ class Target:
 
 @dataclass(frozen=True)
 class Zoo:
-    """Runs on the test split. paper_size: per model whether it is as large as the paper's, where known."""
+    """Runs on the test split. paper_size: per model whether it is as large as the paper's, where known.
+
+    starts: per model the checkpoint whose weights it began from, "" for random ones, where known.
+    """
 
     runs: Sequence[Run]
     paper_size: Mapping[str, bool]
+    starts: Mapping[str, str] = field(default_factory=dict)
 
     def deconvolutional(self) -> list[tuple[Published, Run | None]]:
         """The six families, as published and as found."""
         return [(one, find(self.runs, one.family, one.beta, annealed=False)) for one in DECONVOLUTIONAL]
+
+    def stand_in(self, run: Run, annealed: bool | None) -> str:
+        """As `choose.stand_in`."""
+        return stand_in(run, self.starts.get(run.name), annealed=annealed)
 
 
 def evaluate(zoo: Zoo, *, comparable: bool) -> list[Target]:
@@ -53,7 +61,7 @@ def evaluate(zoo: Zoo, *, comparable: bool) -> list[Target]:
     if comparable:
         return found
     other = Outcome.NOT_COMPARABLE
-    return [Target(t.name, t.wanted, t.paper, t.measured, t.models, other) for t in found]
+    return [replace(target, outcome=other) for target in found]
 
 
 def _order(zoo: Zoo) -> Iterator[Target]:
@@ -66,7 +74,7 @@ def _order(zoo: Zoo) -> Iterator[Target]:
     ]
     wrong = [f"{a.family} below {b.family}" for (a, run), (b, other) in pairs if run.cost <= other.cost]
     ranked = sorted(there, key=lambda pair: -pair[1].cost)
-    shown = " > ".join(f"{one.family} {run.cost:.1f}" for one, run in ranked)
+    shown = " > ".join(f"{one.family} {run.cost:.1f}{_in_brackets(zoo, run)}" for one, run in ranked)
     lacking = [one.family for one, run in zoo.deconvolutional() if run is None]
     if wrong:
         outcome, shown = Outcome.MISSED, f"{shown}; {', '.join(wrong)}"
@@ -87,7 +95,7 @@ def _order(zoo: Zoo) -> Iterator[Target]:
 
 def _rates(zoo: Zoo) -> Iterator[Target]:
     for one, run in zoo.deconvolutional():
-        yield _about(
+        target = _about(
             f"rate of {one.family}",
             f"{one.family} at beta 1: R 24 to 29",
             f"R {one.rate_nats:.1f}",
@@ -95,30 +103,38 @@ def _rates(zoo: Zoo) -> Iterator[Target]:
             lambda run: 24 <= run.row.rate_nats <= 29,
             lambda run: f"R {run.row.rate_nats:.2f}",
         )
+        yield _marked(target, zoo, run, annealed=False)
 
 
 def _costs(zoo: Zoo) -> Iterator[Target]:
     for one, run in zoo.deconvolutional():
         target = _about(
             f"-ELBO of {one.family}",
-            f"{one.family} at beta 1: -ELBO within {NEAR:g} nats of the paper's, at paper size",
+            f"{one.family} at beta 1: -ELBO within {NEAR:g} nats of the paper's",
             f"{one.cost:.1f}",
             run,
             lambda run, one=one: abs(run.cost - one.cost) <= NEAR,  # type: ignore[misc]
             lambda run, one=one: f"{run.cost:.2f} ({run.cost - one.cost:+.2f})",  # type: ignore[misc]
         )
-        yield _at_paper_size(target, zoo, run)
+        yield _marked(target, zoo, run, annealed=False)
 
 
-def _at_paper_size(target: Target, zoo: Zoo, run: Run | None) -> Target:
-    """A smaller model that comes close has met it; one that does not says nothing of the paper's size."""
-    if run is None or zoo.paper_size.get(run.name) is True:
+def _marked(target: Target, zoo: Zoo, run: Run | None, *, annealed: bool | None) -> Target:
+    """Says where the model is not known to be as large as the paper's, and where it stands in for a run that
+    was trained otherwise; annealed: None where there is no such run, and only its start is told."""
+    if run is None:
         return target
-    size = "smaller than the paper's" if run.name in zoo.paper_size else "size unknown"
-    outcome = target.outcome if target.outcome is Outcome.MET else Outcome.NOT_TRAINED
-    return Target(
-        target.name, target.wanted, target.paper, f"{target.measured}, {size}", target.models, outcome
-    )
+    measured = target.measured
+    if zoo.paper_size.get(run.name) is not True:
+        measured += ", smaller than the paper's" if run.name in zoo.paper_size else ", size unknown"
+    if how := zoo.stand_in(run, annealed):
+        measured += f"; {'' if annealed is None else 'a stand-in: '}{how}"
+    return replace(target, measured=measured)
+
+
+def _in_brackets(zoo: Zoo, run: Run) -> str:
+    how = zoo.stand_in(run, annealed=False)
+    return f" ({how})" if how else ""
 
 
 def _sweep(zoo: Zoo) -> Iterator[Target]:
@@ -129,7 +145,7 @@ def _sweep(zoo: Zoo) -> Iterator[Target]:
     ) -> Target:
         name = words("-+v", beta, annealed=annealed)
         run = find(zoo.runs, "-+v", beta, annealed=annealed)
-        return _about(
+        target = _about(
             f"{name}: {wanted}",
             f"{name}: {wanted}",
             paper,
@@ -137,6 +153,7 @@ def _sweep(zoo: Zoo) -> Iterator[Target]:
             lambda run: kept(run.row.rate_nats, run.row.distortion_nats),
             _place,
         )
+        return _marked(target, zoo, run, annealed=annealed)
 
     yield one(1.0, False, "R < 0.05", "R 0.0", lambda r, d: r < 0.05)
     yield one(1.0, False, "R + D <= 82", "81.0", lambda r, d: r + d <= 82)
@@ -147,7 +164,7 @@ def _sweep(zoo: Zoo) -> Iterator[Target]:
 
 def _best(zoo: Zoo) -> Iterator[Target]:
     run = min(zoo.runs, key=lambda run: run.cost, default=None)
-    yield _about(
+    target = _about(
         "best R + D",
         f"best R + D of the zoo <= {BEST_COST}",
         f"{BEST_COST}",
@@ -155,6 +172,7 @@ def _best(zoo: Zoo) -> Iterator[Target]:
         lambda run: run.cost <= BEST_COST,
         lambda run: f"{run.cost:.2f}, {_place(run)}",
     )
+    yield _marked(target, zoo, run, annealed=None)
 
 
 CHECKS: tuple[Callable[[Zoo], Iterator[Target]], ...] = (_order, _rates, _costs, _sweep, _best)

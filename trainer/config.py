@@ -28,7 +28,7 @@ class Config:
     average_epochs: an exponential moving average of the weights, over about so many epochs, is what is
         measured and kept (Polyak and Juditsky, 1992); 0: the weights themselves.
     dropout: probability, within the gated layers of autoregressive decoders (Salimans et al., 2017).
-    keep: the weights of the last epoch, or of the one the objective values most on the validation split.
+    keep: the weights of the last epoch, or of the one where the objective is least on the validation split.
     reference_samples: posterior samples per image for the numbers in the card.
     start: name of the checkpoint whose weights it starts from; "": random ones.
     precision: bfloat16 runs convolutions and products in it, on channels-last tensors.

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import torch
 from rdserve.models.card import LEVELS, Quantiles, Reference
-from rdserve.models.noise import Keys
+from rdserve.models.noise import Keys, Noise, Purpose
 from rdserve.models.ops import encode, score
+from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE
+from rdserve.trainer.objectives import Objective, Validation, squared_mmd
 from rdserve.trainer.run import Means
 from torch import Tensor
 
@@ -34,6 +36,23 @@ def measure(vae: VAE, images: Tensor, *, seed: int, n_samples: int = 1) -> Measu
         parts.append(torch.stack([scores.rate, scores.distortion]).double())
     rate, distortion = torch.cat(parts, 1).cpu()
     return Measured(rate, distortion)
+
+
+@torch.inference_mode()
+def validate(vae: VAE, images: Tensor, objective: Objective, *, seed: int) -> Validation:
+    """What the objective wants to know of a model on images (N, H, W). Image i has example id i.
+
+    The discrepancy of codes is a mean over stretches of images: it is unbiased, and costs their square.
+    """
+    parts = []
+    for x, keys in _chunks(images, seed, max(1, IMAGES_AT_ONCE // objective.n_samples)):
+        scores = score(vae, x, keys, objective.n_samples)
+        mmd = torch.zeros_like(scores.rate)
+        if objective.wants_codes:
+            codes = encode(vae, x, keys, 1).latents[:, 0]
+            mmd = mmd + squared_mmd(codes, draw(vae.marginal(), Noise(keys, Purpose.PRIOR), 1)[0])
+        parts.append(torch.stack([scores.rate, scores.distortion, scores.importance_bound, mmd]).double())
+    return Validation(*torch.cat(parts, 1).mean(1).tolist())
 
 
 @torch.inference_mode()

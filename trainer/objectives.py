@@ -23,6 +23,36 @@ class Codes(NamedTuple):
     marginal: Tensor  # (B, Z)
 
 
+class Validation(NamedTuple):
+    """Where a model stands on the validation split: means over its images, nats, of `n_samples` draws each.
+
+    squared_mmd: of codes and as many draws from the marginal; 0 where the objective does not look at them.
+    """
+
+    rate: float
+    distortion: float
+    importance_bound: float
+    squared_mmd: float = 0.0
+
+
+class RunningMean(nn.Module):
+    """Of a number per step, the later ones weighing more: unbiased from the first step on."""
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(()))
+        self.register_buffer("weight", torch.zeros(()))
+
+    def add(self, value: Tensor) -> Tensor:
+        """() the mean, this value included."""
+        self.total.lerp_(value.detach(), 1 - RUNNING_DECAY)
+        self.weight.lerp_(torch.ones_like(self.weight), 1 - RUNNING_DECAY)
+        return self.total / self.weight
+
+
 class Objective(nn.Module):
     """n_samples: posterior samples per image that `loss` wants; wants_codes: whether it looks at z."""
 
@@ -33,8 +63,8 @@ class Objective(nn.Module):
         """() what to minimise for one batch. epoch: how far training is, a fraction within an epoch."""
         raise NotImplementedError
 
-    def goal(self, rate: float, distortion: float) -> float:
-        """What a model that stands at (R, D), nats, is worth on the validation split; lower is better."""
+    def goal(self, at: Validation) -> float:
+        """What is minimised, nats, as it stands on the validation split at the end of training's settings."""
         raise NotImplementedError
 
 
@@ -50,8 +80,8 @@ class BetaVAE(Objective):
     def loss(self, rd: RateDistortion, epoch: float, codes: Codes | None = None) -> Tensor:
         return torch.mean(rd.objective(self.beta * ramp(epoch, self.annealing_epochs)))
 
-    def goal(self, rate: float, distortion: float) -> float:
-        return distortion + self.beta * rate
+    def goal(self, at: Validation) -> float:
+        return at.distortion + self.beta * at.rate
 
 
 class TargetRate(Objective):
@@ -61,23 +91,19 @@ class TargetRate(Objective):
     wastes the rate it asks for. The sign is that of a running mean: |sigma - R| of a batch is too large.
     """
 
-    running: Tensor
-
     def __init__(self, target: float, epochs: int) -> None:
         super().__init__()
         self.target, self.epochs = target, epochs
-        self.register_buffer("running", torch.zeros(()))
+        self.running = RunningMean()
 
     def loss(self, rd: RateDistortion, epoch: float, codes: Codes | None = None) -> Tensor:
         rate = rd.expected_rate.mean()
-        self.running.lerp_(rate.detach(), 1 - RUNNING_DECAY)
         weight = 1.0 if 2 * epoch < self.epochs else 4.0
-        return rd.expected_distortion.mean() + weight * torch.sign(self.running - self.target) * (
-            rate - self.target
-        )
+        side = torch.sign(self.running.add(rate) - self.target)
+        return rd.expected_distortion.mean() + weight * side * (rate - self.target)
 
-    def goal(self, rate: float, distortion: float) -> float:
-        return distortion + 4 * abs(self.target - rate)
+    def goal(self, at: Validation) -> float:
+        return at.distortion + 4 * abs(self.target - at.rate)
 
 
 class Geco(Objective):
@@ -87,24 +113,22 @@ class Geco(Objective):
     STEP = 0.01  # largest change of log beta in one step
     LIMIT = 10.0  # of |log beta|: a rate out of reach must not overflow
 
-    running: Tensor
     log_beta: Tensor
 
     def __init__(self, target: float) -> None:
         super().__init__()
         self.target = target
-        self.register_buffer("running", torch.zeros(()))
+        self.running = RunningMean()
         self.register_buffer("log_beta", torch.zeros(()))
 
     def loss(self, rd: RateDistortion, epoch: float, codes: Codes | None = None) -> Tensor:
         rate = rd.expected_rate.mean()
-        self.running.lerp_(rate.detach(), 1 - RUNNING_DECAY)
-        error = ((self.running - self.target) / max(self.target, 1.0)).clamp(-1, 1)
+        error = ((self.running.add(rate) - self.target) / max(self.target, 1.0)).clamp(-1, 1)
         self.log_beta.add_(self.STEP * error).clamp_(-self.LIMIT, self.LIMIT)
         return rd.expected_distortion.mean() + self.log_beta.exp() * rate
 
-    def goal(self, rate: float, distortion: float) -> float:
-        return distortion + 4 * abs(self.target - rate)
+    def goal(self, at: Validation) -> float:
+        return at.distortion + 4 * abs(self.target - at.rate)
 
 
 class FreeBits(Objective):
@@ -121,8 +145,8 @@ class FreeBits(Objective):
         rate = rd.expected_rate.mean().clamp_min(self.free_nats)
         return rd.expected_distortion.mean() + self.beta * rate
 
-    def goal(self, rate: float, distortion: float) -> float:
-        return distortion + self.beta * max(self.free_nats, rate)
+    def goal(self, at: Validation) -> float:
+        return at.distortion + self.beta * max(self.free_nats, at.rate)
 
 
 class InfoVAE(Objective):
@@ -139,8 +163,9 @@ class InfoVAE(Objective):
         priced = torch.mean(rd.objective(1 - self.alpha))
         return priced + (self.alpha + self.weight - 1) * squared_mmd(codes.posterior, codes.marginal)
 
-    def goal(self, rate: float, distortion: float) -> float:
-        return distortion + (1 - self.alpha) * rate
+    def goal(self, at: Validation) -> float:
+        priced = at.distortion + (1 - self.alpha) * at.rate
+        return priced + (self.alpha + self.weight - 1) * at.squared_mmd
 
 
 class IWAE(Objective):
@@ -154,8 +179,8 @@ class IWAE(Objective):
     def loss(self, rd: RateDistortion, epoch: float, codes: Codes | None = None) -> Tensor:
         return -importance_bound(rd).mean()
 
-    def goal(self, rate: float, distortion: float) -> float:
-        return distortion + rate
+    def goal(self, at: Validation) -> float:
+        return -at.importance_bound
 
 
 def ramp(epoch: float, n_epochs: int) -> float:

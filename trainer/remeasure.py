@@ -1,14 +1,22 @@
-"""Cards written before a quantity was measured get it: `python -m rdserve.trainer.remeasure zoo/digits/*`."""
+"""A card's numbers, measured again from the stored weights: noise is keyed, so they come out the same.
 
+Cards written before a quantity was measured get it: `python -m rdserve.trainer.remeasure zoo/digits/*`.
+"""
+
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rdserve.data import DataError, load
-from rdserve.models import checkpoint
+from rdserve.models import checkpoint, tables
 from rdserve.models.card import Card, CardError, Reference, write_card
+from rdserve.models.toy import SHA256, source
+from rdserve.models.vae import VAE
 from rdserve.trainer.measure import reference
+from rdserve.trainer.toy import exact_reference, stand
 
 
 def remeasure(folder: Path, data_root: Path | None = None) -> Card:
@@ -19,27 +27,70 @@ def remeasure(folder: Path, data_root: Path | None = None) -> Card:
         DataError: the data are not at hand.
     """
     card, vae = checkpoint.load(folder)
-    stated = card.reference
-    data = load(card.data.name, split=stated.split, root=data_root)
-    if data.sha256 != card.data.sha256:
-        raise CardError(f"{folder}: the card is of data {card.data.sha256}, here are {data.sha256}")
-    images = torch.from_numpy(data.images)
-    again = reference(vae, images, stated.split, seed=stated.seed, n_samples=stated.n_samples)
-    _check(stated, again, folder)
+    again = measured(card, vae, data_root)
+    for line in differing(card.reference, again, 0.0):
+        raise CardError(
+            f"{folder}: {line}; the card stays as it was. "
+            "Measure where it was trained, with the same torch, on a CPU"
+        )
     card = card.model_copy(update={"reference": again})
     write_card(card, folder)
     return card
 
 
-def _check(stated: Reference, again: Reference, folder: Path) -> None:
-    """Raises CardError unless every number stated is there again, to the last digit."""
-    now = again.model_dump()
-    for name, then in stated.model_dump(exclude_none=True).items():
-        if now[name] != then:
-            raise CardError(
-                f"{folder}: the card states reference.{name} {then}, measured here it is {now[name]}; "
-                "the card stays as it was. Measure where it was trained, with the same torch, on a CPU"
-            )
+def departures(folder: Path, data_root: Path | None, tolerance: float) -> tuple[Card, list[str]]:
+    """The card of a checkpoint, and which of its reference's numbers its weights do not give, in words.
+
+    Raises:
+        CardError: no checkpoint, or one of other data than are at hand.
+        DataError: the data are not at hand.
+    """
+    card, vae = checkpoint.load(folder)
+    return card, list(differing(card.reference, measured(card, vae, data_root), tolerance))
+
+
+def measured(card: Card, vae: VAE, data_root: Path | None = None) -> Reference:
+    """The card's reference as its weights give it now, with the card's noise, over the whole split.
+
+    Raises:
+        CardError: the card is of other data than are at hand.
+        DataError: the data are not at hand.
+    """
+    if card.architecture.discrete and card.data.sha256 == SHA256:
+        return exact_reference(stand(tables.laws(vae), source()))
+    stated = card.reference
+    data = load(card.data.name, split=stated.split, root=data_root)
+    if data.sha256 != card.data.sha256:
+        raise CardError(f"{card.name}: the card is of data {card.data.sha256}, here are {data.sha256}")
+    images = torch.from_numpy(data.images)
+    return reference(vae, images, stated.split, seed=stated.seed, n_samples=stated.n_samples)
+
+
+def differing(stated: Reference, again: Reference, tolerance: float) -> Iterator[str]:
+    """Each number that the card states and that is another by more than `tolerance`, in words."""
+    now = _flat(again.model_dump())
+    for name, then in _flat(stated.model_dump(exclude_none=True)).items():
+        here = now[name]
+        same = here == then or (
+            isinstance(then, float)
+            and isinstance(here, float)
+            and math.isclose(then, here, rel_tol=0, abs_tol=tolerance)
+        )
+        if not same:
+            yield f"the card states reference.{name} {then}, measured here it is {here}"
+
+
+def _flat(fields: dict[str, Any], inside: str = "") -> dict[str, object]:
+    """Numbers by dotted name: those of a tuple by their place."""
+    found: dict[str, object] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{inside}{name}.")
+        elif isinstance(value, tuple):
+            found |= {f"{inside}{name}[{place}]": each for place, each in enumerate(value)}
+        else:
+            found[f"{inside}{name}"] = value
+    return found
 
 
 def main(folders: Sequence[str]) -> int:

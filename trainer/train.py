@@ -20,7 +20,7 @@ from rdserve.models.vae import VAE
 from rdserve.trainer import optim, state
 from rdserve.trainer.config import Config, ConfigError, require_name
 from rdserve.trainer.finish import finish, finished
-from rdserve.trainer.measure import measure
+from rdserve.trainer.measure import validate
 from rdserve.trainer.objectives import Codes
 from rdserve.trainer.progress import Watch
 from rdserve.trainer.run import Best, Means, Run, begin
@@ -208,12 +208,12 @@ def means(run: Run, n: int) -> Means:
 
 def end_epoch(run: Run, epoch: int, n: int, valid: Tensor, watch: Watch) -> None:
     """Measure the validation split, keep the best weights, tell."""
-    here = measure(run.measured.eval(), valid, seed=run.config.seed).means
-    objective = run.objective.goal(here.rate, here.distortion)
+    here = validate(run.measured.eval(), valid, run.objective, seed=run.config.seed)
+    objective = run.objective.goal(here)
     if run.config.keep == "best" and (run.best is None or objective < run.best.objective):
         weights = {name: tensor.detach().clone() for name, tensor in run.measured.state_dict().items()}
         run.best = Best(objective, epoch, weights)
-    watch.epoch_ended(epoch, means(run, n), here)
+    watch.epoch_ended(epoch, means(run, n), Means(here.rate, here.distortion))
     run.totals.zero_()
 
 

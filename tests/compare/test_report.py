@@ -16,7 +16,8 @@ from rdserve.compare import document as documents
 from rdserve.compare import encoding, report
 from rdserve.compare.comparison import Comparison, from_document
 from rdserve.compare.document import DATA_ID, to_document
-from rdserve.compare.verify import contradictions, read
+from rdserve.compare.rebuilt import contradictions
+from rdserve.compare.verify import read
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}--><!--"
 

@@ -1,6 +1,6 @@
 """Bounds on what the code tells, against cases whose answer is known."""
 
-from math import log
+from math import exp, log
 from pathlib import Path
 
 import pytest
@@ -9,13 +9,15 @@ from rdserve.models import checkpoint
 from rdserve.models.card import Architecture
 from rdserve.models.flows import MeanOnlyFlow
 from rdserve.models.information import Mean, encoded, generated
+from rdserve.models.marginals import SparseMarginal
 from rdserve.models.noise import Keys
+from rdserve.models.spike_slab import SpikeSlab
 from rdserve.models.tables import laws
 from rdserve.models.toy import N, mutual_information, source
 from rdserve.models.vae import VAE, frozen
 from rdserve.models.zoo import FAMILIES, build
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F
 
 ZOO = Path(__file__).parents[2] / "zoo/toy"
@@ -73,6 +75,7 @@ def test_a_gaussian_channel_has_the_information_of_the_book() -> None:
     assert close(found.low, information)
     assert close(found.high, information)
     assert found.low.value < found.high.value
+    assert found.most.value == min(found.high.value, found.rate.value)
     assert close(found.mismatch_low, 0.0)  # e(z) is m(z)
     assert close(found.rate, information)
     made = generated(vae, keys(2000), 8)
@@ -94,12 +97,48 @@ def test_a_poor_posterior_loosens_the_generators_bounds_and_samples_tighten_them
     assert close(by_k[64].high, information)
 
 
+class ShownSpikes(nn.Module):
+    """A pixel for each latent: on where the latent is not 0, with an error of sigmoid(-6)."""
+
+    def forward(self, z: Tensor) -> Distribution:
+        return Independent(Bernoulli(logits=12.0 * (z != 0).float().unsqueeze(-2) - 6.0), 2)
+
+
+class Blind(nn.Module):
+    """The marginal, whatever x."""
+
+    def __init__(self, marginal: SparseMarginal) -> None:
+        super().__init__()
+        self.marginal = marginal
+
+    def forward(self, x: Tensor) -> Distribution:
+        law = self.marginal().base_dist
+        shape = (*x.shape[:-2], len(law.loc))
+        return Independent(SpikeSlab(*(each.expand(shape) for each in (law.spike, law.loc, law.scale))), 1)
+
+
+@pytest.mark.parametrize("k", [1, 16, 64])
+def test_g_is_above_the_information_of_a_sparse_code(k: int) -> None:
+    """x is made from a prior's spikes and scored under a posterior's: with shared words x would know them."""
+    marginal, active, error = SparseMarginal(16, 0.3), 0.3, 1 / (1 + exp(6))
+
+    def entropy(p: float) -> float:
+        return -p * log(p) - (1 - p) * log(1 - p)
+
+    exact = 16 * (entropy(active * (1 - error) + (1 - active) * error) - entropy(error))
+    assert exact == pytest.approx(9.510, abs=1e-3)
+    made = generated(VAE(Blind(marginal), marginal, ShownSpikes()), keys(2000), k)
+    assert below(made.low, exact)
+    assert made.high.value > exact
+
+
 def test_few_images_cannot_tell_more_than_log_n() -> None:
     vae = VAE(Line(1.0, 1e-4, 1), Standard(), Line(1.0, NOISE, 2))
     found = encoded(vae, data(50), keys(50))
     assert found.saturated
     assert found.low.value == pytest.approx(found.ceiling) == pytest.approx(log(50))
     assert found.high.value > 2 * found.ceiling
+    assert found.most == found.rate
     assert not encoded(gaussian(), data(50), keys(50)).saturated
 
 

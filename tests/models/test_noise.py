@@ -4,7 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from rdserve.models.card import Architecture
 from rdserve.models.noise import MAX_SAMPLES, Keys, Noise, Purpose, philox
+from rdserve.models.sampling import draw
+from rdserve.models.zoo import FAMILIES, SPARSE_FAMILIES, build
 from scipy import stats
 from torch import Tensor
 
@@ -67,6 +70,35 @@ def test_seed_example_sample_purpose_and_position_each_matter() -> None:
     words = torch.cat([Noise(rows, purpose).uniform(5, 50).flatten() for purpose in Purpose])
     # 4,000 words of 32 bits: a repeat by chance has probability 0.002, and the seeds are fixed.
     assert len(words.unique()) == len(words)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *SPARSE_FAMILIES])
+@torch.inference_mode()
+def test_no_two_draws_of_a_family_share_a_word(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """z ~ e(z|x), z ~ m(z) and x ~ d(x|z) of one example under one seed are independent."""
+    seen: dict[str, set[int]] = {}
+    words = Noise._words
+
+    def noted(noise: Noise, n_samples: int, size: int) -> Tensor:
+        found = words(noise, n_samples, size)
+        seen.setdefault(what, set()).update(found.flatten().tolist())
+        return found
+
+    monkeypatch.setattr(Noise, "_words", noted)
+    vae = build(Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=3))
+    rows, z = keys([5, 5], [0, 1]), torch.zeros(2, 4)
+    for what, law, purpose in (  # noqa: B007 - `noted` reads it
+        ("posterior", vae.encoder(torch.zeros(2, 8, 8)), Purpose.POSTERIOR),
+        ("prior", vae.marginal(), Purpose.PRIOR),
+        ("pixels", vae.decoder(z), Purpose.PIXELS),
+    ):
+        draw(law, Noise(rows, purpose), 3)
+    assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
+
+
+def test_pixels_choose_among_no_parts() -> None:
+    with pytest.raises(ValueError, match="PIXELS"):
+        _ = Noise(keys([0], [0]), Purpose.PIXELS).choice
 
 
 def test_uniform_and_normal_have_their_laws() -> None:

@@ -1,11 +1,14 @@
 """A row's answer is its own: batched, alone or permuted."""
 
+import numpy as np
 import pytest
 import torch
+from rdserve.client.results import Encoding
 from rdserve.models import ops
 from rdserve.models.card import Architecture
 from rdserve.models.flows import MADE
-from rdserve.models.noise import Keys
+from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE, frozen
 from rdserve.models.zoo import FAMILIES, build
 from torch import Tensor, nn
@@ -78,6 +81,23 @@ def test_the_mode_is_where_the_posterior_peaks(vae: VAE) -> None:
     encoding = ops.encode(vae, X, KEYS, 20)
     peak = e.log_prob(encoding.mode)
     assert (peak >= e.log_prob(encoding.latents.transpose(0, 1).clone())).all()
+
+
+@torch.inference_mode()
+def test_the_scale_of_a_flows_encoder_is_that_before_the_flow_and_samples_have_the_latents_own() -> None:
+    torch.manual_seed(7)
+    vae = build(Architecture(family="+--", image_size=8, latent_dim=4, width=0.1))
+    for module in vae.modules():
+        if isinstance(module, MADE):
+            nn.init.normal_(module.out.weight, std=8.0)
+    keys = Keys(KEYS.seed[:2], KEYS.example[:2])
+    scale, latents = ops.encode(frozen(vae), X[:2], keys, 4000)[1:]
+    assert torch.equal(scale, vae.encoder(X[:2]).base_dist.stddev)
+    served = Encoding(scale.numpy(), scale.numpy(), latents.numpy())
+    many = draw(vae.encoder(X[:2]), Noise(Keys(keys.seed + 1, keys.example), Purpose.POSTERIOR), 20_000)
+    np.testing.assert_allclose(served.sample_scale, many.std(0).numpy(), rtol=0.1)
+    assert (served.sample_scale / served.posterior_scale).max() > 1.5
+    assert np.isnan(Encoding(scale.numpy(), scale.numpy(), latents[:, :1].numpy()).sample_scale).all()
 
 
 @torch.inference_mode()
