@@ -7,6 +7,7 @@ from rdserve.compare import classes
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import convex_hull, coordinates
+from rdserve.compare.latents import COLLAPSED_RATE, IGNORES
 from rdserve.compare.leader import Leader, leader
 from rdserve.compare.multiplicity import holm
 from rdserve.compare.paired import Difference
@@ -24,11 +25,12 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
     """
     comparison = findings.comparison
     if len(comparison.models) == 1:
-        said = [_alone(findings.best)]
+        said = [_alone(findings)]
     elif len(comparison.models) == 2:
-        said = [*_of_two(comparison, findings.pairs[0]), *_by_class(findings)]
+        said = [*_of_two(findings, findings.pairs[0]), *_by_class(findings)]
     else:
         said = _of_many(findings) if baseline is None else _against(comparison, baseline)
+        said += _collapsed(findings)
     if comparison.method == "sequential":
         said.append(in_words(standing(comparison, baseline)))
     if comparison.failures:
@@ -41,17 +43,43 @@ def objective(beta: float) -> str:
     return "R + D" if beta == 1 else f"D + {beta:g} R"
 
 
-def _alone(row: Row) -> str:
+def _named(findings: Findings, name: str) -> str:
+    """A model's name, and beside it whether the model ignores its code."""
+    row = next(row for row in findings.scene.rows if row.name == name)
+    return f"{name} ({IGNORES}: R {nats(row.rate_nats)})" if row.collapsed else name
+
+
+def _collapsed(findings: Findings) -> list[str]:
+    """Of many models, those that ignore their code, and the best that does not."""
+    beta, rows = findings.comparison.beta, findings.scene.rows
+    names = [row.name for row in rows if row.collapsed]
+    if not names:
+        return []
+    below = f"R below {COLLAPSED_RATE:g} nats"
+    if len(names) == len(rows):
+        return [f"All of them ignore their code: {below}."]
+    said = [f"{listed(names)} ignore{'s' if len(names) == 1 else ''} the code: {below}."]
+    best = min(rows, key=lambda row: row.distortion_nats + beta * row.rate_nats)
+    if best.collapsed:
+        used = [(row.distortion_nats + beta * row.rate_nats, row.name) for row in rows if not row.collapsed]
+        value, name = min(used)
+        said.append(f"Of those that use theirs, {name} has the lowest {objective(beta)}, {nats(value)} nats.")
+    return said
+
+
+def _alone(findings: Findings) -> str:
+    row = findings.best
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
-    return f"{row.name} alone: {place} nats over {row.n} images, and nothing to compare it with."
+    return f"{_named(findings, row.name)} alone: {place} nats over {row.n} images, and nothing to compare it with."
 
 
-def _of_two(comparison: Comparison, pair: Pair) -> list[str]:
+def _of_two(findings: Findings, pair: Pair) -> list[str]:
     """As seen from the better of the two."""
+    comparison = findings.comparison
     better, worse = (pair.a, pair.b) if pair.weighted.mean <= 0 else (pair.b, pair.a)
     flip = 1 if better == pair.a else -1
     said = [
-        _headline(better, worse, pair.weighted, objective(comparison.beta)),
+        _headline(findings, better, worse, pair.weighted),
         f"Its R is {_change(pair.rate, flip)} and its D {_change(pair.distortion, flip)}.",
         _along_beta(pair.a, pair.b, pair.preference),
     ]
@@ -63,13 +91,14 @@ def _of_two(comparison: Comparison, pair: Pair) -> list[str]:
     return said
 
 
-def _headline(better: str, worse: str, found: Difference, what: str) -> str:
-    size, reach = nats(abs(found.mean)), _reach(found)
+def _headline(findings: Findings, better: str, worse: str, found: Difference) -> str:
+    what, size, reach = objective(findings.comparison.beta), nats(abs(found.mean)), _reach(found)
+    first, second = _named(findings, better), _named(findings, worse)
     if not found.sign:
-        return f"{better} and {worse} are not told apart: {what} of {better} is {size} nats lower ({reach})."
+        return f"{first} and {second} are not told apart: {what} of {better} is {size} nats lower ({reach})."
     wins = found.wins if found.mean < 0 else found.losses
     often = f"on {wins} of {found.n} images"
-    return f"{better} is better than {worse}: its {what} is {size} nats lower ({reach}), {often}."
+    return f"{first} is better than {second}: its {what} is {size} nats lower ({reach}), {often}."
 
 
 def _reach(found: Difference) -> str:
@@ -112,7 +141,9 @@ def _range(low: float, high: float) -> str:
 def _of_many(findings: Findings) -> list[str]:
     comparison, best = findings.comparison, leader(findings)
     count = f"Of {len(comparison.models)} models on {comparison.n} images"
-    lowest = f"{best.name} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
+    lowest = (
+        f"{_named(findings, best.name)} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
+    )
     said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(findings)]
     if beaten := list(findings.dominated_by):
         said.append(f"Surely dominated, as another has both lower R and lower D: {listed(beaten)}.")
