@@ -82,12 +82,12 @@ def shortened(name: str) -> str:
     return f"{name[: NAME_WIDTH // 2 - 1]}…{name[-NAME_WIDTH // 2 :]}"
 
 
-def labelled(rows: Sequence[Row]) -> list[int]:
+def labelled(rows: Sequence[Row], crowd: int = CROWD) -> list[int]:
     """Positions of the rows to name in the plane: all, or of a crowd some of the frontier, evenly spread."""
-    if len(rows) <= CROWD:
+    if len(rows) <= crowd:
         return list(range(len(rows)))
     best = [index for index, row in enumerate(rows) if row.on_frontier]
-    few = np.linspace(0, len(best) - 1, min(NAMED_OF_A_CROWD, len(best))).round().astype(int)
+    few = np.linspace(0, len(best) - 1, min(NAMED_OF_A_CROWD, crowd, len(best))).round().astype(int)
     return [best[index] for index in np.unique(few)]
 
 

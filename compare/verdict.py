@@ -69,13 +69,13 @@ def _collapsed(findings: Findings) -> list[str]:
 
 def _alone(findings: Findings) -> str:
     row = findings.best
+    name = _named(findings, row.name)
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
-    return f"{_named(findings, row.name)} alone: {place} nats over {row.n} images, and nothing to compare it with."
+    return f"{name} alone: {place} nats over {row.n} images, and nothing to compare it with."
 
 
 def _of_two(findings: Findings, pair: Pair) -> list[str]:
     """As seen from the better of the two."""
-    comparison = findings.comparison
     better, worse = (pair.a, pair.b) if pair.weighted.mean <= 0 else (pair.b, pair.a)
     flip = 1 if better == pair.a else -1
     said = [
