@@ -188,9 +188,8 @@ def _words(
         for mark, box in zip(marks[chosen], boxes, strict=True)
         if needs_leader(box, mark, marks)
     ]
-    return Words(
-        written, [Text(*map(float, at), name) for at, name in zip(middles, names, strict=True)], leaders
-    )
+    placed = [Text(x, y, name) for (x, y), name in zip(middles.tolist(), names, strict=True)]
+    return Words(written, placed, leaders)
 
 
 def _level_words(values: Sequence[float], levels: Sequence[Float64], lettering: Lettering) -> list[Text]:

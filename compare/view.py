@@ -13,6 +13,7 @@ from rdserve.compare.findings import Findings
 from rdserve.compare.key import parts
 from rdserve.compare.latents import COLLAPSED_RATE, IGNORES, LEGEND, MARK, Latents
 from rdserve.compare.pictures import N_DRAWS, Pictures
+from rdserve.compare.pixels import independent_pixels_nats
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import CROWD
 from rdserve.compare.signature import fields
@@ -83,7 +84,8 @@ class Page:
     ignores: the mark of a model that ignores its code, what it says, both with the threshold, and that, nats.
     signed: what the signature says, field by field. frame: left, top, right and bottom of the plane, pixels.
     cell, small: height and width of an image in the table and beside the plane, pixels.
-    n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them."""
+    n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them.
+    independent_nats: what an image costs if pixels are independent; None without images."""
 
     findings: Findings
     models: Sequence[Model]
@@ -102,12 +104,14 @@ class Page:
     n_held: int
     classes: Classes | None
     objective: str
+    independent_nats: float | None
     size: tuple[float, float] = (WIDTH, HEIGHT)
     frame: tuple[float, float, float, float] = (LEFT, TOP, RIGHT, BOTTOM)
 
 
 def page(findings: Findings, pictures: Pictures | None) -> Page:
     """Gather what the templates need."""
+    images = findings.comparison.images
     return Page(
         findings=findings,
         models=[_model(findings, index, row, pictures) for index, row in enumerate(findings.scene.rows)],
@@ -128,6 +132,7 @@ def page(findings: Findings, pictures: Pictures | None) -> Page:
         n_held=in_report(findings.comparison),
         classes=findings.classes and findings.classes.largest(MOST_CLASSES),
         objective=objective(findings.comparison.beta),
+        independent_nats=None if images is None else independent_pixels_nats(images),
     )
 
 

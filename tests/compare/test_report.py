@@ -181,6 +181,15 @@ def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_i
     )
 
 
+def test_beside_the_best_stands_what_independent_pixels_would_cost() -> None:
+    images = np.zeros((50, 8, 8), bool)
+    images[:25, 0, :2] = True  # two pixels are on in half of the images, the others never
+    comparison = replace(comparison_at(CROWDED[:2]), images=images)
+    text = Elements(report.render(comparison.findings)).text
+    assert f"would cost {2 * np.log(2):.2f} nats." in text
+    assert "would cost" not in Elements(report.render(comparison_at(CROWDED[:2]).findings)).text
+
+
 def test_a_newcomer_finds_each_term_in_words() -> None:
     page = Elements(report.render(comparison_at(CROWDED[:3], labels=True).findings))
     text = " ".join(page.text.split())

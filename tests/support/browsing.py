@@ -77,7 +77,7 @@ class Browser:
 
     @contextmanager
     def telephone(self, width: int = 400) -> Iterator[None]:
-        """On a screen of so many pixels, with a finger and no pointer that could hover, until the block ends."""
+        """A screen of so many pixels and a finger, which does not hover, until the block ends."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
