@@ -1,6 +1,9 @@
 """`rdserve compare`: a data set on several models, as a verdict, tables, figures and files."""
 
+import shlex
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -88,7 +91,7 @@ def compare(
         images = dataset.images[:limit]
         names = _choose(client.models(), models, baseline, images.shape[1:], data)
         score.keywords["engine"] = _engine(engine, client, timeout, private=serve is not None)
-        comparison = _score(score, client, names, dataset, images)
+        comparison = _asked(_score(score, client, names, dataset, images), serve)
         paths = files.write_all(comparison.findings, _pictures(comparison), out)
         console = terminal.console()
         terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
@@ -148,6 +151,14 @@ def _score(
     for name, why in comparison.failures.items():
         typer.echo(f"left out: model {name!r} failed: {why}", err=True)
     return comparison
+
+
+def _asked(comparison: Comparison, serve: Path | None) -> Comparison:
+    """With the command; and a service of its own by its folder, as its port is another each time."""
+    assert comparison.origin is not None
+    service = comparison.origin.service if serve is None else f"of this run, over {serve}"
+    command = shlex.join(["rdserve", *sys.argv[1:]])
+    return replace(comparison, origin=replace(comparison.origin, service=service, command=command))
 
 
 def _pictures(comparison: Comparison) -> pictures.Pictures | None:

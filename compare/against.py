@@ -108,6 +108,7 @@ def _caption(comparison: Comparison, reference: str, margin: float | None) -> st
         f"difference to {shortened(reference, NAME_WIDTH)}, nats, ± half its interval{kind}; lower is better",
         f"all intervals hold together with {100 * comparison.level:g}%; better, worse: by that of {what}",
         f"lower on: share of the images on which {what} is lower; p: of {what}, by Holm",
+        "open: these images do not tell; more might",
     ]
     if margin is not None:
         lines.append(f"same: R and D both surely within {margin:g} nats; other: one surely is not")

@@ -16,6 +16,7 @@ from rdserve.compare import guard, scoring
 from rdserve.compare.caution import cautions
 from rdserve.compare.comparison import Comparison, Data, images_sha256
 from rdserve.compare.engines import Engine
+from rdserve.compare.origin import Origin
 from rdserve.compare.race import standing
 from rdserve.compare.runner import Outcome, Run
 
@@ -103,7 +104,7 @@ def compare(
         client=client,
     )
     with _run(engine or client, chosen, unscored, folder, restart, on_progress) as run:
-        return _score(run, chosen, unscored, stop)
+        return _score(run, chosen, replace(unscored, origin=Origin(run.began, client.address)), stop)
 
 
 def _chosen(client: Client, names: Sequence[str], shape: tuple[int, ...]) -> list[ModelInfo]:

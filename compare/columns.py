@@ -15,6 +15,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -44,6 +45,7 @@ class Columns:
     under way, and make room once it is finished.
     models: name -> its weights' hash, and what they are computed in and on where that is known. A model may
     be new to the folder, or left out.
+    began: when the rows were begun, ISO 8601 in UTC; kept with them.
 
     Raises:
         InputError: rows of another run, or another process has them open.
@@ -55,6 +57,7 @@ class Columns:
         self._folder = folder
         self._n, self.chunk = n, chunk
         self._facts = {"schema": SCHEMA, **facts, "n": n, "rows_per_chunk": chunk}
+        self.began = datetime.now(UTC).isoformat(timespec="seconds")
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
         try:
@@ -135,23 +138,29 @@ class Columns:
             raise OtherRun(f"{self._folder} holds rows of other models: {differ}. {_ADVICE}")
         for name in models.keys() - known.keys():
             self._create(name)
-        document = {**self._facts, "models": known | dict(models)}
+        document = {**self._facts, "began": self.began, "models": known | dict(models)}
         fresh = self._folder / f"{MANIFEST}.new"
         fresh.write_text(json.dumps(document, indent=1) + "\n")
         os.replace(fresh, self._folder / MANIFEST)
 
     def _known(self) -> dict[str, str]:
-        """The models of the folder's manifest. Raises InputError where its facts are others."""
+        """The models of the folder's manifest, whose beginning is then ours.
+
+        Raises:
+            InputError: its facts are others.
+        """
         path = self._folder / MANIFEST
         if not path.exists():
             return {}
         try:
             document = json.loads(path.read_text())
             models = dict(document.pop("models"))
+            began = str(document.pop("began", self.began))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is no manifest of rows ({error}). {_ADVICE}") from None
         if document != self._facts:
             raise OtherRun(f"{self._folder} holds rows of another run: {self._differ(document)}. {_ADVICE}")
+        self.began = began
         return models
 
     def _differ(self, document: Mapping[str, Any]) -> str:

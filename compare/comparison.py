@@ -18,6 +18,7 @@ from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.intervals import Method
+from rdserve.compare.origin import Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,7 @@ class Comparison:
     beta: the weight of R in the D + beta R that is reported.
     warnings: what a reader of any output must know, such as models that do not quite compare.
     failures: models that gave no scores, by name, with the reason.
+    origin: when, where and by what command; None once read back from a document.
     images: (N, H, W) booleans; client: open while pictures may still be drawn. Both None once read back
     from a document.
     """
@@ -84,6 +86,7 @@ class Comparison:
     method: Method = "t"
     warnings: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
     images: NDArray[np.bool_] | None = field(default=None, repr=False)
     client: Client | None = field(default=None, repr=False)
 
@@ -199,7 +202,7 @@ def rows_of(score: Score, rows: Rows | slice) -> Score:
 
 
 def to_document(comparison: Comparison) -> dict[str, Any]:
-    """Everything but images and client, as what `encoding.text` takes: arrays stay arrays."""
+    """Everything but origin, images and client, as what `encoding.text` takes: arrays stay arrays."""
     return {
         "schema": SCHEMA,
         "units": "nats per example, summed over pixels and latents",
@@ -222,7 +225,7 @@ def to_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any]) -> Comparison:
-    """The comparison that `to_document` wrote, without images and client.
+    """The comparison that `to_document` wrote, without origin, images and client.
 
     Raises:
         InputError: another schema, or a field that is missing or of another type.

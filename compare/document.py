@@ -72,7 +72,8 @@ def to_document(findings: Findings, *, n: int | None = None) -> dict[str, Any]:
         "failures": dict(comparison.failures),
         "best_rate_plus_distortion_nats": findings.scene.entropy,
         "models": [
-            asdict(row) | {"dominated_by": findings.dominated_by.get(row.name)} for row in findings.scene.rows
+            asdict(row) | {"dominated_by": findings.dominated_by.get(row.name), "collapsed": row.collapsed}
+            for row in findings.scene.rows
         ],
         "pairs": _pairs(findings.pairs),
         "classes": _classes(findings),

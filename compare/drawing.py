@@ -1,22 +1,19 @@
 """The rate-distortion plane in the pixels of an inline SVG: what its template writes down."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from rdserve.compare.key import parts
-from rdserve.compare.labels import Surroundings, dotted, nearest, needs_leader, place
-from rdserve.compare.scene import Scene, iso_ends, label, labelled
+from rdserve.compare.labels import Boxes, Surroundings, dotted, nearest, needs_leader, overlaps, place
+from rdserve.compare.scene import CROWD, Scene, iso_ends, label, labelled
 
 Float64 = NDArray[np.float64]
 
-WIDTH, HEIGHT = 760.0, 560.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 744.0, 14.0, 512.0
-# Of the label's monospaced font, and of the small one along iso-ELBO lines.
-CHARACTER, LINE, NOTE_CHARACTER = 7.3, 15.0, 5.6
-REACH = 10.0  # of a mark, from its middle
+WIDTH, HEIGHT = 760.0, 572.0
+LEFT, RIGHT, TOP, BOTTOM = 78.0, 744.0, 14.0, 504.0
 
 SHAPES = {
     "-": "M-6.2 0a6.2 6.2 0 1 0 12.4 0a6.2 6.2 0 1 0 -12.4 0z",
@@ -38,48 +35,82 @@ class Text:
 
 @dataclass(frozen=True)
 class Mark:
-    """A model's shape (an SVG path about its middle), its region's outline, its name, a line between them."""
+    """A model's shape (an SVG path about its middle) and its region's outline."""
 
     x: float
     y: float
     shape: str
     style: str
     region: str
-    name: Text | None
-    leader: str
+
+
+@dataclass(frozen=True)
+class Lettering:
+    """How large words are: those of names in a monospaced font, and the small ones along iso-ELBO lines.
+
+    character, line: width and height of a name's sign; note: width of a small one. reach: of a mark, from its
+    middle. names: at most so many models are named, along the frontier.
+    """
+
+    character: float
+    line: float
+    note: float
+    reach: float
+    names: int
+
+
+# On a page of full width the drawing's pixels are the screen's; on a telephone two or more are one.
+WIDE = Lettering(character=7.3, line=15.0, note=5.6, reach=10.0, names=CROWD)
+NARROW = Lettering(character=14.6, line=28.0, note=12.6, reach=16.0, names=6)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is written in one lettering: levels along their lines, names, and leaders from names to marks."""
+
+    levels: Sequence[Text]
+    names: Sequence[Text]
+    leaders: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Everything in pixels; paths as SVG's `points`. ticks: words at their place along each axis."""
+    """Everything in pixels; paths as SVG's `points`. ticks: words at their place along each axis.
+
+    words: by CSS class, of which a page shows one.
+    """
 
     rate_ticks: Sequence[Text]
     distortion_ticks: Sequence[Text]
-    levels: Sequence[tuple[str, Text]]
+    levels: Sequence[str]
     steps: str
     hull: str
     best: str
     marks: Sequence[Mark]
+    words: Mapping[str, Words]
 
 
 def draw(scene: Scene) -> Drawing:
     """The drawing of a scene."""
     to = _Pixels(scene.low, scene.high)
-    levels = [_level(level, scene, to) for level in scene.levels]
-    steps, hull, best = (to(path) for path in (scene.steps, scene.hull, scene.diagonal))
-    names, leaders = _names(scene, to, [text for _, text in levels], [steps, hull, best])
+    paths = steps, hull, best = tuple(to(path) for path in (scene.steps, scene.hull, scene.diagonal))
+    levels = [to(iso_ends(level, scene.low, scene.high)) for level in scene.levels]
     return Drawing(
         rate_ticks=_rate_ticks(scene, to),
         distortion_ticks=_distortion_ticks(scene, to),
-        levels=levels,
+        levels=[points(ends) for ends in levels],
         steps=points(steps),
         hull=points(hull),
         best=points(best),
-        marks=_marks(scene, to, names, leaders),
+        marks=_marks(scene, to),
+        words={
+            name: _words(scene, to(scene.points), levels, paths, lettering)
+            for name, lettering in (("wide", WIDE), ("narrow", NARROW))
+        },
     )
 
 
-def _marks(scene: Scene, to: "_Pixels", names: dict[int, Text], leaders: dict[int, str]) -> list[Mark]:
+def _marks(scene: Scene, to: "_Pixels") -> list[Mark]:
     middles = to(scene.points)
     return [
         Mark(
@@ -88,8 +119,6 @@ def _marks(scene: Scene, to: "_Pixels", names: dict[int, Text], leaders: dict[in
             shape=SHAPES[parts(row.family)[2]],
             style=style(row.family),
             region=points(to(ellipse.outline())) if ellipse else "",
-            name=names.get(index),
-            leader=leaders.get(index, ""),
         )
         for index, (row, ellipse) in enumerate(zip(scene.rows, scene.ellipses, strict=True))
     ]
@@ -139,45 +168,56 @@ class _Pixels:
         return np.asarray(BOTTOM - (distortion - self.low[1]) * self.scale[1], np.float64)
 
 
-def _level(level: float, scene: Scene, to: _Pixels) -> tuple[str, Text]:
-    """An iso-ELBO line, and its words just above its lower right end."""
-    ends = to(iso_ends(level, scene.low, scene.high))
-    along = (ends[1] - ends[0]) / np.hypot(*(ends[1] - ends[0]))
-    words = f"ELBO {number(-level)}"
-    middle = ends[1] - along * (len(words) * NOTE_CHARACTER / 2 + 10) + np.array([along[1], -along[0]]) * 7
-    return points(ends), Text(
-        float(middle[0]), float(middle[1]), words, float(np.degrees(np.arctan2(along[1], along[0])))
-    )
+def _words(
+    scene: Scene, marks: Float64, levels: Sequence[Float64], paths: Sequence[Float64], lettering: Lettering
+) -> Words:
+    """marks (M, 2), levels and paths (L, 2): in pixels. Names lie where nothing else does."""
+    around = np.concatenate([marks - lettering.reach, marks + lettering.reach], axis=1)
+    written = [
+        text
+        for text in _level_words(scene.levels, levels, lettering)
+        if not overlaps(_extent(text, lettering)[None], around).any()
+    ]
+    chosen = labelled(scene.rows, lettering.names)
+    names = [label(scene.rows[index], scene.rows) for index in chosen]
+    sizes = np.array([[len(name) * lettering.character, lettering.line] for name in names])
+    boxes = place(marks[chosen], sizes, _surroundings(around, written, paths, lettering))
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    leaders = [
+        points([mark, nearest(box, mark)])
+        for mark, box in zip(marks[chosen], boxes, strict=True)
+        if needs_leader(box, mark, marks)
+    ]
+    placed = [Text(x, y, name) for (x, y), name in zip(middles.tolist(), names, strict=True)]
+    return Words(written, placed, leaders)
 
 
-def _names(
-    scene: Scene, to: _Pixels, written: Sequence[Text], paths: Sequence[Float64]
-) -> tuple[dict[int, Text], dict[int, str]]:
-    """By position of the row: its label where nothing else is; the leader to it if not close."""
-    chosen = labelled(scene.rows)
-    words = [label(scene.rows[index], scene.rows) for index in chosen]
-    everywhere = to(scene.points)
-    sizes = np.array([[len(word) * CHARACTER, LINE] for word in words])
-    boxes = place(everywhere[chosen], sizes, _surroundings(everywhere, written, paths))
-    names, leaders = {}, {}
-    for index, word, box in zip(chosen, words, boxes, strict=True):
-        x, y = (box[:2] + box[2:]) / 2
-        names[index] = Text(float(x), float(y), word)
-        if needs_leader(box, everywhere[index], everywhere):
-            leaders[index] = points([everywhere[index], nearest(box, everywhere[index])])
-    return names, leaders
+def _level_words(values: Sequence[float], levels: Sequence[Float64], lettering: Lettering) -> list[Text]:
+    """The ELBO of each iso-ELBO line, just above its lower right end; not of too short a line."""
+    found = []
+    for value, (start, end) in zip(values, levels, strict=True):
+        words, length = f"ELBO {number(-value)}", float(np.hypot(*(end - start)))
+        long = len(words) * lettering.note
+        if length < long + 20:
+            continue
+        along = (end - start) / length
+        middle = end - along * (long / 2 + 10) + np.array([along[1], -along[0]]) * 1.25 * lettering.note
+        angle = float(np.degrees(np.arctan2(along[1], along[0])))
+        found.append(Text(float(middle[0]), float(middle[1]), words, angle))
+    return found
 
 
-def _surroundings(everywhere: Float64, written: Sequence[Text], paths: Sequence[Float64]) -> Surroundings:
-    marks = np.concatenate([everywhere - REACH, everywhere + REACH], axis=1)
-    notes = [_extent(text) for text in written]
+def _surroundings(
+    marks: Boxes, written: Sequence[Text], paths: Sequence[Float64], lettering: Lettering
+) -> Surroundings:
+    notes = [_extent(text, lettering) for text in written]
     frame = np.array([[LEFT, TOP, RIGHT, BOTTOM]])
     return Surroundings(frame, np.array([*marks, *notes]), np.concatenate([dotted(path) for path in paths]))
 
 
-def _extent(text: Text) -> Float64:
+def _extent(text: Text, lettering: Lettering) -> Float64:
     """The box around turned words."""
     turn = np.radians(text.angle)
-    long, high = len(text.words) * NOTE_CHARACTER, 9.0
+    long, high = len(text.words) * lettering.note, 1.6 * lettering.note
     half = np.abs([[np.cos(turn), np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ [long, high] / 2
     return np.array([text.x - half[0], text.y - half[1], text.x + half[0], text.y + half[1]])

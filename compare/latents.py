@@ -11,8 +11,12 @@ Float64 = NDArray[np.float64]
 # Variance over examples of E z above which a unit is active: Y. Burda, R. Grosse and R. Salakhutdinov,
 # Importance weighted autoencoders, ICLR 2016.
 ACTIVE_VARIANCE = 0.01
-# Nats per example below which all latents together carry nothing worth a name.
+# Nats per example below which all latents together carry nothing worth a name: R bounds from above what z
+# tells of x (A. Alemi et al., Fixing a broken ELBO, ICML 2018, equation 4).
 COLLAPSED_RATE = 0.1
+# What stands at the name of a collapsed model, and what it means.
+MARK, IGNORES = "†", "ignores its code"
+LEGEND = f"{MARK} {IGNORES}: R below {COLLAPSED_RATE:g} nats"
 
 
 @dataclass(frozen=True)
@@ -71,5 +75,8 @@ def between_variance(samples: Float64) -> Float64:
 
 
 def collapsed(rate_nats: float) -> bool:
-    """Whether the latents carry next to nothing: a rate (nats per example, any marginal) below 0.1."""
+    """Whether a model ignores its code: a rate (nats per example, any marginal) below 0.1.
+
+    The one place where that is decided; verdict, tables, planes and the report say it.
+    """
     return rate_nats < COLLAPSED_RATE

@@ -16,6 +16,7 @@ from rdserve.compare import frontier
 from rdserve.compare.ellipse import Ellipse
 from rdserve.compare.key import ACCENT, BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, draw_key, marker
 from rdserve.compare.labels import Surroundings, dotted, nearest, needs_leader, place
+from rdserve.compare.latents import LEGEND
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import Scene, iso_ends, label, labelled
 
@@ -45,6 +46,9 @@ def rd_plane(scene: Scene, *, title: str = "", warning: str = "") -> Figure:
     canvas.draw()
     name_marks(axes, scene.rows, written, paths)
     draw_key(figure, scene.entropy)
+    if any(row.collapsed for row in scene.rows):
+        words = LEGEND.replace(": ", ":\n", 1)
+        figure.text(0.752, 0.105, words, fontsize=8.5, color=INK, va="bottom", parse_math=False)
     figure.text(0.075, 0.955, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
     lines = textwrap.fill(warning, WARNING_WIDTH, max_lines=2, placeholder=" …")
     figure.text(0.075, 0.939, lines, fontsize=7, color=ACCENT, va="top", parse_math=False)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.frontier import pareto
+from rdserve.compare.latents import collapsed
 
 Float64 = NDArray[np.float64]
 
@@ -48,6 +49,11 @@ class Row:
     importance_bound_standard_error_nats: float
     on_frontier: bool
     weights_sha256: str
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the model ignores its code."""
+        return collapsed(self.rate_nats)
 
 
 def mean(values: ArrayLike) -> Mean:

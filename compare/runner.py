@@ -82,6 +82,11 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def began(self) -> str:
+        """When the first of its rows was begun, by this run or by one that it goes on from: ISO 8601, UTC."""
+        return self._store.began
+
     def until(self, n: int) -> Outcome:
         """The first n rows of every model that gives them, scored where they are missing.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rdserve.compare import frontier, rows
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.ellipse import Ellipse, confidence_ellipse
+from rdserve.compare.latents import MARK
 from rdserve.compare.rows import Row
 
 Float64 = NDArray[np.float64]
@@ -64,10 +65,14 @@ def of_rows(found: Sequence[Row], ellipses: Sequence[Ellipse | None]) -> Scene:
 
 
 def label(row: Row, rows: Sequence[Row]) -> str:
-    """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart."""
+    """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart.
+
+    A dagger after it where the model ignores its code.
+    """
+    mark = MARK if row.collapsed else ""
     if sum((other.family, other.beta) == (row.family, row.beta) for other in rows) > 1:
-        return shortened(row.name)
-    return row.family if row.beta == 1 else f"{row.family} β{row.beta:g}"
+        return shortened(row.name) + mark
+    return (row.family if row.beta == 1 else f"{row.family} β{row.beta:g}") + mark
 
 
 def shortened(name: str) -> str:
@@ -77,12 +82,12 @@ def shortened(name: str) -> str:
     return f"{name[: NAME_WIDTH // 2 - 1]}…{name[-NAME_WIDTH // 2 :]}"
 
 
-def labelled(rows: Sequence[Row]) -> list[int]:
+def labelled(rows: Sequence[Row], crowd: int = CROWD) -> list[int]:
     """Positions of the rows to name in the plane: all, or of a crowd some of the frontier, evenly spread."""
-    if len(rows) <= CROWD:
+    if len(rows) <= crowd:
         return list(range(len(rows)))
     best = [index for index, row in enumerate(rows) if row.on_frontier]
-    few = np.linspace(0, len(best) - 1, min(NAMED_OF_A_CROWD, len(best))).round().astype(int)
+    few = np.linspace(0, len(best) - 1, min(NAMED_OF_A_CROWD, crowd, len(best))).round().astype(int)
     return [best[index] for index in np.unique(few)]
 
 

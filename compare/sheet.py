@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from rdserve.client.results import Reconstruction, Sample
 from rdserve.compare.key import FAINT, INK, MUTED, PAPER
+from rdserve.compare.latents import LEGEND, MARK
 from rdserve.compare.rows import Row
 from rdserve.compare.scene import label
 
@@ -38,7 +39,8 @@ def reconstruction_sheet(
     """
     pictures = {name: reconstructions[name].images for name in headers}
     few = textwrap.shorten(warning, WARNING_WIDTH, placeholder=" …") if warning else ""
-    note = f"All samples of an image come from one z ~ e(z|x). {few}".strip()
+    legend = f"{LEGEND}. " if any(MARK in header for header in headers.values()) else ""
+    note = f"All samples of an image come from one z ~ e(z|x). {legend}{few}".strip()
     return _sheet(images, pictures, headers, title, note)
 
 

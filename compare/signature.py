@@ -38,6 +38,11 @@ def signature(comparison: Comparison) -> str:
     return "|".join(f"{key}:{value}" for key, value in fields.items())
 
 
+def fields(line: str) -> list[tuple[str, str]]:
+    """The keys and values of a signature, in its order."""
+    return [(key, value) for key, _, value in (field.partition(":") for field in line.split("|"))]
+
+
 def ids_sha256(comparison: Comparison) -> str:
     """SHA-256 of the example ids, as little-endian 64-bit integers in order."""
     return hashlib.sha256(comparison.example_ids.astype("<u8").tobytes()).hexdigest()

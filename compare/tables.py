@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from rdserve.compare.findings import Findings
+from rdserve.compare.latents import LEGEND, MARK
 from rdserve.compare.paired import Difference
 from rdserve.compare.rows import Row
 from rdserve.compare.verdict import verdict
@@ -31,12 +32,15 @@ def to_latex(findings: Findings) -> str:
     for row, cells in _cells(findings):
         name, family, *numbers = cells
         shown = [latex(name), rf"\texttt{{{latex(family)}}}", *(_as_maths(number) for number in numbers)]
+        if row.collapsed:
+            shown[0] += r"\textsuperscript{\dag}"
         if row.name == findings.best.name:
             shown[0] = rf"\textbf{{{shown[0]}}}"
         lines.append(f"{' & '.join(shown)} \\\\")
     lines.append(r"\bottomrule")
-    if warnings := findings.comparison.warnings:
-        lines.append(rf"\multicolumn{{7}}{{p{{\linewidth}}}}{{\footnotesize {latex(warned(warnings))}}} \\")
+    notes = [rf"\dag{{}}{latex(LEGEND.removeprefix(MARK))}." for row in findings.scene.rows if row.collapsed]
+    for note in (*notes[:1], *filter(None, [latex(warned(findings.comparison.warnings))])):
+        lines.append(rf"\multicolumn{{7}}{{p{{\linewidth}}}}{{\footnotesize {note}}} \\")
     return "\n".join([*lines, r"\end{tabular}", ""])
 
 
@@ -52,12 +56,15 @@ def to_markdown(findings: Findings) -> str:
     ]
     for row, (name, family, *numbers) in _cells(findings):
         mark = "**" if row.name == findings.best.name else ""
-        lines.append(f"| {mark}{markdown(name)}{mark} | {markdown(family)} | {' | '.join(numbers)} |")
+        dagger = f" {MARK}" if row.collapsed else ""
+        lines.append(f"| {mark}{markdown(name)}{mark}{dagger} | {markdown(family)} | {' | '.join(numbers)} |")
     what = f"Nats per image, mean ± standard error over {findings.comparison.n} images"
     lines += [
         "",
         f"{what}; Δ is paired, with intervals that hold together with {100 * findings.comparison.level:g}%.",
     ]
+    if any(row.collapsed for row in findings.scene.rows):
+        lines += ["", f"{LEGEND}."]
     return "\n".join([*lines, "", f"<!-- {findings.signature} -->", ""])
 
 

@@ -9,9 +9,10 @@ from rdserve.client.results import ModelInfo
 from rdserve.compare.against import class_table, differences_table
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import coordinates, entropy_bound
+from rdserve.compare.latents import LEGEND, MARK
 from rdserve.compare.rows import Row
 from rdserve.compare.verdict import verdict
-from rdserve.compare.words import shortened
+from rdserve.compare.words import nats, shortened
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -52,12 +53,15 @@ def comparison_table(rows: Sequence[Row]) -> Table:
         f"mean ± standard error over {rows[0].n} images; -ELBO = R + D, its best in bold\n"
         "frontier: ● no model has both R and D lower"
     )
+    if any(row.collapsed for row in rows):
+        table.caption += f"\n{LEGEND}"
     return table
 
 
 def _cells(row: Row) -> list[Text]:
+    mark = f" {MARK}" if row.collapsed else ""
     values = (
-        shortened(row.name, NAME_WIDTH),
+        shortened(row.name, NAME_WIDTH - len(mark)) + mark,
         row.family,
         f"{row.beta:g}",
         with_error(row.rate_nats, row.rate_standard_error_nats),
@@ -70,7 +74,7 @@ def _cells(row: Row) -> list[Text]:
 
 def with_error(value: float, error: float) -> str:
     """A mean and its standard error: "20.14 ± 0.31"."""
-    return f"{value:.2f}" + ("" if math.isnan(error) else f" ± {error:.2f}")
+    return nats(value) + ("" if math.isnan(error) else f" ± {nats(error)}")
 
 
 def models_table(models: Sequence[ModelInfo]) -> Table:

@@ -7,6 +7,7 @@ from rdserve.compare import classes
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.findings import Findings
 from rdserve.compare.frontier import convex_hull, coordinates
+from rdserve.compare.latents import COLLAPSED_RATE, IGNORES
 from rdserve.compare.leader import Leader, leader
 from rdserve.compare.paired import Difference
 from rdserve.compare.pairs import Pair, pairs
@@ -23,11 +24,12 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
     """
     comparison = findings.comparison
     if len(comparison.models) == 1:
-        said = [_alone(findings.best)]
+        said = [_alone(findings)]
     elif len(comparison.models) == 2:
-        said = [*_of_two(comparison, findings.pairs[0]), *_by_class(findings)]
+        said = [*_of_two(findings, findings.pairs[0]), *_by_class(findings)]
     else:
         said = _of_many(findings) if baseline is None else _against(comparison, baseline)
+        said += _collapsed(findings)
     if len(comparison.models) > 1:
         said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
     if comparison.method == "sequential":
@@ -42,17 +44,43 @@ def objective(beta: float) -> str:
     return "R + D" if beta == 1 else f"D + {beta:g} R"
 
 
-def _alone(row: Row) -> str:
+def _named(findings: Findings, name: str) -> str:
+    """A model's name, and beside it whether the model ignores its code."""
+    row = next(row for row in findings.scene.rows if row.name == name)
+    return f"{name} ({IGNORES}: R {nats(row.rate_nats)})" if row.collapsed else name
+
+
+def _collapsed(findings: Findings) -> list[str]:
+    """Of many models, those that ignore their code, and the best that does not."""
+    beta, rows = findings.comparison.beta, findings.scene.rows
+    names = [row.name for row in rows if row.collapsed]
+    if not names:
+        return []
+    below = f"R below {COLLAPSED_RATE:g} nats"
+    if len(names) == len(rows):
+        return [f"All of them ignore their code: {below}."]
+    said = [f"{listed(names)} ignore{'s' if len(names) == 1 else ''} the code: {below}."]
+    best = min(rows, key=lambda row: row.distortion_nats + beta * row.rate_nats)
+    if best.collapsed:
+        used = [(row.distortion_nats + beta * row.rate_nats, row.name) for row in rows if not row.collapsed]
+        value, name = min(used)
+        said.append(f"Of those that use theirs, {name} has the lowest {objective(beta)}, {nats(value)} nats.")
+    return said
+
+
+def _alone(findings: Findings) -> str:
+    row = findings.best
+    name = _named(findings, row.name)
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
-    return f"{row.name} alone: {place} nats over {row.n} images, and nothing to compare it with."
+    return f"{name} alone: {place} nats over {row.n} images, and nothing to compare it with."
 
 
-def _of_two(comparison: Comparison, pair: Pair) -> list[str]:
+def _of_two(findings: Findings, pair: Pair) -> list[str]:
     """As seen from the better of the two."""
     seen = pair if pair.weighted.mean <= 0 else pair.turned
     rate, distortion = (_change(seen.together(found)) for found in (seen.rate, seen.distortion))
     said = [
-        _headline(seen.a, seen.b, seen.together(seen.weighted), objective(comparison.beta)),
+        _headline(findings, seen.a, seen.b, seen.together(seen.weighted)),
         f"Its R is {rate} and its D {distortion}.",
         _along_beta(pair.a, pair.b, pair.preference),
     ]
@@ -64,12 +92,13 @@ def _of_two(comparison: Comparison, pair: Pair) -> list[str]:
     return said
 
 
-def _headline(better: str, worse: str, found: Difference, what: str) -> str:
-    size, reach = nats(abs(found.mean)), _reach(found)
+def _headline(findings: Findings, better: str, worse: str, found: Difference) -> str:
+    what, size, reach = objective(findings.comparison.beta), nats(abs(found.mean)), _reach(found)
+    first, second = _named(findings, better), _named(findings, worse)
     if not found.sign:
-        return f"{better} and {worse} are not told apart: {what} of {better} is {size} nats lower ({reach})."
+        return f"{first} and {second} are not told apart: {what} of {better} is {size} nats lower ({reach})."
     often = f"on {found.wins} of {found.n} images"
-    return f"{better} is better than {worse}: its {what} is {size} nats lower ({reach}), {often}."
+    return f"{first} is better than {second}: its {what} is {size} nats lower ({reach}), {often}."
 
 
 def _reach(found: Difference) -> str:
@@ -112,7 +141,9 @@ def _range(low: float, high: float) -> str:
 def _of_many(findings: Findings) -> list[str]:
     comparison, best = findings.comparison, leader(findings)
     count = f"Of {len(comparison.models)} models on {comparison.n} images"
-    lowest = f"{best.name} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
+    lowest = (
+        f"{_named(findings, best.name)} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
+    )
     said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(findings)]
     if beaten := list(findings.dominated_by):
         said.append(f"Surely dominated, as another has both lower R and lower D: {listed(beaten)}.")

@@ -7,20 +7,33 @@ import numpy as np
 from rdserve.client.results import ModelInfo
 from rdserve.compare import paired, sprites
 from rdserve.compare.classes import Classes
-from rdserve.compare.document import DEFINITIONS, in_report
-from rdserve.compare.drawing import HEIGHT, SHAPES, WIDTH, Drawing, draw, style
+from rdserve.compare.document import in_report
+from rdserve.compare.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, SHAPES, TOP, WIDTH, Drawing, draw, style
 from rdserve.compare.findings import Findings
 from rdserve.compare.key import parts
-from rdserve.compare.latents import Latents, collapsed
+from rdserve.compare.latents import COLLAPSED_RATE, IGNORES, LEGEND, MARK, Latents
 from rdserve.compare.pictures import N_DRAWS, Pictures
+from rdserve.compare.pixels import independent_pixels_nats
 from rdserve.compare.rows import Row
-from rdserve.compare.scene import CROWD, label
+from rdserve.compare.scene import CROWD
+from rdserve.compare.signature import fields
 from rdserve.compare.tightness import Tightness, tightness
 from rdserve.compare.verdict import objective
 
 ENCODERS = {"-": "Gaussian", "+": "inverse autoregressive flow"}
 DECODERS = {"-": "deconvolution", "+": "autoregressive"}
 MARGINALS = {"-": "standard normal", "+": "autoregressive flow", "v": "VampPrior", "?": "see its card"}
+# What the signature's keys are.
+SIGNED = {
+    "n": "images",
+    "K": "samples of e(z|x) per image",
+    "seed": "seed of the noise",
+    "ids": "SHA-256 of the example ids",
+    "weights": "SHA-256 of the weights",
+    "code": "version that trained",
+    "dtype": "computed in",
+    "device": "computed on",
+}
 # Wanted edge of an image in the table and beside the plane, pixels.
 CELL, SMALL_CELL = 48, 34
 MOST_CLASSES = 24
@@ -33,12 +46,10 @@ class Model:
     index: int
     row: Row
     info: ModelInfo
-    label: str
     mark: tuple[str, str]
     family_words: str
     tightness: Tightness | None
     latents: Latents | None
-    collapsed: bool
     dominated_by: str | None
     against_best: paired.Difference | None
     drawn: bool
@@ -70,8 +81,11 @@ class Difference:
 @dataclass(frozen=True)
 class Page:
     """All of it. sprites: by CSS class, a data URI with its columns and rows of cells.
+    ignores: the mark of a model that ignores its code, what it says, both with the threshold, and that, nats.
+    signed: what the signature says, field by field. frame: left, top, right and bottom of the plane, pixels.
     cell, small: height and width of an image in the table and beside the plane, pixels.
-    n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them."""
+    n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them.
+    independent_nats: what an image costs if pixels are independent; None without images."""
 
     findings: Findings
     models: Sequence[Model]
@@ -85,15 +99,19 @@ class Page:
     level: str
     crowd: int
     key: Mapping[str, Sequence[tuple[str, str, str]]]
-    definitions: Mapping[str, str]
+    ignores: tuple[str, str, str, float]
+    signed: Sequence[tuple[str, str]]
     n_held: int
     classes: Classes | None
     objective: str
+    independent_nats: float | None
     size: tuple[float, float] = (WIDTH, HEIGHT)
+    frame: tuple[float, float, float, float] = (LEFT, TOP, RIGHT, BOTTOM)
 
 
 def page(findings: Findings, pictures: Pictures | None) -> Page:
     """Gather what the templates need."""
+    images = findings.comparison.images
     return Page(
         findings=findings,
         models=[_model(findings, index, row, pictures) for index, row in enumerate(findings.scene.rows)],
@@ -107,31 +125,42 @@ def page(findings: Findings, pictures: Pictures | None) -> Page:
         level=f"{100 * findings.comparison.level:g}%",
         crowd=CROWD,
         key=_key(),
-        definitions=DEFINITIONS,
+        ignores=(MARK, IGNORES, LEGEND, COLLAPSED_RATE),
+        signed=[
+            (SIGNED.get(key, key), value.replace(",", ", ")) for key, value in fields(findings.signature)
+        ],
         n_held=in_report(findings.comparison),
         classes=findings.classes and findings.classes.largest(MOST_CLASSES),
         objective=objective(findings.comparison.beta),
+        independent_nats=None if images is None else independent_pixels_nats(images),
     )
 
 
 def _model(findings: Findings, index: int, row: Row, pictures: Pictures | None) -> Model:
     comparison = findings.comparison
-    encoder, decoder, marginal = parts(row.family)
-    words = f"{ENCODERS[encoder]} encoder, {DECODERS[decoder]} decoder, {MARGINALS[marginal]} marginal"
+    marginal = parts(row.family)[2]
     return Model(
         index=index,
         row=row,
         info=comparison.models[comparison.names.index(row.name)],
-        label=label(row, findings.scene.rows),
         mark=(style(row.family), SHAPES[marginal]),
-        family_words="not a tuple of the paper's" if marginal == "?" else words,
+        family_words=family_in_words(row.family),
         tightness=tightness(comparison.score(row.name), comparison.n_samples),
         latents=pictures.latents.get(row.name) if pictures else None,
-        collapsed=collapsed(row.rate_nats),
         dominated_by=findings.dominated_by.get(row.name),
         against_best=findings.against_best(row.name),
         drawn=pictures is not None and row.name in pictures.reconstructions,
     )
+
+
+def family_in_words(family: str) -> str:
+    """ "Gaussian encoder, autoregressive decoder, VampPrior"."""
+    encoder, decoder, marginal = parts(family)
+    if marginal == "?":
+        return "not a tuple of the paper's"
+    kind = MARGINALS[marginal]
+    last = kind if marginal == "v" else f"{kind} marginal"
+    return f"{ENCODERS[encoder]} encoder, {DECODERS[decoder]} decoder, {last}"
 
 
 def _differing(findings: Findings, pictures: Pictures) -> list[Difference]:

@@ -36,7 +36,7 @@ function show(index) {
   const side = x > 500 ? "end" : x < 260 ? "start" : "middle";
   tip.setAttribute("text-anchor", side);
   tip.setAttribute("x", x + (side === "end" ? 10 : side === "start" ? -10 : 0));
-  tip.setAttribute("y", y < 40 ? y + 28 : y - 16);
+  tip.setAttribute("y", y < 60 ? y + 40 : y - 22);
   tip.textContent = models[index].name;
 }
 
@@ -58,7 +58,9 @@ function fill(index) {
   numbers.append("nats");
   const standing = index === best ? "least R + D of all" : row.on_frontier ? "on the frontier"
     : row.dominated_by ? `surely beaten by ${row.dominated_by}` : "off the frontier, not surely beaten";
-  words.replaceChildren(element("p", standing, "kind"), title, about, numbers);
+  const ignores = card.querySelector(".ignores");
+  const said = ignores ? [ignores.cloneNode(true)] : [];
+  words.replaceChildren(element("p", standing, "kind"), title, ...said, about, numbers);
   words.dataset.model = index;
   const pictures = card.querySelector(".pictures");
   byId("panel-pictures").replaceChildren(...(pictures ? [pictures.cloneNode(true)] : []));
@@ -86,8 +88,9 @@ for (const [index, point] of points.entries()) {
 // Pointing near a mark is enough, and tells marks that overlap apart: the nearest is meant.
 function nearest(event) {
   const svg = byId("svg");
-  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-  let found = -1, least = 26;
+  const toScreen = svg.getScreenCTM();
+  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(toScreen.inverse());
+  let found = -1, least = 26 / toScreen.a;
   for (const [index, point] of points.entries()) {
     const { e, f } = point.transform.baseVal.consolidate().matrix;
     const distance = Math.hypot(e - at.x, f - at.y);

@@ -1,5 +1,6 @@
 import html
 import json
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable
@@ -68,6 +69,13 @@ def test_named_models_only(in_process_service: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     models = json.loads((tmp_path / "comparison.json").read_text())["models"]
     assert {model["name"] for model in models} == {"tiny-ppp", "tiny-mmm"}
+    page = html.unescape((tmp_path / "report.html").read_text())
+    asked = ("compare", "--server", in_process_service, *map(str, wanted))
+    assert f" · service {in_process_service} · " in page
+    assert f"<code>rdserve {shlex.join(asked)}</code>" in page
+    before = {name: (tmp_path / name).read_bytes() for name in FILES}
+    assert rdserve(*asked).returncode == 0  # goes on from whole rows
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == before
 
 
 GATE = ("--baseline", "tiny-mmm", "--models", "tiny-ppp", "--limit")

@@ -46,6 +46,19 @@ def test_rows_are_found_again(folder: Path) -> None:
         np.testing.assert_array_equal(np.load(folder / "models/one" / f"{name}.npy"), getattr(expected, name))
 
 
+def test_a_run_that_goes_on_began_when_its_rows_did(folder: Path) -> None:
+    manifest = folder / columns.MANIFEST
+    document = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(document | {"began": "2001-02-03T04:05:06+00:00"}))
+    for models in (MODELS, MODELS | {"three": "3" * 64}):
+        with opened(folder, models) as store:
+            assert store.began == "2001-02-03T04:05:06+00:00"
+    columns.finish(folder)
+    with opened(folder, seed=1) as store:
+        assert store.began > document["began"][:4]
+        assert json.loads(manifest.read_text())["began"] == store.began
+
+
 @pytest.mark.parametrize("name", columns.COLUMNS)
 def test_a_chunk_that_does_not_add_up_is_not_done(folder: Path, name: str) -> None:
     column = np.load(folder / "models/one" / f"{name}.npy", mmap_mode="r+")

@@ -135,6 +135,17 @@ def test_tables_say_what_the_rows_say(comparison: Comparison, folder: Path) -> N
     assert all(row.count("&") == 6 for row in rows)
 
 
+def test_a_model_that_ignores_its_code_is_marked_in_every_file(tmp_path: Path) -> None:
+    both = comparison_at([(0.02, 18), (5, 14)], noise=0.1)
+    files.write_all(both.findings, pictures_of(both), tmp_path)
+    document = json.loads((tmp_path / files.JSON).read_text())
+    assert {model["name"]: model["collapsed"] for model in document["models"]} == {"m0": True, "m1": False}
+    for name in ("table.md", "table.tex", "rd-plane.svg", "report.html"):
+        assert "ignores its code" in (tmp_path / name).read_text(), name
+    used = replace(both, models=both.models[1:], scores=both.scores[1:]).findings
+    assert "ignores its code" not in tables.to_markdown(used) + tables.to_latex(used)
+
+
 def test_a_name_breaks_no_table(comparison: Comparison) -> None:
     strange = replace(comparison.models[0], name="a|b_c & 50% \\x {$^~}\n`<b>`")
     odd = replace(comparison, models=(strange, *comparison.models[1:])).findings

@@ -16,6 +16,8 @@ from rdserve.compare import document as documents
 from rdserve.compare import encoding, report
 from rdserve.compare.comparison import Comparison, from_document
 from rdserve.compare.document import DATA_ID, to_document
+from rdserve.compare.latents import Latents
+from rdserve.compare.origin import Origin
 from rdserve.compare.rebuilt import contradictions
 from rdserve.compare.verify import read
 
@@ -52,7 +54,8 @@ def hostile() -> Comparison:
     changes = {"name": HOSTILE, "state_reason": HOSTILE, "data_name": HOSTILE, "binarisation": HOSTILE}
     strange = replace(plain.models[0], **changes, family=HOSTILE)
     models = (strange, *plain.models[1:])
-    return replace(plain, models=models, warnings=(HOSTILE,), failures={HOSTILE: HOSTILE})
+    origin = Origin("2026-01-02T03:04:05+00:00", HOSTILE, HOSTILE)
+    return replace(plain, models=models, warnings=(HOSTILE,), failures={HOSTILE: HOSTILE}, origin=origin)
 
 
 def test_names_stay_words() -> None:
@@ -148,6 +151,77 @@ def test_the_signature_is_in_the_head_and_at_the_foot() -> None:
     page = Elements(report.render(findings))
     assert ("meta", {"name": "rdserve-signature", "content": findings.signature}) in page.tags
     assert findings.signature in page.text
+
+
+def test_date_service_and_command_are_on_it_and_change_nothing_inside() -> None:
+    plain = comparison_at(CROWDED[:2])
+    origin = Origin("2026-01-02T03:04:05+00:00", "vae.example:50051", "rdserve compare --data digits")
+    made = replace(plain, origin=origin)
+    html = report.render(made.findings)
+    page = " ".join(Elements(html).text.split())
+    assert "Begun 2026-01-02 03:04 UTC · service vae.example:50051 · rdserve " in page
+    assert " · rdserve compare --data digits " in page
+    assert html == report.render(replace(made).findings)
+    assert list(encoding.text(to_document(made.findings))) == list(encoding.text(to_document(plain.findings)))
+
+
+def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_its_card() -> None:
+    both = comparison_at([(0.02, 18), (5, 14)], noise=0.1)
+    html = report.render(both.findings, pictures_of(both))
+    said = "† ignores its code (R 0.03)"
+    for start, end in (
+        ('<th scope="row" data-value="m0">', "</th>"),
+        ('<div id="panel-words"', "</div>"),
+        ('<details id="model-0">', "</summary>"),
+    ):
+        assert said in Elements(html.partition(start)[2].partition(end)[0]).text, start
+    assert html.count(f'class="ignores">{said}') == html.count('class="ignores"')
+    assert re.search(r'aria-label="m0, ---: [^"]*, ignores its code"', html)
+    assert "†" not in report.render(comparison_at([(5, 14), (6, 14)]).findings).partition("<main")[2].replace(
+        "† ignores its code: R below 0.1 nats, so that", ""
+    )
+
+
+def test_beside_the_best_stands_what_independent_pixels_would_cost() -> None:
+    images = np.zeros((50, 8, 8), bool)
+    images[:25, 0, :2] = True  # two pixels are on in half of the images, the others never
+    comparison = replace(comparison_at(CROWDED[:2]), images=images)
+    text = Elements(report.render(comparison.findings)).text
+    assert f"would cost {2 * np.log(2):.2f} nats." in text
+    assert "would cost" not in Elements(report.render(comparison_at(CROWDED[:2]).findings)).text
+
+
+def test_a_newcomer_finds_each_term_in_words() -> None:
+    page = Elements(report.render(comparison_at(CROWDED[:3], labels=True).findings))
+    text = " ".join(page.text.split())
+    for words in (
+        "R, rateWhat the code z of an image costs",
+        "D, distortionWhat the image still costs",
+        "natThe unit of R, D and ELBO, per image: 1.44 bits.",
+        "βWeight of R",
+        "Gaussian encoder, deconvolution decoder, autoregressive flow marginal",
+        "Gaussian encoder, deconvolution decoder, VampPrior",
+        "Open: it leaves both",
+        "Holm's rule, which asks for more",
+        "All points of a sloping line have one ELBO",
+        "Win, tie, loss: on how many images",
+        "SHA-256 of the weightsm0@111111111111, m1@111111111111",
+    ):
+        assert words in text, words
+    for key in ("rate_nats", "pairs.", "curves.gaps", "adjusted_p"):
+        assert key not in text
+
+
+def test_rates_by_dimension_are_shown_only_where_they_add_up_to_r() -> None:
+    comparison = comparison_at(CROWDED[:3])  # of ---, --+ and --v
+    ours, its = (
+        Latents(np.ones(4), np.ones(4, bool), np.array([57.48, 35.12, 1, 1]), of_the_model)
+        for of_the_model in (True, False)
+    )
+    drawn = replace(pictures_of(comparison), latents={"m0": ours, "m1": its, "m2": its})
+    text = Elements(report.render(comparison.findings, drawn)).text
+    assert text.count("57.48, 35.12") == 1
+    assert text.count("R has no parts by dimension") == 2
 
 
 def test_the_data_is_where_a_reader_looks_for_it() -> None:

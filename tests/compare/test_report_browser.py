@@ -12,6 +12,7 @@ from points import CROWDED, comparison_at
 from rdserve.compare import report
 from rdserve.compare.comparison import Comparison
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 SIXTY = [(0.3 * k, 22 - 0.3 * k + 0.4 * (k % 3)) for k in range(60)]
 NAME = "return JSON.parse(document.getElementById('comparison').textContent).models[arguments[0]].name"
@@ -37,6 +38,19 @@ DISTORTIONS = """
 SORTS = """
     return [...document.querySelectorAll('#models th[aria-sort]')].map(h => h.getAttribute('aria-sort'));
 """
+TEXT_SIZES = """
+    const scale = document.getElementById('svg').getScreenCTM().a, sizes = {};
+    for (const text of document.querySelectorAll('#svg text')) {
+        if (!text.getClientRects().length || !text.textContent) continue;
+        const size = scale * parseFloat(getComputedStyle(text).fontSize);
+        sizes[text.classList[0]] = Math.min(size, sizes[text.classList[0]] ?? size);
+    }
+    return sizes;
+"""
+BOXES = """
+    const found = [...document.querySelectorAll(arguments[0])].map(text => text.getBoundingClientRect());
+    return found.map(b => [b.left, b.top, b.right, b.bottom]);
+"""
 POINTS = {2: CROWDED[6:8], 12: CROWDED[:12], 60: SIXTY}
 
 
@@ -44,6 +58,12 @@ POINTS = {2: CROWDED[6:8], 12: CROWDED[:12], 60: SIXTY}
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with chromium(tmp_path_factory.mktemp("profile")) as running:
         yield running
+
+
+@pytest.fixture
+def telephone(browser: Browser) -> Iterator[Browser]:
+    with browser.telephone():
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +108,41 @@ def test_names_in_the_plane_do_not_overlap_and_the_page_is_no_wider_than_the_win
             # The extent includes the font's full height, which no letter fills.
             assert min(a[2], b[2]) - max(a[0], b[0]) < 1 or min(a[3], b[3]) - max(a[1], b[1]) < 3
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("count", POINTS)
+def test_on_a_telephone_nothing_scrolls_sideways_and_the_plane_can_be_read(
+    telephone: Browser, pages: dict[int, Path], count: int
+) -> None:
+    telephone.open(pages[count])
+    telephone.run("document.querySelectorAll('details').forEach(card => { card.open = true; })")
+    assert telephone.run("return document.documentElement.scrollWidth") <= 400
+    sizes = telephone.run(TEXT_SIZES)
+    assert {"tick", "title", "short-name"} <= sizes.keys()
+    assert min(size for kind, size in sizes.items() if kind != "level-words") >= 11
+    boxes = telephone.run(BOXES, "#svg .short-name, #svg .tick, #svg .title:not(.side)")
+    for index, a in enumerate(boxes):
+        assert 0 <= a[0] <= a[2] <= 400
+        for b in boxes[:index]:
+            assert min(a[2], b[2]) - max(a[0], b[0]) < 1 or min(a[3], b[3]) - max(a[1], b[1]) < 3
+    shown = "return [...document.querySelectorAll('.hover, .tap')].map(e => e.getClientRects().length > 0)"
+    assert telephone.run(shown) == [False, True]
+
+
+def test_a_tap_shows_the_model_and_does_not_leave_the_plane(
+    telephone: Browser, pages: dict[int, Path]
+) -> None:
+    telephone.open(pages[12])
+    left, top, width = telephone.run(IN_SIGHT, '.point[data-model="7"] path')
+    at = {"x": left + width / 2, "y": top + width / 2}
+    telephone.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    telephone.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    name = telephone.run(NAME, 7)
+    WebDriverWait(telephone.driver, 10).until(
+        lambda _: telephone.run("return document.querySelector('#panel h3').textContent") == name
+    )
+    assert telephone.run("return location.hash") == ""
+    assert telephone.run("return matchMedia('(hover: none)').matches")
 
 
 def test_pointing_at_a_model_shows_what_it_makes_of_images(browser: Browser, pages: dict[int, Path]) -> None:

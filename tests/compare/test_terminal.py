@@ -39,6 +39,16 @@ def test_a_model_that_does_not_serve_says_why() -> None:
     assert "failed: the weights" in " ".join(lines(terminal.models_table([broken])))
 
 
+def test_a_model_that_ignores_its_code_has_a_dagger_and_no_rate_a_minus_zero() -> None:
+    low, high = rows_at([(0, 18), (5, 14)])
+    printed = lines(terminal.comparison_table([replace(low, rate_nats=-0.001), high]))
+    assert "m0 † " in printed[1]
+    assert " 0.00 ± " in printed[1]
+    assert "†" not in printed[2]
+    assert printed[-1].startswith("† ignores its code: R below 0.1 nats")
+    assert "†" not in "".join(lines(terminal.comparison_table([high])))
+
+
 def test_one_example_has_no_error() -> None:
     assert terminal.with_error(1.234, float("nan")) == "1.23"
     assert terminal.with_error(1.234, 0.005) == "1.23 ± 0.01"

@@ -59,6 +59,23 @@ def test_many() -> None:
     assert "m0 for beta above 1.26, m1 for beta from 0.748 to 1.26 and m2 for beta below 0.748." in words
 
 
+def test_a_winner_that_ignores_its_code_is_named_so() -> None:
+    many = comparison_at([(0.02, 18), (5, 14), (0.03, 19)], n=400, noise=0.1).verdict
+    assert many.startswith("Of 3 models on 400 images, m0 (ignores its code: R 0.02) has the lowest R + D")
+    assert "m0 and m2 ignore the code: R below 0.1 nats." in many
+    assert "Of those that use theirs, m1 has the lowest R + D, 18.99 nats." in many
+    two = comparison_at([(0.02, 18), (5, 14)], n=400, noise=0.1).verdict
+    assert two.startswith("m0 (ignores its code: R 0.02) is better than m1: ")
+    assert comparison_at([(0.02, 18)], n=400, noise=0.1).verdict.startswith("m0 (ignores its code: R 0.02) ")
+
+
+def test_a_winner_that_uses_its_code_has_no_mark() -> None:
+    words = comparison_at([(0.02, 19), (5, 13), (0.03, 20)], n=400, noise=0.1).verdict
+    assert words.startswith("Of 3 models on 400 images, m1 has the lowest R + D")
+    assert "m0 and m2 ignore the code" in words
+    assert "Of those that use theirs" not in words
+
+
 def test_a_leader_that_is_not_sure() -> None:
     words = comparison_at([(5, 15), (5, 15.001), (9, 20)], n=400).verdict
     assert "surely lower than 1 of the others, but not told apart from m" in words

@@ -88,4 +88,4 @@ def test_the_parts_have_a_frontier_for_each_choice() -> None:
 
 def test_the_plane_has_all() -> None:
     written = texts(planes.rate_distortion(runs_at(RUNS)))
-    assert {"-+v", "-+v β1.1", "-+v β0.1", "+-v"} <= set(written)
+    assert {"-+v", "-+v β1.1†", "-+v β0.1", "+-v"} <= set(written)

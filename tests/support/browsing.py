@@ -75,6 +75,16 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": kind, "features": features})
 
+    @contextmanager
+    def telephone(self, width: int = 400) -> Iterator[None]:
+        """A screen of so many pixels and a finger, which does not hover, until the block ends."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        yield
+        self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
     def screenshot(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """The window as (H, W, 3)."""
         image = Image.open(BytesIO(base64.b64decode(self.driver.get_screenshot_as_base64())))
