@@ -11,6 +11,7 @@ def package(
     store: Annotated[Path, typer.Option(help="Folder for the .mar archives.")],
 ) -> None:
     """Verify checkpoints and make an archive of each; refused ones are named, the others are made."""
+    from rdserve.cli.exits import Code
     from rdserve.server import packaging
 
     refused = 0
@@ -21,4 +22,4 @@ def package(
             refused += 1
             typer.echo(f"refused: {error}", err=True)
     if refused:
-        raise typer.Exit(1)
+        raise typer.Exit(Code.FAILED)

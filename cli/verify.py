@@ -8,6 +8,7 @@ import typer
 from numpy.typing import NDArray
 from rdserve.cli.arrays import read_images
 from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
+from rdserve.cli.exits import Code
 from rdserve.cli.trust import trusting
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
@@ -28,7 +29,8 @@ def verify(
     ] = None,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Score some images of a comparison again: exit code 0 if the numbers are reproduced, 1 if not."""
+    """Score some images of a comparison again: exit code 0 if the numbers are reproduced, 1 if not, 64 and
+    above if that could not be found out."""
     with connection(server, timeout=timeout, models=serve) as client:
         document = checks.read(report)
         comparison = from_document(document["examples"])
@@ -39,8 +41,10 @@ def verify(
         typer.echo(line)
     good = sum(one.reproduced(tolerance) for one in replays)
     typer.echo(f"{good} of {len(replays)} models reproduced within {tolerance:g} nats")
-    if found or good < len(replays):
-        raise typer.Exit(1)
+    if found or any(one.scored and not one.reproduced(tolerance) for one in replays):
+        raise typer.Exit(Code.FAILED)
+    if good < len(replays):
+        raise typer.Exit(Code.UNAVAILABLE)
 
 
 def _images(comparison: Comparison, file: Path | None, root: Path | None) -> NDArray[np.bool_]:

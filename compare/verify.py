@@ -39,13 +39,18 @@ class Replay:
     problem: str = ""
     note: str = ""
 
+    @property
+    def scored(self) -> bool:
+        """Whether the service scored it: else nothing is known of its numbers."""
+        return not np.isnan(self.rate_nats)
+
     def reproduced(self, tolerance: float) -> bool:
         """Whether nothing is amiss and both differences are at most `tolerance` nats."""
         return not self.problem and max(self.rate_nats, self.distortion_nats) <= tolerance
 
     def sentence(self, tolerance: float) -> str:
         """The outcome in words."""
-        if np.isnan(self.rate_nats):
+        if not self.scored:
             return f"{self.model}: not scored, {self.problem}"
         off = f"max |dR| {self.rate_nats:.3g}, max |dD| {self.distortion_nats:.3g} nats over {self.rows} rows"
         if self.reproduced(tolerance):
@@ -64,7 +69,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: a file of another kind, or of another version of the schema.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode(errors="replace")
     if path.suffix.lower() in (".html", ".htm"):
         finder = _Finder()
         finder.feed(text)
@@ -74,7 +79,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
+        wanted = "the comparison.json or the report.html of a comparison"
+        raise InputError(f"{path} is no JSON ({error}); give {wanted}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{path}: expected schema {SCHEMA!r}, the file says {schema!r}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rdserve.benchmarks.soak import Memory, soak
+from rdserve.cli.exits import Code
 from running import Running
 from shell import rdserve
 
@@ -46,9 +47,9 @@ def test_any_address_is_measured_alone(tmp_path: Path, service: str) -> None:
     assert {cell["way"] for cell in written["cells"]} == {"front"}
 
 
-def test_no_service_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_no_service_is_one_line(tmp_path: Path) -> None:
     done = rdserve("bench", "--server", "127.0.0.1:1", "--out", tmp_path / "latest.json")
-    assert done.returncode == 1
+    assert done.returncode == Code.UNAVAILABLE
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "latest.json").exists()
 
