@@ -30,6 +30,14 @@ class Code(IntEnum):
     INTERRUPTED = 130
 
 
+_PLAIN = {
+    "Input should be greater than or equal to ": "must be at least ",
+    "Input should be less than or equal to ": "must be at most ",
+    "Input should be a valid integer, unable to parse string as an integer": "must be a whole number",
+    "Input should be a valid number, unable to parse string as a number": "must be a number",
+    "Input should be ": "must be ",
+}
+
 IN_HELP = (
     "Exit codes: 0 done, or passed; 1 failed; 2 undecided; 64 a mistake in the command or in what it names; "
     "69 the service is away or refuses; 70 a bug; 74 a file cannot be read or written; 130 Ctrl-C."
@@ -54,6 +62,13 @@ def in_words(error: OSError) -> str:
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
+def plain(message: str) -> str:
+    """pydantic's words, in which typer too says what is wrong with a value, as a person would say it."""
+    for theirs, ours in _PLAIN.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
 @contextmanager
 def writing(place: object) -> Iterator[None]:
     """Within, an OSError that names no file, such as that of a full disk, gets this one."""
@@ -76,7 +91,7 @@ def documented() -> Iterator[None]:
         typer.echo(f"rdserve: {in_words(error)}", err=True)
         raise typer.Exit(Code.IO) from None
     except UsageError as error:
-        error.exit_code = Code.USAGE
+        error.exit_code, error.message = Code.USAGE, plain(error.message)
         raise
     except Exception:
         traceback.print_exc()
