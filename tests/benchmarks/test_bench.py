@@ -37,10 +37,12 @@ def test_quick_writes_every_cell_and_the_ratios(tmp_path: Path) -> None:
 
 def test_any_address_is_measured_alone(tmp_path: Path, service: str) -> None:
     out = tmp_path / "latest.json"
-    done = rdserve("bench", "--quick", "--server", service, "--models", MODEL, "--out", out)
+    done = rdserve("bench", "--quick", "--server", service, "--out", out)
     assert done.returncode == 0, done.stderr
+    assert f"measuring {MODEL} alone, the first of 3; --models names others\n" in done.stderr
     written = json.loads(out.read_text())
-    seen = {(cell["op"], cell["rows"]) for cell in written["cells"] if cell["model"] == MODEL}
+    assert {cell["model"] for cell in written["cells"]} == {MODEL}
+    seen = {(cell["op"], cell["rows"]) for cell in written["cells"]}
     assert seen == {(op, rows) for op in ("encode", "score", "reconstruct") for rows in (1, 64)}
     loads = {cell.get("in_flight", "open") for cell in written["cells"]} | {0}
     assert loads >= {1, 8, 32, "open"}

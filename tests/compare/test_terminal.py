@@ -42,3 +42,30 @@ def test_a_model_that_does_not_serve_says_why() -> None:
 def test_one_example_has_no_error() -> None:
     assert terminal.with_error(1.234, float("nan")) == "1.23"
     assert terminal.with_error(1.234, 0.005) == "1.23 ± 0.01"
+
+
+def test_a_mean_that_rounds_to_nothing_has_no_sign() -> None:
+    assert terminal.with_error(-0.001, 0.02) == "0.00 ± 0.02"
+
+
+def test_a_log_gets_a_few_lines_in_place_of_a_bar() -> None:
+    said: list[str] = []
+    seconds = 0.0
+    tell = terminal.Lines("scoring", 1000, said.append, lambda: seconds)
+    for _ in range(1000):
+        seconds += 0.3
+        tell(1)
+    assert said == [
+        "scoring: 7% done, about 5 min left",
+        "scoring: 25% done, about 4 min left",
+        "scoring: 50% done, about 2 min left",
+        "scoring: 75% done, about 75 s left",
+    ]
+
+
+def test_what_is_quickly_done_gets_no_line() -> None:
+    screen = StringIO()
+    with terminal.progress("scoring", 2, Console(file=screen)) as done:
+        done(1)
+        done(1)
+    assert screen.getvalue() == ""
