@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -97,7 +98,7 @@ def train(
         there = standing(out, data_root)
         config = _configured(there, out, given)
         name = name or (there and there.name) or out.resolve().name
-        if there:
+        if there and replace(there.config, epochs=config.epochs) == config:
             _say(_goes_on(there, config, out))
         with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as watch:
             card = trainer.train(
