@@ -31,7 +31,7 @@ def scored(
     models, left_out = runs.fitting(client, chosen.images.shape[1:])
     for name, fault in left_out.items():
         typer.echo(f"left out: model {name!r} {fault}", err=True)
-    title, total = f"scoring {len(models)} models on {chosen.words}", len(models) * chosen.n
+    title, total = f"scoring {len(models)} models ({split}, {chosen.n} images)", len(models) * chosen.n
     with terminal.progress(title, total, terminal.console(stderr=True)) as done:
         found = runs.score(client, models, chosen, folder=folder, on_progress=lambda _, rows: done(rows))
     for name, why in found.failures.items():

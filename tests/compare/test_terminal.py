@@ -63,6 +63,19 @@ def test_a_log_gets_a_few_lines_in_place_of_a_bar() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "title", ["scoring 18 models (test, 10000 images)", "scoring 18 models of " + 40 * "x"]
+)
+def test_a_bar_fits_80_columns(title: str) -> None:
+    screen = StringIO()
+    with terminal.progress(title, 180000, Console(file=screen, force_terminal=True, width=80)) as done:
+        done(40000)
+    shown = screen.getvalue()
+    assert title[:39] in shown
+    assert "40000/180000" in shown
+    assert "left" in shown
+
+
 def test_what_is_quickly_done_gets_no_line() -> None:
     screen = StringIO()
     with terminal.progress("scoring", 2, Console(file=screen)) as done:
