@@ -1,5 +1,11 @@
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+FITS := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for it in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	$$it -c '$(FITS)' 2>/dev/null && command -v $$it && break; done)
 BIN := .venv/bin
+# PyPI's torch for Linux brings CUDA, several GB; without an NVIDIA GPU the CPU's wheels do.
+NVIDIA ?= $(wildcard /proc/driver/nvidia) $(shell command -v nvidia-smi)
+TORCH_CPU ?= https://download.pytorch.org/whl/cpu
+ANSWERS := import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=3)
 PROTOS := vae worker
 PORT ?= 50051
 .DEFAULT_GOAL := help
@@ -10,8 +16,12 @@ help: ## this list
 
 install: .venv/installed ## create .venv and install everything
 .venv/installed: pyproject.toml build/modules.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' --config-settings editable_mode=strict
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
+		echo "no Python 3.11 or newer on PATH ($$(python3 --version 2>&1 || true)); install one, or name it: make PYTHON=/where/python3" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	@if test "$$(uname)" = Linux && test -z "$(strip $(NVIDIA))" && timeout 3 $(BIN)/python -c '$(ANSWERS)' $(TORCH_CPU) 2>/dev/null; \
+	then cpu="--extra-index-url $(TORCH_CPU)"; echo "no NVIDIA GPU: torch for the CPU, from $(TORCH_CPU)"; fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$cpu -e '.[dev]' --config-settings editable_mode=strict
 	@touch $@
 
 # A strict editable install lists modules one by one, so it is stale once a file is added.

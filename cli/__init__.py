@@ -51,7 +51,8 @@ SENTINELS = {
 def main() -> None:
     """Run the command line."""
     if find_spec("typer") is None:
-        sys.exit("rdserve: the command line is an extra; pip install 'rdserve[compare]'")
+        print("rdserve: the command line is an extra; pip install 'rdserve[compare]'", file=sys.stderr)
+        sys.exit(69)  # UNAVAILABLE of rdserve.cli.exits, which needs typer
     from rdserve.cli.group import app
 
     app()

@@ -24,29 +24,43 @@ def read_images(
     """
     if (file is None) == (data is None):
         raise InputError("give --images FILE, or --data NAME")
-    images = load(data, split=split, root=root).images if data else _read(file or Path())
+    images = load(data, split=split, root=root).images if data else _read(file or Path(), "images")
     return images[:limit]
 
 
-def _read(file: Path) -> Array:
+def read_labels(file: Path, n: int) -> Array:
+    """Classes (n,) of the first n images, from a .npy or .npz file.
+
+    Raises:
+        InputError: a file that holds no such array, or fewer labels.
+    """
+    labels = _read(file, "labels")
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{file}: labels are whole numbers (N,), got {labels.dtype} {labels.shape}")
+    if len(labels) < n:
+        raise InputError(f"{file} holds {len(labels)} labels for {n} images")
+    return labels[:n]
+
+
+def _read(file: Path, name: str) -> Array:
+    """The one array of a file, or the one of that name."""
     try:
         with file.open("rb") as stream:
-            return _array(np.load(stream, allow_pickle=False), file)
+            return _array(np.load(stream, allow_pickle=False), file, name)
     except InputError:
         raise
     except Exception as error:  # numpy, zipfile and zlib raise what they like on bytes that are no array
         raise InputError(f"{file}: not a readable .npy or .npz file ({error})") from error
 
 
-def _array(loaded: Any, file: Path) -> Array:
-    """The one array of a file, or the one that is named images."""
+def _array(loaded: Any, file: Path, wanted: str) -> Array:
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:
         names = list(loaded)
-        name = "images" if "images" in names else names[0] if len(names) == 1 else None
+        name = wanted if wanted in names else names[0] if len(names) == 1 else None
         if name is None:
-            raise InputError(f"{file} holds {', '.join(names) or 'nothing'}; name one of them images")
+            raise InputError(f"{file} holds {', '.join(names) or 'nothing'}; name one of them {wanted}")
         return np.asarray(loaded[name])
 
 

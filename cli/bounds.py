@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rdserve.cli import exits
 from rdserve.cli.common import DataRoot, Seed, Split
 from rdserve.compare import terminal
 from rdserve.compare.words import shortened
@@ -63,7 +64,7 @@ def bounds(
                 done(1)
     except (CardError, DataError, OSError) as error:
         typer.echo(f"rdserve: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(exits.code_of(error)) from None
     terminal.console().print(table(found, chosen.dataset))
     if out is not None:
         out.write_text(json.dumps([one.document() for one in found], indent=1) + "\n")

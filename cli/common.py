@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rdserve.cli import exits
 from rdserve.cli.private import private_service
 from rdserve.cli.trust import chosen_trust
 from rdserve.client import Client, RdserveError, ServiceError
@@ -41,7 +42,7 @@ _ADVICE: dict[type[ServiceError], str] = {
 
 @contextmanager
 def connection(server: str, *, timeout: float, models: Path | None = None) -> Iterator[Client]:
-    """A client whose failures, and Ctrl-C, end the command: one line on stderr, exit code 1 or 130.
+    """A client whose failures, and Ctrl-C, end the command: one line on stderr, a code of `exits.Code`.
 
     With `models`, a client of a service over that folder, which lives as long.
     """
@@ -53,17 +54,17 @@ def connection(server: str, *, timeout: float, models: Path | None = None) -> It
             yield stack.enter_context(Client(server, timeout=timeout, **trust))
     except KeyboardInterrupt:
         typer.echo("rdserve: interrupted; calls in flight were cancelled", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exits.Code.INTERRUPTED) from None
     except (RdserveError, DataError, OSError) as error:
         typer.echo(f"rdserve: {_in_words(error, server)}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(exits.code_of(error)) from None
 
 
 def _in_words(error: Exception, server: str) -> str:
     about = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
     line = " ".join(f"{about}{error}".split()).rstrip(".")
     if not isinstance(error, ServiceError):
-        return line
+        return exits.in_words(error) if isinstance(error, OSError) else line
     if isinstance(error, Unavailable) and not error.reason:  # grpc's own words, about sockets
         line = "nothing answers there"
     advice = _ADVICE.get(type(error))

@@ -1,9 +1,9 @@
-"""`rdserve compare`: a data set on several models, as a verdict, tables, figures and files."""
+"""`rdserve compare`: images on several models, as a verdict, tables, figures and files."""
 
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,20 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from rdserve.cli.arrays import read_images, read_labels
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
+from rdserve.cli.exits import writing
 from rdserve.cli.trust import chosen_trust, trusting
-from rdserve.client import Client, InputError, ModelInfo
+from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.compare import api, columns, files, pictures, scoring, terminal
 from rdserve.compare.comparison import Comparison, Data
 from rdserve.compare.engines import Engine, Local
 from rdserve.compare.gate import Limits, Outcome, gate, to_junit, to_markdown
-from rdserve.data import Dataset, load
+from rdserve.data import load
 
 JUNIT, SUMMARY = "gate.xml", "gate.md"
 
-GATE = "Gate: exit 0 if kept, 1 if broken, 2 if undecided"
+GATE = "Gate: exit 0 if kept, 1 if broken, 2 if undecided; 64 and above if it could not be run"
 Most = Annotated[float | None, typer.Option(rich_help_panel=GATE, help="Nats above the baseline's, at most.")]
 Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence of every interval.")]
 Beta = Annotated[float, typer.Option(min=0.0, help="Weigh the models by D + beta R.")]
@@ -39,9 +41,22 @@ class EngineName(StrEnum):
     RAY = "ray"
 
 
+@dataclass(frozen=True)
+class Source:
+    """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
+
+    images: NDArray[np.bool_]
+    labels: NDArray[np.integer] | None
+    about: Data | None
+
+
 @trusting
 def compare(
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    data: Annotated[
+        str | None, typer.Option(help="digits or static-mnist; digits if neither this nor --images is given.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None,
     split: Split = "test",
     limit: Limit = None,
     data_root: DataRoot = None,
@@ -71,7 +86,7 @@ def compare(
     ] = None,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Score a data set on several models with the same noise, and say which is better, and for which beta."""
+    """Score images on several models with the same noise, and say which is better, and for which beta."""
     limits = Limits(max_rate_increase, max_distortion_increase, max_elbo_decrease, max_weighted_increase)
     score = partial(
         api.compare,
@@ -87,12 +102,14 @@ def compare(
     with connection(server, timeout=timeout, models=serve) as client:
         if limits.any and not baseline:
             raise InputError("a limit is on what changed since a baseline: name it with --baseline")
-        dataset = load(data, split=split, root=data_root)
-        images = dataset.images[:limit]
-        names = _choose(client.models(), models, baseline, images.shape[1:], data)
+        source = _source(data, images, labels, split=split, limit=limit, root=data_root)
+        names = _choose(client.models(), models, baseline, source)
+        if len(names) == 1:
+            typer.echo(f"{names[0]} alone: there is nothing to compare it with", err=True)
         score.keywords["engine"] = _engine(engine, client, timeout, private=serve is not None)
-        comparison = _asked(_score(score, client, names, dataset, images), serve)
-        paths = files.write_all(comparison.findings, _pictures(comparison), out)
+        with writing(out):
+            comparison = _asked(_score(score, client, names, source), serve)
+            paths = files.write_all(comparison.findings, _pictures(comparison), out)
         console = terminal.console()
         terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
         columns.finish(out / "rows")
@@ -101,22 +118,45 @@ def compare(
     raise typer.Exit(outcome)
 
 
-def _choose(
-    served: Sequence[ModelInfo], wanted: str, baseline: str | None, shape: tuple[int, ...], data: str
-) -> list[str]:
+def _source(
+    data: str | None,
+    images: Path | None,
+    labels: Path | None,
+    *,
+    split: str,
+    limit: int | None,
+    root: Path | None,
+) -> Source:
+    """What to score, the first `limit` of it.
+
+    Raises:
+        InputError: two sources, labels of no file of images, or a file that holds no such array.
+        DataError: as `rdserve.data.load`.
+    """
+    if images is not None:
+        pixels = read_images(images, data, split=split, limit=limit)
+        return Source(pixels, None if labels is None else read_labels(labels, len(pixels)), None)
+    if labels is not None:
+        raise InputError("--labels are of images of your own; give --images FILE too")
+    dataset = load(data or "digits", split=split, root=root)
+    classes = None if dataset.labels is None else dataset.labels[:limit]
+    return Source(dataset.images[:limit], classes, Data(dataset.name, dataset.split, dataset.sha256))
+
+
+def _choose(served: Sequence[ModelInfo], wanted: str, baseline: str | None, source: Source) -> list[str]:
     """The models asked for by name and the baseline; or all that fit the data, saying which do not.
 
     Raises:
         InputError: a name that is not served, or no model left.
     """
-    faults = {model.name: scoring.misfit(model, shape) for model in served}
+    faults = {model.name: scoring.misfit(model, source.images.shape[1:]) for model in served}
     asked = [name.strip() for name in wanted.split(",") if name.strip()]
     if wanted == "all":
         for name in filter(faults.get, faults):
             typer.echo(f"left out: model {name!r} {faults[name]}", err=True)
         asked = [name for name, fault in faults.items() if not fault]
     if not asked:
-        raise InputError(f"no model to compare on {data}")
+        raise InputError(f"no model to compare on {source.about.name if source.about else 'these images'}")
     names = list(dict.fromkeys([*asked, baseline] if baseline else asked))
     if unknown := [name for name in names if name not in faults]:
         raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(faults) or 'none'}")
@@ -135,17 +175,16 @@ def _score(
     score: "partial[Comparison]",
     client: Client,
     names: Sequence[str],
-    dataset: Dataset,
-    images: NDArray[np.bool_],
+    source: Source,
 ) -> Comparison:
-    total = len(names) * len(images)
+    total = len(names) * len(source.images)
     with terminal.progress(f"scoring {len(names)} models", total, terminal.console(stderr=True)) as done:
         comparison = score(
             client,
             names,
-            images,
-            labels=None if dataset.labels is None else dataset.labels[: len(images)],
-            data=Data(dataset.name, dataset.split, dataset.sha256),
+            source.images,
+            labels=source.labels,
+            data=source.about,
             on_progress=lambda _, rows: done(rows),
         )
     for name, why in comparison.failures.items():
@@ -173,11 +212,14 @@ def _gate(
     """Say and write down whether the limits are kept, adding to `paths`; without limits they are."""
     if baseline is None or not limits.any:
         return Outcome.PASS
+    if comparison.failures:
+        raise RdserveError(f"no gate over models that failed: {', '.join(comparison.failures)}")
     checked = gate(comparison, baseline, limits)
     for check in checked.checks:
         typer.echo(f"{check.outcome.name.lower()}: {check.model}: {check.sentence}")
     written = {out / JUNIT: to_junit(checked), out / SUMMARY: to_markdown(checked)}
-    for path, text in written.items():
-        path.write_text(text, encoding="utf-8")
+    with writing(out):
+        for path, text in written.items():
+            path.write_text(text, encoding="utf-8")
     paths += written
     return checked.outcome

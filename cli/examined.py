@@ -1,7 +1,6 @@
 """What `rdserve figures` and `rdserve results` begin with: a served zoo scored, and filed by category."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +31,8 @@ def scored(
     models, left_out = runs.fitting(client, chosen.images.shape[1:])
     for name, fault in left_out.items():
         typer.echo(f"left out: model {name!r} {fault}", err=True)
-    with _bar(f"scoring {len(models)} models on {chosen.words}", len(models) * chosen.n) as done:
+    title, total = f"scoring {len(models)} models ({split}, {chosen.n} images)", len(models) * chosen.n
+    with terminal.progress(title, total, terminal.console(stderr=True)) as done:
         found = runs.score(client, models, chosen, folder=folder, on_progress=lambda _, rows: done(rows))
     for name, why in found.failures.items():
         typer.echo(f"left out: model {name!r} failed: {why}", err=True)
@@ -56,25 +56,10 @@ def filed(
     client: Client, chosen: Sequence[Run], of: Examples, classifier: Classifier | None
 ) -> dict[str, Filed]:
     """The category of each run by name, from its reconstructions of these examples."""
-    with _bar(
-        f"reconstructing {of.n} images with {len(chosen)} models", (1 + echoes.N_FRESH) * len(chosen)
-    ) as done:
+    title, total = (
+        f"reconstructing {of.n} images with {len(chosen)} models",
+        (1 + echoes.N_FRESH) * len(chosen),
+    )
+    with terminal.progress(title, total, terminal.console(stderr=True)) as done:
         found = echoes.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
     return {run.name: categories.file_with_support(run, found[run.name]) for run in chosen}
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; elsewhere a line whenever another tenth is done, for runs that take hours."""
-    console = terminal.console(stderr=True)
-    with terminal.progress(title, total, console) as bar:
-        done = 0
-
-        def tell(units: int) -> None:
-            nonlocal done
-            before, done = done, done + units
-            bar(units)
-            if not console.is_terminal and 10 * before // total < 10 * done // total:
-                typer.echo(f"{title}: {100 * done // total}%", err=True)
-
-        yield tell

@@ -1,30 +1,53 @@
 """The group of all commands: lists them from a table, imports the one that is called."""
 
+import os
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from rdserve.cli import COMMANDS, load
+from rdserve.cli import COMMANDS, environment, exits, load
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 
 class LazyGroup(TyperGroup):
-    """Knows each command's name and one line of help until it is called."""
+    """Knows each command's name and one line of help until it is called. How it ends: `rdserve.cli.exits`."""
 
     def __init__(self, **settings: Any) -> None:
         settings["commands"] = {name: TyperCommand(name, help=lazy.help) for name, lazy in COMMANDS.items()}
         super().__init__(**settings)
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        with exits.documented():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, ctx: Any) -> Any:
+        with exits.documented():
+            return super().invoke(ctx)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return without_variable(super().get_help_option(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name is None:
             return name, command, rest
         try:
-            return name, get_command(load(name)), rest
+            command = get_command(load(name))
         except ImportError as error:
             typer.echo(f"rdserve: {error}", err=True)
-            raise typer.Exit(1) from None
+            raise typer.Exit(exits.Code.UNAVAILABLE) from None
+        without_variable(command.get_help_option(ctx))
+        for line in environment.mistyped(name, command.params, os.environ):
+            typer.echo(f"rdserve: warning: {line}", err=True)
+        return name, command, rest
+
+
+def without_variable(option: Any) -> Any:
+    """An option that no environment variable sets: with RDSERVE_HELP=1 a gate would pass without a run."""
+    if option is not None:
+        option.allow_from_autoenv = False
+    return option
 
 
 app = typer.Typer(
@@ -33,9 +56,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # `serve --host` is RDSERVE_SERVE_HOST, and so on: what containers are set up with.
-    context_settings={"auto_envvar_prefix": "RDSERVE"},
+    context_settings={"auto_envvar_prefix": environment.PREFIX},
     help="Serve latent-variable models, and compare them in the rate-distortion plane.",
+    epilog=exits.IN_HELP,
 )
 
 
@@ -48,7 +71,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            allow_from_autoenv=False,
+            help="Show the version.",
+        ),
     ] = False,
 ) -> None:
     """Serve latent-variable models, and compare them in the rate-distortion plane."""

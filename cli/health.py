@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rdserve.cli.exits import Code
 from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import RdserveError
 from rdserve.client.channel import Security, open_channel
@@ -28,4 +29,4 @@ def health(
         answer = f"{type(error).__name__}: {error}"
     typer.echo(f"{server} {name}: {answer}".replace("  ", " "))
     if answer != SERVING:
-        raise typer.Exit(1)
+        raise typer.Exit(Code.FAILED)

@@ -19,6 +19,7 @@ def package(
     data_root: DataRoot = None,
 ) -> None:
     """Verify checkpoints and make an archive of each; refused ones are named, the others are made."""
+    from rdserve.cli.exits import Code
     from rdserve.cli.verify_card import verify_card
     from rdserve.server import packaging
 
@@ -34,4 +35,4 @@ def package(
             refused += 1
             typer.echo(f"refused: {error}", err=True)
     if refused:
-        raise typer.Exit(1)
+        raise typer.Exit(Code.FAILED)

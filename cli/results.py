@@ -27,14 +27,14 @@ def results(
     models: Annotated[
         Path | None, typer.Option(help="Serve this folder's models for this run; bounds need their weights.")
     ] = None,
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "static-mnist",
+    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     data_root: DataRoot = None,
     splits: Annotated[str, typer.Option(help="Which to score, divided by commas.")] = ",".join(SPLITS),
     limit: examined.Limit = None,
     images: Images = 100,
     n_bounds: NBounds = N,
     n_generated: NGenerated = N_GENERATED,
-    out: Annotated[Path, typer.Option(help="Folder for results.json and results.md.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder for results.json and results.md.")] = Path("report"),
     work: examined.Work = examined.WORK,
     server: Server = ADDRESS,
     timeout: Timeout = 600.0,

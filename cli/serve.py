@@ -47,6 +47,7 @@ def serve(
     """Serve models over gRPC until Ctrl-C or SIGTERM."""
     import asyncio
 
+    from rdserve.cli.exits import Code
     from rdserve.models import tracing
     from rdserve.server import logs
     from rdserve.server.app import StartError
@@ -79,10 +80,10 @@ def serve(
         asyncio.run(run(settings, typer.echo, ready_file))
     except (SettingsError, StartError) as error:
         typer.echo(f"rdserve serve: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(Code.USAGE if isinstance(error, SettingsError) else Code.UNAVAILABLE) from None
     except Exception as error:
         logs.crashed(error)
-        raise typer.Exit(70) from None
+        raise typer.Exit(Code.BUG) from None
 
 
 def _allow_more_files() -> None:

@@ -18,7 +18,10 @@ def toy(
         Path | None, typer.Option(help="Folder for the three models, to be served like any others.")
     ] = None,
 ) -> None:
-    """Show on exact tables what the ELBO hides: it ends with an empty code, a target rate does not."""
+    """Show on exact tables what the ELBO hides: it ends with an empty code, a target rate does not.
+
+    Takes about 5 minutes of one core.
+    """
     from rdserve.compare import terminal
     from rdserve.compare.toy import figure, table
     from rdserve.models.toy import hand_made, panels, source

@@ -2,14 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from rdserve.cli import exits
+from rdserve.models.card import CARD_FILE
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from rdserve.models.card import Card
+    from rdserve.trainer import Config
+    from rdserve.trainer.resuming import Standing
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 DataRoot = Annotated[
@@ -18,11 +24,11 @@ DataRoot = Annotated[
 
 
 def train(
-    family: Annotated[
-        str, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")
-    ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    family: Annotated[
+        str | None, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="digits or static-mnist; digits if not given.")] = None,
     objective: Annotated[
         str | None, typer.Option(help="beta-vae, target-rate, geco, free-bits, info-vae or iwae.")
     ] = None,
@@ -61,8 +67,13 @@ def train(
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
-    """Train a model, or go on with the run in the folder. What is not given is the data set's default."""
+    """Train a model, or go on with the run in the folder, for which --out is enough.
+
+    What is not given is as in that run; in a new one, the data set's default.
+    """
     given: dict[str, Any] = {
+        "family": family,
+        "data": data,
         "objective": objective,
         "beta": beta,
         "target_rate": target_rate,
@@ -89,19 +100,49 @@ def train(
         "size": size,
         "seed": seed,
     }
-    with _failures_in_words():
+    with _failures_in_words(out):
         from rdserve import trainer
         from rdserve.models.card import read_card
         from rdserve.trainer.progress import bar
+        from rdserve.trainer.resuming import standing
 
-        began = read_card(start).name if start else None
-        config = trainer.configure(family, data, start=began, **given)
-        name = name or out.resolve().name
-        with bar(name, config, console=_console()) as watch:
+        given["start"] = read_card(start).name if start else None
+        there = standing(out, data_root)
+        config = _configured(there, out, given)
+        name = name or (there and there.name) or out.resolve().name
+        if there and replace(there.config, epochs=config.epochs) == config:
+            _say(_goes_on(there, config, out))
+        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as watch:
             card = trainer.train(
                 config, out, name=name, device=device, data_root=data_root, start=start, watch=watch
             )
     _console().print(_summary(card))
+    _say(f"{out / CARD_FILE}; next: rdserve serve --models {out}")
+
+
+def _configured(there: "Standing | None", out: Path, given: dict[str, Any]) -> "Config":
+    """What to train: what is given over the run in the folder, or over the data set's defaults.
+
+    Raises:
+        ConfigError: neither a run nor a family, or settings that cannot be.
+    """
+    from rdserve.trainer import ConfigError, configure
+    from rdserve.trainer.config import parse
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if there and "size" not in chosen:
+        return parse({**there.config.as_dict(), **chosen})
+    if there:
+        chosen = {"family": there.config.family, "data": there.config.data, **chosen}
+    if "family" not in chosen:
+        raise ConfigError(f"{out} holds no run to go on with; a new one needs a family, as --family=-+v")
+    return configure(**{"data": "digits", **chosen})
+
+
+def _goes_on(there: "Standing", config: "Config", out: Path) -> str:
+    if there.name is not None:
+        return f"{out} holds the checkpoint {there.name} already"
+    return f"resuming at epoch {there.epoch:.4g} of {config.epochs}"
 
 
 def zoo(
@@ -112,12 +153,12 @@ def zoo(
     data_root: DataRoot = None,
 ) -> None:
     """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
-    failed, console = False, _console()
-    with _failures_in_words():
+    failed, console, folder = False, _console(), out or recipe.with_suffix("")
+    with _failures_in_words(folder):
         from rdserve.trainer.progress import board
         from rdserve.trainer.zoo import Failed, read_recipe, train_all
 
-        entries, folder = read_recipe(recipe), out or recipe.with_suffix("")
+        entries = read_recipe(recipe)
         with board(len(entries), console) as bars:
             for outcome in train_all(
                 entries, folder, jobs=jobs, device=device, data_root=data_root, board=bars
@@ -128,34 +169,53 @@ def zoo(
                 else:
                     console.print(_summary(outcome))
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(exits.Code.FAILED)
 
 
 def _console() -> Console:
     return Console(stderr=True)
 
 
+def _say(line: str) -> None:
+    _console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 def _summary(card: "Card") -> str:
     r = card.reference
     return (
-        f"{card.name}  {r.split} R {r.rate_nats:.2f} ± {r.rate_standard_error_nats:.2f}  "
+        f"{card.name}  {r.split} R {r.rate_nats:z.2f} ± {r.rate_standard_error_nats:.2f}  "
         f"D {r.distortion_nats:.2f} ± {r.distortion_standard_error_nats:.2f} nats"
     )
 
 
 @contextmanager
-def _failures_in_words() -> Iterator[None]:
-    """Exit 1 with the message of an error that a user can do something about; 130 after Ctrl-C."""
+def _failures_in_words(out: Path) -> Iterator[None]:
+    """The message of an error that a user can do something about, and a code of `exits.Code`.
+
+    out: where files are written.
+    """
     from rdserve.data import DataError
     from rdserve.models.card import CardError
     from rdserve.trainer import ConfigError, Stopped, TrainingError
     from rdserve.trainer.state import StateError
+    from safetensors import SafetensorError
 
     try:
-        yield
+        with exits.writing(out):
+            yield
     except Stopped as stopped:
         _console().print(f"{stopped}. The same command goes on from there.", soft_wrap=True, highlight=False)
-        raise typer.Exit(130) from None
-    except (TrainingError, ConfigError, StateError, DataError, CardError) as error:
-        _console().print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
-        raise typer.Exit(1) from None
+        raise typer.Exit(exits.Code.INTERRUPTED) from None
+    except TrainingError as error:
+        _fail(str(error), exits.Code.FAILED)
+    except (ConfigError, StateError, DataError, CardError) as error:
+        _fail(exits.plain(str(error)), exits.Code.USAGE)
+    except OSError as error:
+        _fail(exits.in_words(error), exits.Code.IO)
+    except SafetensorError as error:  # safetensors' own of a disk that is full
+        _fail(f"{out}: {error}", exits.Code.IO)
+
+
+def _fail(line: str, code: exits.Code) -> NoReturn:
+    _console().print("[red]error:[/red]", escape(line), soft_wrap=True, highlight=False)
+    raise typer.Exit(code) from None

@@ -9,6 +9,7 @@ import typer
 from numpy.typing import NDArray
 from rdserve.cli.arrays import read_images
 from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
+from rdserve.cli.exits import Code
 from rdserve.cli.trust import trusting
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
@@ -34,7 +35,7 @@ def verify(
     ] = None,
     timeout: Timeout = 300.0,
 ) -> None:
-    """Whether the numbers are reproduced: exit code 0 if they are, 1 if not.
+    """Whether the numbers are reproduced: exit code 0 if they are, 1 if not, 64 and above if unknown.
 
     Of a comparison: scores some of its images again, and builds all that its file says from its per-image
     values. Of a checkpoint: measures what its card states again, on the whole split; no service is called.
@@ -42,7 +43,7 @@ def verify(
     if subject.is_dir():
         from rdserve.cli.verify_card import verify_card
 
-        raise typer.Exit(0 if verify_card(subject, data_root, tolerance) else 1)
+        raise typer.Exit(Code.DONE if verify_card(subject, data_root, tolerance) else Code.FAILED)
     with connection(server, timeout=timeout, models=serve) as client:
         document = checks.read(subject)
         comparison = from_document(document["examples"])
@@ -58,8 +59,10 @@ def verify(
     typer.echo(checks.seen(comparison, wanted))
     good = sum(one.reproduced(tolerance) for one in replays)
     typer.echo(f"{good} of {len(replays)} models reproduced within {tolerance:g} nats")
-    if found or good < len(replays):
-        raise typer.Exit(1)
+    if found or any(one.scored and not one.reproduced(tolerance) for one in replays):
+        raise typer.Exit(Code.FAILED)
+    if good < len(replays):
+        raise typer.Exit(Code.UNAVAILABLE)
 
 
 def _contradictions(file: Path, document: Mapping[str, Any], comparison: Comparison) -> list[str]:

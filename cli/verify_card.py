@@ -4,13 +4,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import typer
+from rdserve.client import InputError, RdserveError
 
 
 def verify_card(folder: Path, data_root: Path | None, tolerance: float) -> bool:
-    """Say which numbers of the card come out differently; whether none does."""
+    """Say which numbers of the card come out differently; whether none does.
+
+    Raises:
+        RdserveError: torch is not installed.
+        InputError: no checkpoint is there, or not the data that it names.
+    """
     if find_spec("torch") is None:
-        typer.echo("rdserve: a card is measured with torch; pip install 'rdserve[train]'", err=True)
-        return False
+        raise RdserveError("a card is measured with torch; pip install 'rdserve[train]'")
     from rdserve.data import DataError
     from rdserve.models.card import CardError
     from rdserve.trainer.remeasure import departures
@@ -18,8 +23,7 @@ def verify_card(folder: Path, data_root: Path | None, tolerance: float) -> bool:
     try:
         card, found = departures(folder, data_root, tolerance)
     except (CardError, DataError) as error:
-        typer.echo(f"rdserve: {error}", err=True)
-        return False
+        raise InputError(str(error)) from error
     for line in found:
         typer.echo(f"{card.name}: {line}")
     split = f"{card.reference.n_examples} images of {card.data.name} ({card.reference.split})"

@@ -54,7 +54,9 @@ def headers(rows: Sequence[Row]) -> dict[str, str]:
     """Per model the lines of the paper's header: tuple and beta, (R, D), ELBO."""
     return {
         row.name: f"{label(row, rows)}\n"
-        + f"({row.rate_nats:.1f}, {row.distortion_nats:.1f})\nELBO {row.elbo_nats:.1f} nats".replace("-", "−")
+        + f"({row.rate_nats:z.1f}, {row.distortion_nats:.1f})\nELBO {row.elbo_nats:.1f} nats".replace(
+            "-", "−"
+        )
         for row in rows
     }
 

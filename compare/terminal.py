@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from threading import Lock
+from time import monotonic
 
 from rdserve.client.results import ModelInfo
 from rdserve.compare.against import class_table, differences_table
@@ -20,15 +22,16 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 # rich takes a pipe for 80 columns wide: too few for the table, and a pipe has no edge.
 WIDTH = 100
 NAME_WIDTH = 30
+# What is done sooner needs no line in a log.
+QUIET_SECONDS = 20.0
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -97,7 +100,7 @@ def models_table(models: Sequence[ModelInfo]) -> Table:
             "x".join(map(str, model.image_shape)),
             str(model.latent_dim),
             model.data_name,
-            f"{found.rate_nats:.2f}" if found else "",
+            f"{found.rate_nats:z.2f}" if found else "",
             f"{found.distortion_nats:.2f}" if found else "",
             f"{model.state}{f': {model.state_reason}' if model.state_reason else ''}".lower(),
         )
@@ -132,20 +135,56 @@ def as_text(findings: Findings, width: int = WIDTH) -> str:
     return file.getvalue()
 
 
+class Lines:
+    """What a log gets in place of a bar: a line once it takes long, then one for each quarter; five at most.
+
+    now: seconds, of a clock that never goes back.
+    """
+
+    def __init__(
+        self, title: str, total: int, say: Callable[[str], None], now: Callable[[], float] = monotonic
+    ) -> None:
+        self._title, self._total, self._say, self._now = title, total, say, now
+        self._began, self._done, self._quarter = now(), 0, -1
+        self._lock = Lock()
+
+    def __call__(self, done: int) -> None:
+        """So many units more are finished."""
+        with self._lock:
+            self._done += done
+            seconds, share = self._now() - self._began, self._done / self._total
+            if seconds < QUIET_SECONDS or share >= 1 or int(4 * share) <= self._quarter:
+                return
+            self._quarter = int(4 * share)
+            left = duration(seconds * (1 - share) / share)
+            self._say(f"{self._title}: {100 * share:.0f}% done, about {left} left")
+
+
+def duration(seconds: float) -> str:
+    """ "40 s", "5 min" or "3.2 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 @contextmanager
 def progress(title: str, total: int, on: Console) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` units of work; yields the function that reports finished ones, from any thread."""
+    """A bar for `total` units of work, or a few `Lines` where there is no terminal; yields the function that
+    reports finished ones, from any thread."""
+    if not on.is_terminal:
+        yield Lines(title, total, lambda line: on.print(Text(line), soft_wrap=True))
+        return
     bar = Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn(
+            "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)
+        ),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("left", table_column=Column(no_wrap=True)),
         console=on,
         transient=True,
-        disable=not on.is_terminal,
     )
     with bar:
         task = bar.add_task(title, total=total)

@@ -63,6 +63,11 @@ class Replay:
     problem: str = ""
     note: str = ""
 
+    @property
+    def scored(self) -> bool:
+        """Whether the service scored it: else nothing is known of its numbers."""
+        return self.apart is not None
+
     def reproduced(self, tolerance: float) -> bool:
         """Whether nothing is amiss and all differences are what `tolerance` nats of R and D explain."""
         return not self.problem and self.apart is not None and self.apart.within(tolerance)
@@ -96,7 +101,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: a file of another kind, or of another version of the schema.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes().decode(errors="replace")
     if is_report(path):
         finder = _Finder()
         finder.feed(text)
@@ -106,7 +111,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
+        wanted = "the comparison.json or the report.html of a comparison"
+        raise InputError(f"{path} is no JSON ({error}); give {wanted}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise InputError(f"{path}: expected schema {SCHEMA!r}, the file says {schema!r}")

@@ -82,7 +82,7 @@ def _pair(axes: Axes, one: Filed, images: Images, left: float, top: float) -> No
     lines: list[tuple[str, Style]] = [
         (row.family, tuple_),
         (f"β = {row.beta:g}{', annealed' if one.run.annealed else ''}", {"fontsize": 8}),
-        (f"({row.rate_nats:.1f}, {row.distortion_nats:.1f})", {"fontsize": 8}),
+        (f"({row.rate_nats:z.1f}, {row.distortion_nats:.1f})", {"fontsize": 8}),
         (f"ELBO −{one.run.cost:.1f}", {"fontsize": 8}),
     ]
     for number, (text, style) in enumerate(lines):

@@ -101,7 +101,7 @@ def _rates(zoo: Zoo) -> Iterator[Target]:
             f"R {one.rate_nats:.1f}",
             run,
             lambda run: 24 <= run.row.rate_nats <= 29,
-            lambda run: f"R {run.row.rate_nats:.2f}",
+            lambda run: f"R {run.row.rate_nats:z.2f}",
         )
         yield _marked(target, zoo, run, annealed=False)
 
@@ -193,4 +193,4 @@ def _about(
 
 
 def _place(run: Run) -> str:
-    return f"R {run.row.rate_nats:.2f}, D {run.row.distortion_nats:.2f}"
+    return f"R {run.row.rate_nats:z.2f}, D {run.row.distortion_nats:.2f}"

@@ -1,12 +1,16 @@
-"""What runs tell while they go: nothing, or live bars."""
+"""What runs tell while they go: nothing, or live bars, of two lines that fit 80 columns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rdserve.trainer.config import Config
 from rdserve.trainer.run import Means
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+NAME_WIDTH, DONE_WIDTH = 28, 16
 
 
 class Watch:
@@ -20,11 +24,12 @@ class Watch:
 
 
 class Bar(Watch):
-    """Live rate, distortion and ELBO in a rich progress bar."""
+    """Live rate, distortion and ELBO below a progress bar. epoch: how many are done already."""
 
-    def __init__(self, progress: Progress, title: str, n_epochs: int) -> None:
+    def __init__(self, progress: Progress, title: str, n_epochs: int, epoch: float = 0) -> None:
         self._progress = progress
-        self._task = progress.add_task(title, total=n_epochs, unit="epoch", train="", valid="")
+        fields = {"unit": "epoch", "train": "", "valid": ""}
+        self._task = progress.add_task(title, total=n_epochs, completed=epoch, **fields)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Take the bar away."""
@@ -38,18 +43,28 @@ class Bar(Watch):
 
 
 def text(what: str, means: Means) -> str:
-    """One line of three numbers, in nats."""
-    return f"{what} R {means.rate:6.2f} D {means.distortion:6.2f} ELBO {means.elbo:7.2f}"
+    """Three numbers, in nats: half a line."""
+    return f"{what} R {means.rate:z6.2f} D {means.distortion:6.2f} ELBO {means.elbo:7.2f}"
+
+
+class _TwoLines(Progress):
+    """Each task's bar, and its numbers below."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if numbers := "  ".join(filter(None, (task.fields["train"], task.fields["valid"]))):
+                yield Text(f"  {numbers}", no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager
-def bar(title: str, config: Config, console: Console) -> Iterator[Watch]:
-    """A live bar where there is a terminal, a silent watch elsewhere."""
+def bar(title: str, config: Config, console: Console, *, epoch: float = 0) -> Iterator[Watch]:
+    """A live bar where there is a terminal, a silent watch elsewhere. epoch: where the run stands already."""
     if not console.is_terminal:
         yield Watch()
         return
-    with Progress(*_columns("train", "valid"), console=console) as progress:
-        yield Bar(progress, title, config.epochs)
+    with _TwoLines(*_columns(), console=console, transient=True) as progress:
+        yield Bar(progress, title, config.epochs, epoch)
 
 
 class Board:
@@ -68,7 +83,7 @@ class Bars(Board):
 
     def __init__(self, progress: Progress, n_models: int) -> None:
         self._progress = progress
-        self._all = progress.add_task("all", total=n_models, unit="model", train="")
+        self._all = progress.add_task("all", total=n_models, unit="model", train="", valid="")
         self._bars: dict[str, Bar] = {}
 
     def began(self, title: str, n_epochs: int) -> Watch:
@@ -87,15 +102,18 @@ def board(n_models: int, console: Console) -> Iterator[Board]:
     if not console.is_terminal:
         yield Board()
         return
-    with Progress(*_columns("train"), console=console) as progress:
+    with _TwoLines(*_columns(), console=console, transient=True) as progress:
         yield Bars(progress, n_models)
 
 
-def _columns(*fields: str) -> list[ProgressColumn]:
+def _columns() -> list[ProgressColumn]:
+    """Of one width in every line, so that bars stand below one another."""
+    name = Column(no_wrap=True, width=NAME_WIDTH, overflow="ellipsis")
+    done = Column(no_wrap=True, width=DONE_WIDTH)
     return [
-        TextColumn("[bold]{task.description}"),
+        TextColumn("[bold]{task.description}", table_column=name),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[unit]} {task.completed:.4g} of {task.total}"),
-        *(TextColumn(f"{{task.fields[{field}]}}") for field in fields),
+        TextColumn("{task.fields[unit]} {task.completed:.4g} of {task.total}", table_column=done),
         TimeRemainingColumn(),
+        TextColumn("left"),
     ]

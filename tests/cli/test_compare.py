@@ -1,5 +1,6 @@
 import html
 import json
+import resource
 import shlex
 import signal
 import subprocess
@@ -10,9 +11,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import grpc
+import numpy as np
 import pytest
 from engines import Scripted
 from points import MODEL
+from rdserve.cli.exits import Code
 from rdserve.client import Client
 from rdserve.compare import rows, runner
 from rdserve.data import load
@@ -100,9 +103,35 @@ def test_a_gate_ends_with_its_outcome(
     assert [suite.get("failures"), suite.get("skipped")] == [str(int(code == 1)), str(int(code == 2))]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--server", "localhost:1", "--baseline", "a"), Code.UNAVAILABLE),
+        (("--baseline", "gone"), Code.USAGE),
+        (("--baseline", "tiny-mmm", "--nonsense"), Code.USAGE),
+        (("--baseline", "tiny-mmm", "--limit", "0"), Code.USAGE),
+        (("--baseline", "tiny-mmm", "--out", "/dev/null/report"), Code.IO),
+    ],
+)
+def test_a_gate_that_cannot_be_run_is_no_outcome(
+    in_process_service: str, arguments: tuple[str, ...], code: Code
+) -> None:
+    done = rdserve("compare", "--server", in_process_service, "--max-rate-increase", "1", *arguments)
+    assert done.returncode == code, done.stderr
+
+
+def test_a_gate_over_a_model_that_fails_is_no_outcome(tmp_path: Path) -> None:
+    def one_fails(request: Any, context: grpc.ServicerContext) -> Any:
+        context.abort(grpc.StatusCode.INTERNAL, "the model made NaN")
+
+    limits = ("--baseline", "poor", "--max-rate-increase", "1", "--out", tmp_path)
+    with scripted(ListModels=listing(card("poor", 8), card("worse", 8)), Compare=one_fails) as address:
+        assert rdserve("compare", "--server", address, *limits).returncode == Code.UNAVAILABLE
+
+
 def test_a_gate_needs_a_baseline(in_process_service: str) -> None:
     done = rdserve("compare", "--server", in_process_service, "--max-rate-increase", "1")
-    assert done.returncode == 1
+    assert done.returncode == Code.USAGE
     assert done.stderr == "rdserve: a limit is on what changed since a baseline: name it with --baseline\n"
 
 
@@ -126,7 +155,7 @@ def test_what_does_not_compare_is_refused_or_marked_everywhere(
     service = until_serving(launch(models, "--backend", "in-process")).address
     wanted = ("compare", "--server", service, "--limit", "5", "--out", tmp_path / "out")
     refused = rdserve(*wanted)
-    assert refused.returncode == 1
+    assert refused.returncode == Code.USAGE
     assert "different binarisations: a 'none' but b 'dynamic'" in refused.stderr
     assert "--allow-incomparable" in refused.stderr
     allowed = rdserve(*wanted, "--allow-incomparable", "--baseline", "a", "--max-rate-increase", "1000")
@@ -149,9 +178,71 @@ def test_what_does_not_compare_is_refused_or_marked_everywhere(
 )
 def test_a_mistake_is_one_line(in_process_service: str, arguments: tuple[str, ...], line: str) -> None:
     done = rdserve("compare", "--server", in_process_service, *arguments)
-    assert done.returncode == 1
+    assert done.returncode == Code.USAGE
     assert line in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_images_of_ones_own_with_their_classes(in_process_service: str, tmp_path: Path) -> None:
+    digits = load("digits", split="test")
+    np.savez(tmp_path / "own.npz", images=digits.images[:12], labels=digits.labels[:12])
+    wanted = ("compare", "--server", in_process_service, "--models", "tiny-ppp,tiny-mmm", "--limit", "10")
+    own = ("--images", tmp_path / "own.npz", "--labels", tmp_path / "own.npz", "--out", tmp_path / "report")
+    done = rdserve(*wanted, *own)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "report" / "comparison.json").read_text())
+    assert document["data"]["name"] == "images"
+    assert document["examples"]["labels"] == digits.labels[:10].tolist()
+    with Client(in_process_service) as client:
+        score = client.score("tiny-mmm", digits.images[:10])
+    (rate,) = (model["rate_nats"] for model in document["models"] if model["name"] == "tiny-mmm")
+    assert rate == pytest.approx(score.rate_nats.mean(), rel=1e-6)
+    again = ("verify", tmp_path / "report" / "report.html", "--images", tmp_path / "own.npz")
+    assert "other images" in rdserve(*again, "--server", in_process_service).stderr  # there are 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--images", "x.npy", "--data", "digits"), "give --images FILE, or --data NAME"),
+        (("--labels", "y.npy"), "--labels are of images of your own; give --images FILE too"),
+        (("--images", "x.npy", "--labels", "y.npy"), "y.npy holds 2 labels for 3 images"),
+        (
+            ("--images", "x.npy", "--labels", "x.npy"),
+            "x.npy: labels are whole numbers (N,), got bool (3, 8, 8)",
+        ),
+    ],
+)
+def test_images_and_labels_belong_together(
+    in_process_service: str, tmp_path: Path, arguments: tuple[str, ...], line: str
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((3, 8, 8), bool))
+    np.save(tmp_path / "y.npy", np.zeros(2, int))
+    done = rdserve("compare", "--server", in_process_service, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (Code.USAGE, f"rdserve: {line}\n")
+
+
+def test_a_model_alone_has_nothing_to_be_compared_with(in_process_service: str, tmp_path: Path) -> None:
+    wanted = ("--models", "tiny-mmm", "--limit", "3", "--out", tmp_path)
+    done = rdserve("compare", "--server", in_process_service, *wanted)
+    assert done.returncode == 0
+    assert done.stderr == "tiny-mmm alone: there is nothing to compare it with\n"
+
+
+def test_a_file_that_cannot_be_written_is_named(in_process_service: str, tmp_path: Path) -> None:
+    def no_large_files() -> None:  # as a disk that is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    out = tmp_path / "report"
+    command = [*RDSERVE, "compare", "--server", in_process_service, "--models", "tiny-mmm,tiny-ppp"]
+    done = subprocess.run(
+        [*command, "--limit", "3", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        preexec_fn=no_large_files,
+    )
+    assert done.returncode == Code.IO, done.stderr
+    assert done.stderr == f"rdserve: {out}: File too large\n"
 
 
 def card(name: str, side: int) -> vae_pb2.Model:
@@ -167,7 +258,7 @@ def test_models_of_another_size_are_refused_by_name() -> None:
     with scripted(ListModels=listing(card("large", 28))) as address:
         named = rdserve("compare", "--server", address, "--models", "large")
         everything = rdserve("compare", "--server", address)
-    assert named.returncode == everything.returncode == 1
+    assert named.returncode == everything.returncode == Code.USAGE
     assert "model 'large' takes 28x28 images, the data has 8x8" in named.stderr
     assert "left out: model 'large' takes 28x28 images, the data has 8x8" in everything.stderr
 
@@ -178,7 +269,7 @@ def test_a_failure_names_the_model(tmp_path: Path) -> None:
 
     with scripted(ListModels=listing(card("poor", 8)), Compare=refuse) as address:
         done = rdserve("compare", "--server", address, "--limit", "3", "--out", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == Code.UNAVAILABLE
     assert done.stderr.strip() == f"rdserve: {address}: model 'poor': the model made NaN"
 
 
@@ -208,7 +299,7 @@ def test_rows_of_another_run_are_refused_until_started_over(in_process_service: 
     runner.run(Scripted(), [MODEL], images, seed=1, folder=tmp_path / "rows")
     wanted = ("compare", "--server", in_process_service, "--models", "tiny-mmm", "--limit", "3", "--out")
     refused = rdserve(*wanted, tmp_path)
-    assert refused.returncode == 1
+    assert refused.returncode == Code.USAGE
     assert "holds rows of another run: seed is 1 there, 0 now" in refused.stderr
     anew = rdserve(*wanted, tmp_path, "--restart")
     assert anew.returncode == 0, anew.stderr

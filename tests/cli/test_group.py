@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from rdserve.cli import COMMANDS
+from rdserve.cli.exits import IN_HELP, Code
 
 HEAVY = {"torch", "matplotlib", "scipy", "grpc", "numpy", "aiohttp"}
 
@@ -24,6 +25,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
     done = run(code)
     assert done.returncode == 0
     assert all(f" {name} " in done.stdout for name in COMMANDS)
+    assert IN_HELP in " ".join(done.stdout.split())
     assert not HEAVY & set(done.stderr.split())
 
 
@@ -59,13 +61,13 @@ main()
 )
 def test_a_missing_extra_is_one_line(command: str, absent: set[str], line: str) -> None:
     done = run(WITHOUT.format(absent=absent, command=command))
-    assert done.returncode == 1
+    assert done.returncode == Code.UNAVAILABLE
     assert done.stderr.strip() == line
 
 
 def test_a_typo_gets_a_suggestion() -> None:
     done = run("import sys; sys.argv = ['rdserve', 'compar']; from rdserve.cli import main; main()")
-    assert done.returncode == 2
+    assert done.returncode == Code.USAGE
     assert "Did you mean 'compare'" in done.stderr
 
 

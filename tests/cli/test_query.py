@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdserve.cli.exits import Code
 from rdserve.client import Client
 from rdserve.data import load
 from shell import rdserve
@@ -94,14 +95,14 @@ def test_a_mistake_is_one_line(
     in_process_service: str, saved: Path, arguments: tuple[str, ...], line: str
 ) -> None:
     done = rdserve(*arguments, "--server", in_process_service, cwd=saved)
-    assert done.returncode == 1
+    assert done.returncode == Code.USAGE
     assert line in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_no_service_says_how_to_start_one() -> None:
     done = rdserve("models", "--server", "localhost:1")
-    assert done.returncode == 1
+    assert done.returncode == Code.UNAVAILABLE
     line = (
         "rdserve: localhost:1: nothing answers there. Is it running? `rdserve serve --models DIR` starts one"
     )

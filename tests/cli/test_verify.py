@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import typer
 from numpy.typing import NDArray
+from rdserve.cli.exits import Code
 from rdserve.cli.package import package
 from rdserve.cli.verify_card import verify_card
 from rdserve.client import Client, InputError
@@ -18,7 +19,9 @@ from rdserve.compare.comparison import Comparison, Data
 from rdserve.compare.verify import Replay, read, replay, sample, seen
 from rdserve.data import load
 from rdserve.models.card import WEIGHTS_FILE, read_card, weights_sha256, write_card
+from rdserve.v1 import vae_pb2
 from safetensors.torch import load_file, save_file
+from scripted import scripted
 from shell import rdserve
 
 MODELS = ["tiny-mmm", "tiny-mpv"]
@@ -158,6 +161,17 @@ def test_what_was_altered_is_named(
     assert "tiny-mmm: reproduced" in done.stdout
 
 
+def test_a_model_that_does_not_serve_says_nothing_of_its_numbers(folder: Path) -> None:
+    infos = [
+        model["info"] for model in json.loads((folder / "comparison.json").read_text())["examples"]["models"]
+    ]
+    loading = [vae_pb2.Model(name=info["name"], state=1, image_shape=[8, 8]) for info in infos]
+    with scripted(ListModels=lambda *_: vae_pb2.ListModelsResponse(models=loading)) as address:
+        done = rdserve("verify", folder / "report.html", "--server", address)
+    assert done.returncode == Code.UNAVAILABLE
+    assert done.stdout.count("not scored, it is LOADING") == 2
+
+
 def test_images_of_ones_own_must_be_the_same(in_process_service: str, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 2, (12, 8, 8)).astype(bool)
     with Client(in_process_service) as client:
@@ -170,7 +184,7 @@ def test_images_of_ones_own_must_be_the_same(in_process_service: str, tmp_path: 
     same = rdserve("verify", report, "--server", in_process_service, "--images", tmp_path / "same.npy")
     assert same.returncode == 0, same.stdout + same.stderr
     other = rdserve("verify", report, "--server", in_process_service, "--images", tmp_path / "other.npy")
-    assert other.returncode == 1
+    assert other.returncode == Code.USAGE
     assert "other images: sha256" in other.stderr
 
 
@@ -180,6 +194,7 @@ def test_images_of_ones_own_must_be_the_same(in_process_service: str, tmp_path: 
         ("a.json", "{", "is no JSON"),
         ("b.json", '{"schema": "rdserve-comparison/1"}', "expected schema 'rdserve-comparison/2'"),
         ("c.json", "[]", "expected schema"),
+        ("table.md", "| model |", "give the comparison.json or the report.html of a comparison"),
         ("d.html", "<p>hello<script>1</script>", "is no report of rdserve"),
     ],
 )
@@ -192,7 +207,7 @@ def test_other_files_are_refused(tmp_path: Path, name: str, text: str, line: str
 def test_a_refusal_is_one_line(in_process_service: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     done = rdserve("verify", tmp_path / "a.json", "--server", in_process_service)
-    assert done.returncode == 1
+    assert done.returncode == Code.USAGE
     assert "is no JSON" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -255,6 +270,8 @@ def test_a_sound_card_is_reproduced(name: str, capsys: pytest.CaptureFixture[str
     assert "its card's numbers are reproduced within 0.001 nats, over" in capsys.readouterr().out
 
 
-def test_no_checkpoint_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not verify_card(tmp_path, None, 1e-3)
-    assert "no model.json here" in capsys.readouterr().err
+def test_no_checkpoint_is_said_in_one_line(tmp_path: Path) -> None:
+    done = rdserve("verify", tmp_path)
+    assert done.returncode == Code.USAGE
+    assert "no model.json here" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

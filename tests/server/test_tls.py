@@ -13,6 +13,7 @@ from grpc import aio
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
+from rdserve.cli.exits import Code
 from rdserve.client import Client, InputError, errors
 from rdserve.client.channel import is_local
 from rdserve.server.settings import Settings, SettingsError
@@ -81,12 +82,12 @@ def test_commands_take_token_and_authority(
     command = ("models", "--server", address, "--tls-ca", authority.pem)
     assert "tiny-mpv" in rdserve(*command, "--token-file", tokens).stdout
     refused = rdserve(*command)
-    assert refused.returncode == 1
+    assert refused.returncode == Code.UNAVAILABLE
     assert "Give a token with --token-file or RDSERVE_TOKEN" in refused.stderr
     monkeypatch.setenv("RDSERVE_TOKEN", TOKEN)
     assert "tiny-mpv" in rdserve(*command).stdout
     plain = rdserve("models", "--server", "rdserve.example.org:50051")
-    assert plain.returncode == 1
+    assert plain.returncode == Code.USAGE
     assert "rdserve.example.org:50051 is not this machine" in plain.stderr
     assert TOKEN not in plain.stderr
 

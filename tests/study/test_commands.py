@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import typer
+from rdserve.cli.exits import Code
 from rdserve.cli.figures import chosen_names
 from rdserve.cli.results import chosen_splits
 from rdserve.client import Client
@@ -122,5 +123,5 @@ def test_bounds_of_checkpoints(tmp_path: Path) -> None:
     )
     assert sharp["saturated"] is True
     wrong = rdserve("bounds", ZOO / "toy" / "toy-elbo")
-    assert wrong.returncode == 1
+    assert wrong.returncode == Code.USAGE
     assert "takes (1, 30) images, digits has others" in wrong.stderr

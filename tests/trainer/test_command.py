@@ -1,10 +1,12 @@
 """`rdserve train` and `rdserve zoo` as a user types them."""
 
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from rdserve.cli.exits import Code
 from rdserve.models.card import read_card
 
 TINY = ["--epochs", "1", "--batch-size", "400", "--width", "0.05", "--latent-dim", "4"]
@@ -22,6 +24,12 @@ def test_train_writes_a_checkpoint_and_says_where_it_stands(tmp_path: Path) -> N
     card = read_card(out)
     assert (card.name, card.architecture.family, card.objective.beta) == ("mine", "-+-", 0.5)
     assert done.stderr.startswith(f"mine  test R {card.reference.rate_nats:.2f} ±")
+    assert done.stderr.splitlines()[-1] == f"{out}/model.json; next: rdserve serve --models {out}"
+    again = rdserve("train", "--out", str(out))
+    assert again.stderr == f"{out} holds the checkpoint mine already\n{done.stderr}"
+    other = rdserve("train", "--out", str(out), "--epochs", "2")
+    assert other.returncode == Code.USAGE
+    assert "epochs is 1 there, 2 was asked for" in other.stderr
 
 
 def test_train_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
@@ -33,14 +41,14 @@ def test_train_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     done = rdserve("train", "--family=---", "--epochs", "0", "--out", str(tmp_path / "mine"))
-    assert done.returncode == 1
-    assert done.stderr == "error: epochs: Input should be greater than or equal to 1, got 0\n"
+    assert done.returncode == Code.USAGE
+    assert done.stderr == "error: epochs: must be at least 1, got 0\n"
     assert not (tmp_path / "mine").exists()
 
 
 def test_a_name_that_no_card_may_bear_is_refused_before_training(tmp_path: Path) -> None:
     done = rdserve("train", "--family=-+v", "--out", str(tmp_path / "m-+v"), *TINY)
-    assert done.returncode == 1
+    assert done.returncode == Code.USAGE
     assert done.stderr.startswith("error: no model can be named 'm-+v'; give it a name of up to 128 letters")
     assert not (tmp_path / "m-+v").exists()
 
@@ -59,3 +67,30 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert "stopped in epoch 1 of 2" in done.stderr
     assert "The same command goes on from there." in done.stderr
     assert (tmp_path / "mine" / "training.safetensors").is_file()
+    on = rdserve("train", "--out", str(tmp_path / "mine"))
+    assert on.returncode == 0, on.stderr
+    assert on.stderr.startswith("resuming at epoch 1 of 2\nmine  test R ")
+    whole = rdserve("train", "--family=---", "--out", str(tmp_path / "whole"), *TINY, "--epochs", "2")
+    assert whole.returncode == 0, whole.stderr
+    weights = [read_card(tmp_path / name).weights for name in ("mine", "whole")]
+    assert weights[0] == weights[1]
+
+
+def test_a_folder_without_a_run_needs_a_family(tmp_path: Path) -> None:
+    done = rdserve("train", "--out", str(tmp_path / "mine"))
+    assert done.returncode == Code.USAGE
+    wanted = "holds no run to go on with; a new one needs a family, as --family=-+v"
+    assert done.stderr == f"error: {tmp_path}/mine {wanted}\n"
+
+
+def test_a_disk_that_is_full_is_one_line(tmp_path: Path) -> None:
+    def no_large_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    code = "from rdserve.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", "--family=---", "--out", str(tmp_path / "mine"), *TINY]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=no_large_files)
+    assert done.returncode == Code.IO, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"error: {tmp_path}/mine: ")
+    assert "File too large" in done.stderr
