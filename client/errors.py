@@ -143,6 +143,14 @@ class Unavailable(ServiceError, ConnectionError):
     status = grpc.StatusCode.UNAVAILABLE
 
 
+class Unreachable(Unavailable):
+    """Nobody answers at the address."""
+
+
+class Untrusted(Unavailable):
+    """Somebody answers there, and TLS is what the two do not agree on."""
+
+
 class DataLoss(ServiceError):
     status = grpc.StatusCode.DATA_LOSS
 
