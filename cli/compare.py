@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
 from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import Client, InputError, ModelInfo
+from rdserve.client.results import unserved
 from rdserve.compare import api, columns, files, pictures, scoring, terminal
 from rdserve.compare.comparison import Comparison, Data
 from rdserve.compare.engines import Engine, Local
@@ -115,8 +116,8 @@ def _choose(
     if not asked:
         raise InputError(f"no model to compare on {data}")
     names = list(dict.fromkeys([*asked, baseline] if baseline else asked))
-    if unknown := [name for name in names if name not in faults]:
-        raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(faults) or 'none'}")
+    if unknown := unserved(names, faults):
+        raise InputError(unknown)
     return names
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 import grpc
-from rdserve.client.errors import Cancelled, InputError, ServiceError, Untrusted
+from rdserve.client.errors import Cancelled, InputError, ServiceError
 from rdserve.client.timing import note
 
 ATTEMPTS = 5
@@ -105,7 +105,7 @@ class Attempted:
         if not isinstance(error, grpc.RpcError):
             raise Cancelled("the call was cancelled here") from error
         typed = self._typed(error)
-        pause = None if forbidden or isinstance(typed, Untrusted) else _pause_seconds(error, self._attempt)
+        pause = None if forbidden else _pause_seconds(error, self._attempt)
         if pause is None or monotonic() + pause >= self._until:
             raise typed from error
         if self._interrupted(pause):

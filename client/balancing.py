@@ -5,9 +5,8 @@ Targets: "dns:///rdserve-headless:50051" (every address of the name) or "ipv4:10
 
 from typing import Any
 
+from rdserve.client.address import SCHEMES
 from rdserve.client.chunks import SERVICE
-
-SCHEMES = ("dns", "ipv4", "ipv6")
 
 OPTIONS = {
     # Under grpc's own retries a call may outlast its deadline for ever (grpc/grpc#41036); see `attempts`.

@@ -144,7 +144,7 @@ class Unavailable(ServiceError, ConnectionError):
 
 
 class Unreachable(Unavailable):
-    """Nobody answers at the address."""
+    """Nobody answers at the address, be it that the deadline passed before there was a connection."""
 
 
 class Untrusted(Unavailable):

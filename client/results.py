@@ -3,7 +3,7 @@
 N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.errors import ReplyError
 from rdserve.v1 import tensors, vae_pb2
+from rdserve.v1.names import instead
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
+# Unknown names that one message speaks of.
+MOST_SAID = 3
 T = TypeVar("T", "Encoding", "Decoding", "Reconstruction", "Sample", "Score")
 
 
@@ -125,6 +128,15 @@ class ModelInfo:
         if self.state == "SERVING":
             return ""
         return f"is {self.state}: {self.state_reason}" if self.state_reason else f"is {self.state}"
+
+
+def unserved(names: Iterable[str], served: Iterable[str]) -> str:
+    """What to say of those of the names that are not served; empty where all are."""
+    known = list(served)
+    unknown = [name for name in names if name not in known]
+    said = [f"{name}; {instead(name, known)}" for name in unknown[:MOST_SAID]]
+    more = f", and {len(unknown) - MOST_SAID} more" if len(unknown) > MOST_SAID else ""
+    return f"not served: {', '.join(said)}{more}" if unknown else ""
 
 
 def model_info(message: vae_pb2.Model) -> ModelInfo:

@@ -54,8 +54,9 @@ def typed(error: grpc.RpcError, address: str, channel: grpc.Channel, timeout: fl
         kind, words = next((kind, words) for mark, kind, words in _CAUSES if mark in said)
         return kind(f"{address}: {words.format(detail=_detail(said))}")
     if type(found) is DeadlineExceeded and said == OVERDUE:
-        missed = "answer" if _is_connected(channel) else "connection"
-        return DeadlineExceeded(f"{address}: no {missed} within {timeout:g} s")
+        if not _is_connected(channel):
+            return Unreachable(f"{address}: no connection within {timeout:g} s")
+        return DeadlineExceeded(f"{address}: no answer within {timeout:g} s")
     return found
 
 

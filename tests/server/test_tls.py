@@ -14,7 +14,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 from rdserve.client import Client, InputError, errors
-from rdserve.client.channel import is_local
+from rdserve.client.address import is_local
 from rdserve.server.settings import Settings, SettingsError
 from rdserve.server.tls import server_credentials
 from running import Running, start_service, until_serving
