@@ -16,6 +16,8 @@ from rdserve.client.errors import (
 UNCONNECTED = ("failed to connect to all addresses", "errors resolving")
 # And of a deadline that passed on this side.
 OVERDUE = "Deadline Exceeded"
+# And of a connection that ended under a call.
+LOST = ("Stream removed", "Socket closed", "Connection reset", "Broken pipe")
 
 # What the words hold, what that is, and how to say it.
 _CAUSES: tuple[tuple[str, type[Unavailable], str], ...] = (
@@ -53,6 +55,8 @@ def typed(error: grpc.RpcError, address: str, channel: grpc.Channel, timeout: fl
     if type(found) is Unavailable and said.startswith(UNCONNECTED):
         kind, words = next((kind, words) for mark, kind, words in _CAUSES if mark in said)
         return kind(f"{address}: {words.format(detail=_detail(said))}")
+    if type(found) is Unavailable and any(mark in said for mark in LOST):
+        return Unavailable(f"{address}: the connection was lost under the call")
     if type(found) is DeadlineExceeded and said == OVERDUE:
         if not _is_connected(channel):
             return Unreachable(f"{address}: no connection within {timeout:g} s")
