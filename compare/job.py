@@ -62,7 +62,7 @@ class Job:
     _events: "queue.SimpleQueue[_Event]" = field(default_factory=queue.SimpleQueue)
     _open: set[_Flight] = field(default_factory=set)
     _heard: float = 0.0
-    _out: bool = False
+    _out: set[str] = field(default_factory=set)  # models that were away when last heard of
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: bool = False
     _failures: dict[str, RdserveError] = field(default_factory=dict)
@@ -154,14 +154,15 @@ class Job:
             return
         self.store.write(model, chunk, score)
         self._schedule.done(model, chunk)
-        self._out = False
+        self._out.discard(model)
         self.on_progress(model, len(score.rate_nats))
 
     def _failed(self, model: str, chunk: int, error: RdserveError) -> None:
         now, wait = monotonic(), _again_seconds(error)
-        if isinstance(error, Unavailable) and not self._out:
-            self._out = True
-            log.warning("%s; the run goes on once it is back, within %g s", error, self.engine.timeout)
+        if isinstance(error, Unavailable):
+            if not self._out:  # once for all
+                log.warning("%s; the run goes on once it is back, within %g s", error, self.engine.timeout)
+            self._out.add(model)
         if self._schedule.failed(
             model,
             chunk,

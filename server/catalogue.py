@@ -26,10 +26,11 @@ class Entry:
 
 
 class Catalogue:
-    """The models by name."""
+    """The models by name. complete: false while more may come, so that none can be said not to be here."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self.complete = True
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
@@ -56,8 +57,11 @@ class Catalogue:
 
         Raises:
             UnknownModel: there is none.
+            ModelNotReady: there is none yet.
         """
         plain, pinned, version = name.partition("@")
+        if plain not in self._entries and not self.complete:
+            raise ModelNotReady(f"the service is starting, and model {name[:128]!r} may be yet to come")
         if plain not in self._entries:
             raise UnknownModel(name, self._entries)
         entry = self._entries[plain]

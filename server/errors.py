@@ -167,7 +167,11 @@ CAUSES = (
     Cause("no token, or an unknown one", Unauthenticated),
     Cause("no such model", UnknownModel, "ResourceInfo"),
     Cause("the model has failed: its file is broken, or its worker ends at every start", ModelFailed),
-    Cause("the model is loading or recovering", ModelNotReady, "RetryInfo"),
+    Cause(
+        "the model is loading or recovering, or the service is starting and may yet find it",
+        ModelNotReady,
+        "RetryInfo",
+    ),
     Cause("the service is stopping", Stopping, "RetryInfo"),
     Cause(
         "the model's worker was lost twice, and not by this request alone", BackendUnavailable, "RetryInfo"

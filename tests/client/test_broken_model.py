@@ -21,7 +21,7 @@ IMAGES = load("digits", split="test").images[:5]
 def address(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[..., Path]) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("models")
     make_checkpoint(folder, name="good")
-    with (make_checkpoint(folder, name="broken") / "weights.safetensors").open("ab") as weights:
+    with (make_checkpoint(folder, name="broken") / "model.safetensors").open("ab") as weights:
         weights.write(b"more")
     running = until_serving(start_service(folder, "--backend", "in-process"))
     yield running.address
