@@ -10,6 +10,9 @@ from rdserve.client import InputError
 from rdserve.data import load
 
 Array = NDArray[Any]
+# What files of an array, and archives of them, begin with.
+_NPY, _ZIP = b"\x93NUMPY", b"PK"
+_MAGIC = (_NPY, _ZIP)
 IMAGES_SHOWN = 8
 
 
@@ -46,11 +49,17 @@ def _read(file: Path, name: str) -> Array:
     """The one array of a file, or the one of that name."""
     try:
         with file.open("rb") as stream:
+            if not stream.read(len(_NPY)).startswith(_MAGIC):
+                raise InputError(f"{file} is no .npy or .npz file; numpy.save(FILE, images) writes one")
+            stream.seek(0)
             return _array(np.load(stream, allow_pickle=False), file, name)
     except InputError:
         raise
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
     except Exception as error:  # numpy, zipfile and zlib raise what they like on bytes that are no array
-        raise InputError(f"{file}: not a readable .npy or .npz file ({error})") from error
+        why = "it holds Python objects, not numbers" if "allow_pickle" in str(error) else error
+        raise InputError(f"{file}: not a readable .npy or .npz file ({why})") from error
 
 
 def _array(loaded: Any, file: Path, wanted: str) -> Array:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rdserve.cli.common import connection
 from rdserve.cli.private import private_service
+from rdserve.client import InputError
 
 if TYPE_CHECKING:
     from rdserve.benchmarks.soak import Memory
@@ -80,11 +81,18 @@ def bench(
 def _shapes(server: str, models: str | None, quick: bool) -> dict[str, tuple[int, int]]:
     """Shape of the images of each model to measure."""
     with connection(server, timeout=30.0) as client:
-        names = models.split(",") if models else [m.name for m in client.models() if m.state == "SERVING"]
-        if quick and not models and len(names) > 1:
-            _say(f"measuring {names[0]} alone, the first of {len(names)}; --models names others")
-            names = names[:1]
-        return {name: client.model(name).image_shape for name in names}
+        chosen = [client.model(name) for name in models.split(",")] if models else client.models()
+        shapes = {}
+        for model in chosen:
+            if model.image_shape and not model.fault:
+                shapes[model.name] = model.image_shape
+            elif models:
+                raise InputError(f"model {model.name!r} {model.fault}")
+    if quick and not models and len(shapes) > 1:
+        first, *others = shapes
+        _say(f"measuring {first} alone, the first of {len(others) + 1}; --models names others")
+        return {first: shapes[first]}
+    return shapes
 
 
 def _soak(n: int) -> None:

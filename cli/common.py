@@ -10,13 +10,17 @@ import typer
 from rdserve.cli import exits
 from rdserve.cli.private import private_service
 from rdserve.cli.trust import chosen_trust
-from rdserve.client import Client, RdserveError, ServiceError
-from rdserve.client.errors import (
+from rdserve.client import (
+    Client,
     DeadlineExceeded,
+    NotFound,
+    RdserveError,
     ResourceExhausted,
+    ServiceError,
     Unauthenticated,
-    Unavailable,
     Unimplemented,
+    Unreachable,
+    Untrusted,
 )
 from rdserve.data import DataError
 
@@ -32,7 +36,9 @@ DataRoot = Annotated[Path | None, typer.Option(help="Folder with the data set's 
 ADDRESS = "localhost:50051"
 
 _ADVICE: dict[type[ServiceError], str] = {
-    Unavailable: "Is it running? `rdserve serve --models DIR` starts one",
+    Unreachable: "Is it running? `rdserve serve --models DIR` starts one",
+    Untrusted: "See --tls, --tls-ca, --tls-cert and --tls-key",
+    NotFound: "`rdserve models` lists them",
     Unimplemented: "Is that an rdserve service of this version?",
     DeadlineExceeded: "Give it longer with --timeout",
     Unauthenticated: "Give a token with --token-file or RDSERVE_TOKEN",
@@ -65,7 +71,6 @@ def _in_words(error: Exception, server: str) -> str:
     line = " ".join(f"{about}{error}".split()).rstrip(".")
     if not isinstance(error, ServiceError):
         return exits.in_words(error) if isinstance(error, OSError) else line
-    if isinstance(error, Unavailable) and not error.reason:  # grpc's own words, about sockets
-        line = "nothing answers there"
+    said = line if server in line else f"{server}: {line}"
     advice = _ADVICE.get(type(error))
-    return f"{server}: {line}" + (f". {advice}" if advice else "")
+    return f"{said}{'' if said.endswith('?') else '.'} {advice}" if advice else said

@@ -17,6 +17,7 @@ from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server,
 from rdserve.cli.exits import writing
 from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
+from rdserve.client.results import unserved
 from rdserve.compare import api, columns, files, pictures, scoring, terminal
 from rdserve.compare.comparison import Comparison, Data
 from rdserve.compare.engines import Engine, Local
@@ -158,8 +159,8 @@ def _choose(served: Sequence[ModelInfo], wanted: str, baseline: str | None, sour
     if not asked:
         raise InputError(f"no model to compare on {source.about.name if source.about else 'these images'}")
     names = list(dict.fromkeys([*asked, baseline] if baseline else asked))
-    if unknown := [name for name in names if name not in faults]:
-        raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(faults) or 'none'}")
+    if unknown := unserved(names, faults):
+        raise InputError(unknown)
     return names
 
 

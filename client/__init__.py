@@ -1,7 +1,31 @@
 """Calls the service and compares what it serves. `Client` needs grpcio, protobuf and numpy only."""
 
+from rdserve.client import quiet  # noqa: F401 (before grpc)
 from rdserve.client.client import Client
-from rdserve.client.errors import InputError, RdserveError, ReplyError, ServiceError
+from rdserve.client.errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InputError,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    RdserveError,
+    ReplyError,
+    ResourceExhausted,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    Unknown,
+    Unreachable,
+    Untrusted,
+)
 from rdserve.client.results import (
     Decoding,
     Encoding,
@@ -14,18 +38,36 @@ from rdserve.client.results import (
 from rdserve.client.timing import Timing, timings
 
 __all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "Cancelled",
     "Client",
+    "DataLoss",
+    "DeadlineExceeded",
     "Decoding",
     "Encoding",
+    "FailedPrecondition",
     "InputError",
+    "Internal",
+    "InvalidArgument",
     "ModelInfo",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
     "RdserveError",
     "Reconstruction",
     "Reference",
     "ReplyError",
+    "ResourceExhausted",
     "Sample",
     "Score",
     "ServiceError",
     "Timing",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+    "Unreachable",
+    "Untrusted",
     "timings",
 ]

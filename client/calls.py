@@ -1,17 +1,18 @@
 """One array in, one result out, whatever number of calls lies between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Self, TypeVar
 
 import grpc
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client import chunks, results
-from rdserve.client.errors import Cancelled, InputError, from_rpc_error
+from rdserve.client import chunks, results, unreachable
+from rdserve.client.attempts import Attempted, Lifetime
+from rdserve.client.errors import InputError, ServiceError
 from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
-from rdserve.client.timing import note
 from rdserve.v1 import tensors, vae_pb2
 from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
 
@@ -54,14 +55,21 @@ def whole(value: int, name: str, *, least: int = 0, below: int = 2**63) -> None:
 class Caller:
     """How calls are made.
 
-    timeout: seconds that each may take.
+    channel: what they go over. lifetime: of the client that they are made for.
+    timeout: seconds that each may take, all its attempts together.
     in_flight: how many are sent ahead of the one awaited.
     metadata: what each carries; not shown, for it holds the token.
     """
 
+    channel: grpc.Channel
+    lifetime: Lifetime
     timeout: float
     in_flight: int
     metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def deadline(self) -> float:
+        """Of a call that begins now, on the monotonic clock."""
+        return monotonic() + self.timeout
 
     def one(self, method: Any, request: object) -> Any:
         """A single call's reply. Raises ServiceError."""
@@ -98,39 +106,19 @@ class Caller:
                     on_progress(part.stop - part.start)
         return results.concatenate(done)
 
-    def _start(self, method: Any, request: object) -> "_Call":
-        return _Call(method.future(request, timeout=self.timeout, metadata=self.metadata))
+    def _start(self, method: Any, request: object) -> Attempted:
+        return self.begin(method.future, request, self.deadline())
 
-    def stream(self, method: Any, request: Any) -> Iterator[Any]:
-        """Replies of a streaming call, which is cancelled when the iteration ends. Raises ServiceError."""
-        call = method(request, timeout=self.timeout, metadata=self.metadata)
-        try:
-            yield from call
-            note(call)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
-        finally:
-            call.cancel()
+    def begin(self, method: Any, request: object, until: float) -> Attempted:
+        """A call of one reply (`method.future`) or of many (`method`), with a deadline as of `deadline`."""
 
+        def begin(left: float) -> Any:
+            return method(request, timeout=left, metadata=self.metadata)
 
-@dataclass(frozen=True)
-class _Call:
-    """A gRPC future whose failure is typed."""
+        return Attempted(begin, until, self.lifetime, self._typed)
 
-    future: Any
-
-    def result(self) -> Any:
-        try:
-            reply = self.future.result()
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
-        except grpc.FutureCancelledError as error:
-            raise Cancelled("the call was cancelled here") from error
-        note(self.future)
-        return reply
-
-    def cancel(self) -> object:
-        return self.future.cancel()
+    def _typed(self, error: grpc.RpcError) -> ServiceError:
+        return unreachable.typed(error, self.lifetime.address, self.channel, self.timeout)
 
 
 def _chunk(request: Request, rows: tensors.Array, keys: Keys, part: slice) -> Request:

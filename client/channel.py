@@ -1,12 +1,12 @@
 """Opening a channel to the service: who is trusted, message sizes, retries, keepalive."""
 
-import ipaddress
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 from rdserve.client import balancing
+from rdserve.client.address import check_address, is_local
 from rdserve.client.errors import InputError
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
 
@@ -51,8 +51,9 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
     It connects on the first call, and again when it must.
 
     Raises:
-        InputError: as `Security.check`, or a file that cannot be read.
+        InputError: no such address, as `Security.check`, or a file that cannot be read.
     """
+    check_address(address)
     security.check(address)
     settings = balancing.OPTIONS | {
         "grpc.service_config": json.dumps(balancing.service_config(address)),
@@ -70,25 +71,6 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
     if security.tls:
         return grpc.secure_channel(address, _credentials(security), options)
     return grpc.insecure_channel(address, options)
-
-
-def is_local(address: str) -> bool:
-    """Whether a gRPC target is this machine: loopback addresses, localhost, or a Unix socket."""
-    scheme, _, rest = address.partition(":")
-    if scheme in ("unix", "unix-abstract"):
-        return True
-    targets = rest.removeprefix("///").split(",") if scheme in balancing.SCHEMES else [address]
-    return all(map(_is_loopback, targets))
-
-
-def _is_loopback(target: str) -> bool:
-    host = target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _credentials(security: Security) -> grpc.ChannelCredentials:

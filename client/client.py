@@ -1,6 +1,7 @@
 """The service as Python functions: numpy in, small dataclasses out."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -8,6 +9,7 @@ from typing import Self
 import grpc
 from numpy.typing import ArrayLike
 from rdserve.client import chunks, results
+from rdserve.client.attempts import Lifetime
 from rdserve.client.calls import Caller, Ids, Keys, Progress
 from rdserve.client.channel import Security, open_channel
 from rdserve.client.comparing import Comparing
@@ -18,12 +20,14 @@ from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 
+TIMEOUT_SECONDS = 300.0
+
 
 class Client:
     """A connection to one service. Thread safe. Arrays of any length: they are sent in chunks.
 
     address: "host:port" or "unix:/path"; kept as an attribute.
-    timeout: seconds that one chunk may take, retries included.
+    timeout: seconds that one chunk may take, all attempts included; kept as an attribute.
     in_flight: chunks sent ahead of the one awaited.
     token: who calls; sent over TLS or to this machine only.
     tls: True trusts the machine's authorities, a PEM file the authority in it.
@@ -39,7 +43,7 @@ class Client:
         self,
         address: str = "localhost:50051",
         *,
-        timeout: float = 300.0,
+        timeout: float = TIMEOUT_SECONDS,
         in_flight: int = 3,
         token: str | None = None,
         tls: bool | Path | str = False,
@@ -50,11 +54,12 @@ class Client:
         security = Security(tls, cert, key, token)
         if channel is not None and security != Security():
             raise InputError("a given channel has its own token and TLS; give them to it, or no channel")
-        self.address = address
+        self.address, self.timeout = address, timeout
         self._own = channel is None
         self._channel = channel or open_channel(address, security)
         self._stub = VaeServiceStub(self._channel)
-        self._caller = Caller(timeout, in_flight, security.metadata)
+        self._lifetime = Lifetime(address if channel is None else "a given channel")
+        self._caller = Caller(self._channel, self._lifetime, timeout, in_flight, security.metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -65,12 +70,14 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Cancel what is in flight, in whatever thread, and hang up."""
+        """Cancel what is in flight, in whatever thread, and hang up; calls from then on raise InputError."""
+        self._lifetime.end()
         if self._own:
             self._channel.close()
 
     def wait_for_ready(self, timeout: float = 60.0) -> None:
         """Return once the service says that its models answer. Raises Unavailable or DeadlineExceeded."""
+        self._lifetime.check()
         wait_until_serving(self._channel, chunks.SERVICE, timeout=timeout)
 
     def models(self) -> list[ModelInfo]:
@@ -192,13 +199,13 @@ class Client:
 
     def _sample_parts(self, model: str, n: int, keys: Keys) -> Iterator[Sample]:
         for part in chunks.slices(n, chunks.rows_per_chunk(0, keys.n_samples)):
-            start = part.start
+            start, until = part.start, self._caller.deadline()
             while start < part.stop:
-                for sample in self._sample_part(model, slice(start, part.stop), keys):
+                for sample in self._sample_part(model, slice(start, part.stop), keys, until):
                     start += len(sample.latents)
                     yield sample
 
-    def _sample_part(self, model: str, rows: slice, keys: Keys) -> Iterator[Sample]:
+    def _sample_part(self, model: str, rows: slice, keys: Keys, until: float) -> Iterator[Sample]:
         """Rows from rows.start on: all, or those that came before the server went away.
 
         A row depends on its key only, so another server can go on where this one stopped.
@@ -208,10 +215,11 @@ class Client:
             model=model, n_latents=asked, n_samples=keys.n_samples, noise=keys.noise(rows)
         )
         try:
-            for reply in self._caller.stream(self._stub.Sample, request):
-                came = reply.latents.shape[0] if reply.latents.shape else 0
-                left -= came
-                yield results.from_reply(Sample, reply, came)
+            with closing(iter(self._caller.begin(self._stub.Sample, request, until))) as replies:
+                for reply in replies:
+                    came = reply.latents.shape[0] if reply.latents.shape else 0
+                    left -= came
+                    yield results.from_reply(Sample, reply, came)
         except Unavailable:
             if left == asked:
                 raise

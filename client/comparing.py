@@ -1,13 +1,13 @@
 """Several models scored on one upload, each model's rows as they come."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from rdserve.client import results
 from rdserve.client.calls import KEY_BYTES, Caller, Keys
-from rdserve.client.errors import Cancelled, InputError, ReplyError, ServiceError, from_rpc_error, from_status
+from rdserve.client.errors import InputError, ReplyError, ServiceError, from_status
 from rdserve.client.results import Score
 from rdserve.v1 import tensors, vae_pb2
 from rdserve.v1.limits import MAX_MESSAGE_BYTES
@@ -55,22 +55,16 @@ class Comparing:
             raise InputError(f"{len(rows)} images take {size} bytes, a message at most {MAX_MESSAGE_BYTES}")
         self._n = len(rows)
         self._came = dict.fromkeys(models, 0)
-        self._call = method(request, timeout=caller.timeout, metadata=caller.metadata)
+        self._call = caller.begin(method, request, caller.deadline())
 
     def cancel(self) -> None:
         """End the call, from any thread; the iteration then raises Cancelled."""
         self._call.cancel()
 
     def __iter__(self) -> Iterator[ModelRows | ModelFailed]:
-        try:
-            for reply in self._call:
+        with closing(iter(self._call)) as replies:
+            for reply in replies:
                 yield self._read(reply)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
-        except grpc.FutureCancelledError as error:
-            raise Cancelled("the call was cancelled here") from error
-        finally:
-            self._call.cancel()
         if missing := [model for model, rows in self._came.items() if rows < self._n]:
             raise ReplyError(f"the reply ended without all {self._n} rows of {', '.join(missing)}")
 

@@ -143,6 +143,14 @@ class Unavailable(ServiceError, ConnectionError):
     status = grpc.StatusCode.UNAVAILABLE
 
 
+class Unreachable(Unavailable):
+    """Nobody answers at the address, be it that the deadline passed before there was a connection."""
+
+
+class Untrusted(Unavailable):
+    """Somebody answers there, and TLS is what the two do not agree on."""
+
+
 class DataLoss(ServiceError):
     status = grpc.StatusCode.DATA_LOSS
 

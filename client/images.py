@@ -1,5 +1,7 @@
 """What counts as binary images, and as latents."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.errors import InputError
@@ -11,15 +13,13 @@ def as_binary(images: ArrayLike) -> NDArray[np.bool_]:
     Raises:
         InputError: another number of axes, no rows, or a value that is neither 0 nor 1.
     """
-    array = np.asarray(images)
+    array = _as_array(images, "images")
     if array.ndim != 3:
         raise InputError(f"images have 3 axes (N, H, W), got shape {array.shape}{_hint(array.shape)}")
     if array.size == 0:
         raise InputError(f"no pixels in images of shape {array.shape}")
     if array.dtype == np.bool_:
         return array
-    if array.dtype.kind not in "uif":
-        raise InputError(f"images are booleans or numbers, got dtype {array.dtype}")
     binary: NDArray[np.bool_] = array == 1
     grey = ~(binary | (array == 0))
     if grey.any():
@@ -29,6 +29,18 @@ def as_binary(images: ArrayLike) -> NDArray[np.bool_]:
             f"{int(grey.sum())} of {grey.size} pixels are neither. Binarise first, as the model's card says"
         )
     return binary
+
+
+def _as_array(given: ArrayLike, name: str) -> NDArray[Any]:
+    """Of booleans or real numbers, with whatever axes."""
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # nested lists of several lengths
+        raise InputError(f"{name} are not an array of numbers: {error}") from None
+    if array.dtype.kind not in "buif":
+        what = f"dtype {array.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise InputError(f"{name} are not an array of numbers, got {what}")
+    return array
 
 
 def _hint(shape: tuple[int, ...]) -> str:
@@ -49,12 +61,10 @@ def as_latents(latents: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
     Raises:
         InputError: another number of axes, no rows, or a value that is not finite.
     """
-    array = np.asarray(latents)
+    array = _as_array(latents, "latents")
     if array.ndim != 2 or array.size == 0:
         hint = "; flatten (N, K, Z) samples with .reshape(-1, Z)" if array.ndim == 3 else ""
         raise InputError(f"latents have 2 axes (N, Z) and at least one row, got shape {array.shape}{hint}")
-    if array.dtype.kind not in "uif":
-        raise InputError(f"latents are numbers, got dtype {array.dtype}")
     numbers = array if array.dtype == np.float32 else array.astype(np.float64)
     if not np.isfinite(numbers).all():
         row, column = np.argwhere(~np.isfinite(numbers))[0]

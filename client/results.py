@@ -3,7 +3,7 @@
 N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.errors import ReplyError
 from rdserve.v1 import tensors, vae_pb2
+from rdserve.v1.names import instead
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
+# Unknown names that one message speaks of.
+MOST_SAID = 3
 T = TypeVar("T", "Encoding", "Decoding", "Reconstruction", "Sample", "Score")
 
 
@@ -104,6 +107,7 @@ class Reference:
 class ModelInfo:
     """A model's card and its state in the server: "SERVING", "LOADING" or "FAILED", with the reason.
 
+    A model without a card that can be read is FAILED: image_shape is None, the card's other facts are empty.
     dtype, device: what its networks compute in and on, such as "float32" on "cpu AVX2"; empty where the
     server does not say.
     """
@@ -113,7 +117,7 @@ class ModelInfo:
     state: str
     state_reason: str
     family: str
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, int] | None
     latent_dim: int
     likelihood: str
     binarisation: str
@@ -128,13 +132,35 @@ class ModelInfo:
     device: str = ""
     annealing_epochs: int = 0
 
+    @property
+    def image_size(self) -> str:
+        """ "28x28"; empty where the shape is unknown."""
+        return "x".join(map(str, self.image_shape or ()))
+
+    @property
+    def fault(self) -> str:
+        """Why it does not answer, to follow its name: "is FAILED: ..."; empty where it serves."""
+        if self.state == "SERVING":
+            return ""
+        return f"is {self.state}: {self.state_reason}" if self.state_reason else f"is {self.state}"
+
+
+def unserved(names: Iterable[str], served: Iterable[str]) -> str:
+    """What to say of those of the names that are not served; empty where all are."""
+    known = list(served)
+    unknown = [name for name in names if name not in known]
+    said = [f"{name}; {instead(name, known)}" for name in unknown[:MOST_SAID]]
+    more = f", and {len(unknown) - MOST_SAID} more" if len(unknown) > MOST_SAID else ""
+    return f"not served: {', '.join(said)}{more}" if unknown else ""
+
 
 def model_info(message: vae_pb2.Model) -> ModelInfo:
-    """Raises ReplyError where the image shape is not (H, W)."""
+    """Raises ReplyError where the image shape is not (H, W); only a model that serves must have one."""
     facts: dict[str, Any] = {field.name: getattr(message, field.name) for field in fields(ModelInfo)}
-    if len(message.image_shape) != 2:
-        raise ReplyError(f"model {message.name!r} has image shape {list(message.image_shape)}, not (H, W)")
-    facts["image_shape"] = tuple(message.image_shape)
+    shape, serves = tuple(message.image_shape), message.state == vae_pb2.MODEL_STATE_SERVING
+    if len(shape) != 2 and (shape or serves):
+        raise ReplyError(f"model {message.name!r} has image shape {list(shape)}, not (H, W)")
+    facts["image_shape"] = shape or None
     facts["state"] = _state(message.state)
     facts["reference"] = _reference(message.reference) if message.HasField("reference") else None
     return ModelInfo(**facts)

@@ -11,7 +11,7 @@ from rdserve.client.chunks import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.images import as_binary
-from rdserve.client.results import ModelInfo
+from rdserve.client.results import ModelInfo, unserved
 from rdserve.compare import guard, scoring
 from rdserve.compare.caution import cautions
 from rdserve.compare.comparison import Comparison, Data, images_sha256
@@ -40,7 +40,7 @@ class Stop:
 
 def compare(
     client: Client,
-    models: Sequence[str],
+    models: Sequence[str] | None,
     images: ArrayLike,
     *,
     labels: ArrayLike | None = None,
@@ -58,6 +58,7 @@ def compare(
 ) -> Comparison:
     """Score binary images (N, H, W) on models by name, with the same noise for all.
 
+    models: None for all that serve and take the images; what is left out is named in `warnings`.
     images: those of a file that is mapped (np.load with mmap_mode) are read a stretch at a time.
     labels: (N,) classes. data: what the images are; without it they are named by their own hash.
     seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
@@ -78,9 +79,10 @@ def compare(
     if not 0 < level < 1 or not beta >= 0:
         raise InputError(f"level lies between 0 and 1 and beta is at least 0, got {level} and {beta}")
     pixels = as_binary(images)
-    chosen = _chosen(client, models, pixels.shape[1:])
-    if stop and stop.baseline is not None and stop.baseline not in models:
-        raise InputError(f"the baseline {stop.baseline!r} is none of {', '.join(models)}")
+    chosen, left_out = _chosen(client, models, pixels.shape[1:])
+    names = [model.name for model in chosen]
+    if stop and stop.baseline is not None and stop.baseline not in names:
+        raise InputError(f"the baseline {stop.baseline!r} is none of {', '.join(names)}")
     classes = None if labels is None else np.asarray(labels, np.int64)
     if classes is not None and classes.shape != (len(pixels),):
         raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
@@ -99,7 +101,7 @@ def compare(
         level=level,
         beta=beta,
         method="sequential" if stop else "t",
-        warnings=warnings + (guard.foreign(chosen, about) if data else ()),
+        warnings=left_out + warnings + (guard.foreign(chosen, about) if data else ()),
         images=_ordered(pixels, order),
         client=client,
     )
@@ -107,17 +109,27 @@ def compare(
         return _score(run, chosen, replace(unscored, origin=Origin(run.began, client.address)), stop)
 
 
-def _chosen(client: Client, names: Sequence[str], shape: tuple[int, ...]) -> list[ModelInfo]:
+def _chosen(
+    client: Client, names: Sequence[str] | None, shape: tuple[int, ...]
+) -> tuple[list[ModelInfo], tuple[str, ...]]:
+    """The models asked for; of all, those that can be scored, and a sentence for each that cannot."""
     served = {model.name: model for model in client.models()}
+    if names is None:
+        faults = {name: scoring.misfit(model, shape) for name, model in served.items()}
+        left_out = tuple(f"{name} is left out: it {fault}" for name, fault in faults.items() if fault)
+        chosen = [model for name, model in served.items() if not faults[name]]
+        if not chosen:
+            raise InputError("; ".join(["no model to compare", *left_out]))
+        return chosen, left_out
     if not names:
         raise InputError("no model to compare")
-    if unknown := [name for name in names if name not in served]:
-        raise InputError(f"not served: {', '.join(unknown)}; there are {', '.join(served) or 'none'}")
+    if unknown := unserved(names, served):
+        raise InputError(unknown)
     if len(set(names)) < len(names):
         raise InputError(f"each model once, got {', '.join(names)}")
     chosen = [served[name] for name in names]
     scoring.check_fit(chosen, shape)
-    return chosen
+    return chosen, ()
 
 
 def _run(

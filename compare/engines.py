@@ -40,7 +40,13 @@ class Call(Protocol):
 
 
 class Engine(Protocol):
-    """Where chunks are scored. Several calls may be under way at once."""
+    """Where chunks are scored. Several calls may be under way at once.
+
+    timeout: seconds that each may take, once it is its turn.
+    """
+
+    @property
+    def timeout(self) -> float: ...
 
     def score(self, chunk: Chunk) -> Call:
         """Begin."""
@@ -55,6 +61,7 @@ class Local:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.timeout = client.timeout
 
     def __enter__(self) -> Self:
         return self

@@ -52,7 +52,7 @@ def foreign(models: Sequence[ModelInfo], data: Data) -> tuple[str, ...]:
 
 def _text(model: ModelInfo, fact: str) -> str:
     if fact == "image_shape":
-        return "x".join(map(str, model.image_shape))
+        return model.image_size
     if fact == "data_sha256":
         return f"{model.data_name} (sha256 {model.data_sha256[:12]})"
     return str(getattr(model, fact))

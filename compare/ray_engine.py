@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any, Self
 
-from rdserve.client.client import Client
+from rdserve.client.client import TIMEOUT_SECONDS, Client
 from rdserve.client.errors import Cancelled, InputError, RdserveError, Unavailable
 from rdserve.compare.engines import Chunk, Local, Scored
 from rdserve.compare.schedule import AHEAD
@@ -44,6 +44,7 @@ class RayEngine:
     def __init__(self, address: str, *, workers: int | None = None, **client: Any) -> None:
         if ray is None:
             raise InputError("the ray engine needs Ray: pip install 'rdserve[ray]'")
+        self.timeout = float(client.get("timeout", TIMEOUT_SECONDS))
         self._own = not ray.is_initialized()
         if self._own:
             start()

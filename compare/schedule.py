@@ -24,6 +24,7 @@ class _Model:
     under_way: int = 0
     most: int = AHEAD
     failures: int = 0
+    failing_since: float = 0.0
     not_before: float = 0.0
     since: set[int] = field(default_factory=set)  # chunks given after the latest failure
     _first: int = 0
@@ -87,9 +88,12 @@ class Schedule:
             model.failures = 0
             model.most = min(2 * model.most, AHEAD)
 
-    def failed(self, name: str, chunk: int, *, again_at: float | None) -> bool:
+    def failed(
+        self, name: str, chunk: int, *, again_at: float | None, now: float = 0.0, patience: float = 0.0
+    ) -> bool:
         """A model has not: whether it is given up. again_at: when to try again; None for never.
 
+        patience: how long it may go on failing before that, however often.
         What was under way beside a failure fails with it, and counts once with it.
         """
         model = self._models.get(name)
@@ -97,9 +101,10 @@ class Schedule:
             return False
         model.under_way -= 1
         if chunk in model.since:
+            model.failing_since = model.failing_since if model.failures else now
             model.failures += 1
             model.since.clear()
-        if again_at is None or model.failures >= ATTEMPTS:
+        if again_at is None or (model.failures >= ATTEMPTS and now - model.failing_since >= patience):
             del self._models[name]
             return True
         model.most = 1

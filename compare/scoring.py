@@ -65,9 +65,6 @@ def check_fit(models: Sequence[ModelInfo], shape: tuple[int, ...]) -> None:
 
 def misfit(model: ModelInfo, shape: tuple[int, ...]) -> str:
     """Why a model cannot be scored on images of this shape; empty where it can."""
-    if model.state != "SERVING":
-        return f"is {model.state}{f': {model.state_reason}' if model.state_reason else ''}"
-    if model.image_shape != shape:
-        wanted, given = ("x".join(map(str, sizes)) for sizes in (model.image_shape, shape))
-        return f"takes {wanted} images, the data has {given}"
-    return ""
+    if model.fault or model.image_shape == shape:
+        return model.fault
+    return f"takes {model.image_size} images, the data has {'x'.join(map(str, shape))}"

@@ -92,13 +92,13 @@ def models_table(models: Sequence[ModelInfo]) -> Table:
     table.add_column("D", justify="right")
     table.add_column("state")
     for model in models:
-        found = model.reference
+        found, known = model.reference, model.image_shape is not None
         values = (
             model.name,
             model.family,
-            f"{model.beta:g}",
-            "x".join(map(str, model.image_shape)),
-            str(model.latent_dim),
+            f"{model.beta:g}" if known else "",
+            model.image_size,
+            str(model.latent_dim) if known else "",
             model.data_name,
             f"{found.rate_nats:z.2f}" if found else "",
             f"{found.distortion_nats:.2f}" if found else "",

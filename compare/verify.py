@@ -189,8 +189,8 @@ def _again(
     images: NDArray[np.bool_],
     chosen: Rows,
 ) -> Replay:
-    if now is None or now.state != "SERVING":
-        problem = "the service does not have it" if now is None else f"it is {now.state}: {now.state_reason}"
+    if now is None or now.fault:
+        problem = "the service does not have it" if now is None else f"it {now.fault}"
         return Replay(info.name, 0, None, problem)
     ids, settings = comparison.example_ids[chosen], (comparison.n_samples, comparison.seed)
     fresh = client.score(info.name, images, n_samples=settings[0], seed=settings[1], example_ids=ids)

@@ -12,7 +12,7 @@ from rdserve.data import load
 
 test = load("digits", split="test")
 with Client(sys.argv[1] if len(sys.argv) > 1 else "localhost:50051") as client:
-    models = [model.name for model in client.models()][:2]
+    models = [model.name for model in client.models() if not model.fault][:2]
     comparison = compare(client, models, test.images, labels=test.labels)
     print(comparison.table())
     comparison.report("report.html")

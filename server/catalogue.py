@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from rdserve.models.card import Card
 from rdserve.server import observed
-from rdserve.server.errors import ModelNotReady, UnknownModel
+from rdserve.server.errors import ModelFailed, ModelNotReady, UnknownModel
 from rdserve.server.work import NOWHERE, Place
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, Model, ModelState
@@ -28,10 +28,11 @@ class Entry:
 
 
 class Catalogue:
-    """The models by name."""
+    """The models by name. complete: false while more may come, so that none can be said not to be here."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self.complete = True
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
@@ -59,8 +60,11 @@ class Catalogue:
 
         Raises:
             UnknownModel: there is none.
+            ModelNotReady: there is none yet.
         """
         plain, pinned, version = name.partition("@")
+        if plain not in self._entries and not self.complete:
+            raise ModelNotReady(f"the service is starting, and model {name[:128]!r} may be yet to come")
         if plain not in self._entries:
             raise UnknownModel(name, self._entries)
         entry = self._entries[plain]
@@ -75,13 +79,15 @@ class Catalogue:
 
         Raises:
             UnknownModel: there is none of that name.
-            ModelNotReady: it is loading, or has failed.
+            ModelFailed: it has failed, and whoever asks can only look elsewhere.
+            ModelNotReady: it is loading.
         """
         entry = self.find(name)
         if (entry.state == MODEL_STATE_SERVING or entry.callers_wait) and entry.card is not None:
             return entry.card
-        state = ModelState.Name(entry.state).removeprefix("MODEL_STATE_").lower()
-        raise ModelNotReady(f"model {name!r} is {state}" + (f": {entry.reason}" if entry.reason else ""))
+        if entry.state == MODEL_STATE_FAILED:
+            raise ModelFailed(f"model {name!r} has failed: {entry.reason}")
+        raise ModelNotReady(f"model {name!r} is loading" + (f": {entry.reason}" if entry.reason else ""))
 
     def _put(self, entry: Entry) -> None:
         self._entries[entry.name] = entry

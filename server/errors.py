@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details_pb2
 from grpc import StatusCode
+from rdserve.v1.names import instead
 
 DOMAIN = "rdserve"
 RETRY_SECONDS = 1.0
@@ -74,17 +75,19 @@ class UnknownModel(ServiceError):
     reason = "MODEL_NOT_FOUND"
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        listed = ", ".join(names[:20]) + more
-        super().__init__(f"no model {name[:128]!r} here; there are: {listed or 'none'}")
         self.name = name[:128]
+        super().__init__(f"no model {self.name!r} here; {instead(self.name, known)}")
 
     def details(self) -> Iterator[Message]:
         yield from super().details()
         yield details_pb2.ResourceInfo(
             resource_type="rdserve.v1.Model", resource_name=self.name, description=self.message
         )
+
+
+class ModelFailed(ServiceError):
+    status = StatusCode.FAILED_PRECONDITION
+    reason = "MODEL_FAILED"
 
 
 class ModelNotReady(ServiceError):
@@ -172,7 +175,12 @@ CAUSES = (
     Cause("no token, or an unknown one", Unauthenticated),
     Cause("no such method", UnknownMethod),
     Cause("no such model", UnknownModel, "ResourceInfo"),
-    Cause("the model is loading, recovering or failed", ModelNotReady, "RetryInfo"),
+    Cause("the model has failed: its file is broken, or its worker ends at every start", ModelFailed),
+    Cause(
+        "the model is loading or recovering, or the service is starting and may yet find it",
+        ModelNotReady,
+        "RetryInfo",
+    ),
     Cause("the service is stopping", Stopping, "RetryInfo"),
     Cause(
         "the model's worker was lost twice, and not by this request alone", BackendUnavailable, "RetryInfo"

@@ -34,6 +34,7 @@ class Fleet:
         self, catalogue: Catalogue, health: health_aio.HealthServicer, settings: Settings, announce: Announce
     ) -> None:
         self._catalogue = catalogue
+        catalogue.complete = False
         self._health = health
         self._settings = settings
         self._announce = announce
@@ -58,6 +59,7 @@ class Fleet:
             self._tasks.append(task := asyncio.create_task(keeper.run()))
             task.add_done_callback(_complain)
         await self._all_settled()
+        self._catalogue.complete = True
         await self._tell_readiness()
         return sum(entry.state == MODEL_STATE_SERVING for entry in self._catalogue)
 

@@ -12,7 +12,7 @@ from time import monotonic
 from rdserve.models.card import Card
 from rdserve.server.archive import Archive, ArchiveError, open_archive
 from rdserve.server.backends import Backend, LoadError
-from rdserve.server.errors import BackendUnavailable, ModelNotReady, ServiceError
+from rdserve.server.errors import BackendUnavailable, ModelFailed, ServiceError
 from rdserve.server.lane import Lane
 from rdserve.server.probe import ProbeError, check_answer, golden_request
 from rdserve.server.selftest import SelfTestError
@@ -87,7 +87,7 @@ class Keeper:
             trouble = None
             if reason:
                 failures += 1
-                self._lane.refuse(ModelNotReady(f"model {self.name!r} failed: {reason}"))
+                self._lane.refuse(ModelFailed(f"model {self.name!r} has failed: {reason}"))
                 await self._report(self.name, MODEL_STATE_FAILED, reason, False)
                 if self._offer.path is None:
                     return

@@ -170,7 +170,7 @@ def test_what_does_not_compare_is_refused_or_marked_everywhere(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--models", "tiny-mmm,nope"), "not served: nope; there are tiny-mmm, tiny-mpv, tiny-ppp"),
+        (("--models", "tiny-mmm,nope"), "not served: nope; there are: tiny-mmm, tiny-mpv, tiny-ppp"),
         (("--data", "nope"), "no data set 'nope'"),
         (("--split", "dev"), "no split 'dev'"),
         (("--models", ","), "no model to compare on digits"),

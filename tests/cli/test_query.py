@@ -19,6 +19,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "one.npz", anything=IMAGES)
     np.savez(folder / "two.npz", images=IMAGES, labels=np.arange(6))
     np.savez(folder / "which.npz", a=IMAGES, b=IMAGES)
+    np.save(folder / "objects.npy", np.array([{}], object))
     (folder / "text.npy").write_text("not an array")
     return folder
 
@@ -84,8 +85,9 @@ def test_images_go_to_arrays_and_pictures(
     [
         (("score", "nope", *DIGITS), "no model 'nope' here; there are: tiny-mmm"),
         (("score", "tiny-mmm"), "give --images FILE, or --data NAME"),
-        (("score", "tiny-mmm", "--images", "gone.npy"), "gone.npy: not a readable"),
-        (("score", "tiny-mmm", "--images", "text.npy"), "text.npy: not a readable"),
+        (("score", "tiny-mmm", "--images", "gone.npy"), "cannot read gone.npy: No such file or directory"),
+        (("score", "tiny-mmm", "--images", "text.npy"), "text.npy is no .npy or .npz file; numpy.save"),
+        (("score", "tiny-mmm", "--images", "objects.npy"), "(it holds Python objects, not numbers)"),
         (("score", "tiny-mmm", "--images", "which.npz"), "which.npz holds a, b; name one of them images"),
         (("score", "tiny-mmm", *DIGITS, "--out", "s.png"), "s.png: write to a file that ends in .npz, .csv"),
         (("encode", "tiny-mmm", *DIGITS, "--n-samples", "9999"), "n_samples must be a whole number in 1 .. "),
@@ -100,10 +102,19 @@ def test_a_mistake_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_address_is_said_to_be_none() -> None:
+    done = rdserve("models", "--server", "https://localhost:1")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "rdserve: 'https://localhost:1' is no address of a service; write localhost:1 without https://\n"
+    )
+
+
 def test_no_service_says_how_to_start_one() -> None:
     done = rdserve("models", "--server", "localhost:1")
     assert done.returncode == Code.UNAVAILABLE
     line = (
-        "rdserve: localhost:1: nothing answers there. Is it running? `rdserve serve --models DIR` starts one"
+        "rdserve: localhost:1: nothing answers there (Connection refused). "
+        "Is it running? `rdserve serve --models DIR` starts one"
     )
     assert done.stderr.strip() == line

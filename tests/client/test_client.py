@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import rdserve.client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rdserve.client import Client, InputError, chunks, errors
@@ -202,6 +203,62 @@ def test_a_given_channel_stays_open(in_process_service: str) -> None:
         for _ in range(2):
             with Client(channel=channel) as client:
                 assert client.model("tiny-mmm").name == "tiny-mmm"
+
+
+def test_a_closed_client_says_so(in_process_service: str) -> None:
+    with Client(in_process_service) as client:
+        stream = client.stream_samples("tiny-mmm", 3)
+    for call in (
+        client.models,
+        client.wait_for_ready,
+        lambda: client.score("m", IMAGES),
+        lambda: next(stream),
+    ):
+        with pytest.raises(InputError, match=f"this client of {in_process_service} was closed"):
+            call()
+
+
+def test_closing_wakes_a_call_between_attempts() -> None:
+    called = Event()
+
+    def later(_: Any, context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", "3600000"),))
+        context.add_callback(called.set)
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "in an hour")
+
+    with scripted(Score=later) as address, ThreadPoolExecutor(1) as pool:
+        client = Client(address, timeout=7200)
+        waiting = pool.submit(client.score, "m", IMAGES)
+        called.wait()
+        client.close()
+        with pytest.raises(errors.Cancelled):
+            waiting.result()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("localhost", "'localhost' is no host:port"),
+        ("", "'' is no host:port"),
+        ("localhost:x", "'localhost:x' is no host:port"),
+        ("localhost:99999", "'localhost:99999' is no host:port"),
+        ("::1", "'::1' is no host:port"),
+        ("ipv4:127.0.0.1:1,127.0.0.2", "'127.0.0.2' is no host:port"),
+        ("dns:///replicas", "'replicas' is no host:port"),
+        ("https://rdserve.example.org:443/", "write rdserve.example.org:443 without https://"),
+    ],
+)
+def test_what_is_no_address_is_not_called(address: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Client(address)
+
+
+def test_every_error_is_where_users_look() -> None:
+    def kinds(kind: type[Exception]) -> set[str]:
+        return {kind.__name__}.union(*map(kinds, kind.__subclasses__()))
+
+    here = {name for name in kinds(errors.RdserveError) if hasattr(errors, name)}
+    assert here <= set(rdserve.client.__all__)
 
 
 def test_closing_cancels_what_other_threads_wait_for() -> None:

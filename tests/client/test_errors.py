@@ -1,5 +1,6 @@
 """Every status that a server can send arrives as its own type, details included."""
 
+import socket
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -106,9 +107,18 @@ def test_unavailable_and_full_queues_are_tried_again() -> None:
 def test_no_server_is_unavailable() -> None:
     with scripted() as address:
         pass
-    with Client(address, timeout=30) as client, pytest.raises(errors.Unavailable) as caught:
+    words = f"{address}: nothing answers there"
+    with Client(address, timeout=30) as client, pytest.raises(errors.Unreachable, match=words) as caught:
         client.models()
     assert isinstance(caught.value, ConnectionError)
+
+
+def test_a_deadline_before_there_is_a_connection_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        words = rf"{address}: no connection within 0\.3 s"
+        with Client(address, timeout=0.3) as client, pytest.raises(errors.Unreachable, match=words):
+            client.models()
 
 
 def test_a_deadline_that_passes_is_a_timeout() -> None:
@@ -122,7 +132,7 @@ def test_a_deadline_that_passes_is_a_timeout() -> None:
     with (
         scripted(ListModels=never) as address,
         Client(address, timeout=0.2) as client,
-        pytest.raises(TimeoutError),
+        pytest.raises(TimeoutError, match=rf"{address}: no answer within 0\.2 s"),
     ):
         client.models()
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from rdserve.client.errors import InputError
@@ -28,6 +30,13 @@ def test_lists_are_images_too() -> None:
 def test_another_shape_is_quoted_with_a_way_out(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         as_binary(np.zeros(shape, bool))
+
+
+@pytest.mark.parametrize("given", ["a string", None, object(), [[1], [1, 2]], np.array([[["x"]]])])
+def test_what_is_no_array_of_numbers_is_called_so(given: Any) -> None:
+    for check in (as_binary, as_latents):
+        with pytest.raises(InputError, match="are not an array of numbers"):
+            check(given)
 
 
 def test_grey_pixels_are_counted_and_the_first_is_shown() -> None:

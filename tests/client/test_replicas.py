@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from rdserve.client import Client, chunks
-from rdserve.client.channel import is_local
+from rdserve.client.address import is_local
 from rdserve.client.errors import NotFound
 from rdserve.server.packaging import package
 from rdserve.v1 import tensors

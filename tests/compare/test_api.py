@@ -104,7 +104,7 @@ def _sees(a: np.ndarray, b: np.ndarray, paired: bool) -> bool:  # type: ignore[t
 
 def test_mistakes(client: Client) -> None:
     images = TEST.images[:2]
-    with pytest.raises(InputError, match="not served: nope; there are digits-mmm"):
+    with pytest.raises(InputError, match="not served: nope; there are: digits-mmm"):
         compare(client, ["nope"], images)
     with pytest.raises(InputError, match="no model to compare"):
         compare(client, [], images)

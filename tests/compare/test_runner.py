@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from engines import Scripted, all_models, failing, rate_of, score_of
 from points import MODEL
+from polling import LONG_SECONDS
 from rdserve.client import Client, InputError, errors
 from rdserve.compare import job, ray_engine, runner
 from rdserve.compare.api import compare
@@ -21,6 +22,7 @@ from rdserve.compare.engines import Chunk, Scored
 from rdserve.data import load
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from running import Running, until_serving
 from scripted import scripted
 
 IMAGES = load("digits", split="train").images
@@ -133,6 +135,56 @@ def test_at_the_deadline_what_came_is_kept_and_who_is_silent_is_given_up() -> No
         outcome = runner.run(client, models("quick", "silent"), IMAGES[:300])
     assert list(outcome.scores) == ["quick"]
     assert outcome.failures["silent"].startswith("DeadlineExceeded: ")
+
+
+def test_calls_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(job, "AGAIN_SECONDS", 1e-3)
+    released = Event()
+
+    def silent(chunk: Chunk) -> Iterator[Scored]:
+        yield "a", score_of(chunk)
+        if "b" in chunk.models:
+            released.wait()
+
+    outcome = runner.run(Scripted(silent, timeout=0.05), models("a", "b"), IMAGES[:300])
+    released.set()
+    assert list(outcome.scores) == ["a"]
+    assert outcome.failures["b"].startswith("DeadlineExceeded: nothing came for 0.05 s")
+
+
+@pytest.mark.parametrize("backend", ["in-process", "torchserve"])
+def test_a_run_goes_on_by_itself_when_its_killed_service_is_back(
+    launch: Callable[..., Running], checkpoints: Path, tmp_path: Path, backend: str
+) -> None:
+    options = ("--backend", backend)
+    first = until_serving(launch(checkpoints, *options))
+    command = [sys.executable, SUPPORT / "killed_run.py", tmp_path / "rows", first.address]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        first.stop(signal.SIGKILL)
+        until_serving(launch(checkpoints, *options, "--port", first.address.rsplit(":", 1)[1]))
+        try:
+            rest, errors = process.communicate(timeout=LONG_SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    assert len(errors.splitlines()) == 1
+    assert "the run goes on once it is back" in errors
+    done = Counter[str]()
+    for line in [*lines, *rest.splitlines()]:
+        done[line.split()[0]] += int(line.split()[1])
+    assert done == dict.fromkeys(NAMES, len(IMAGES))
+    with Client(first.address) as client:
+        again = runner.run(client, client.models(), IMAGES, folder=tmp_path / "rows")
+        whole = runner.run(client, client.models(), IMAGES)
+    for name in NAMES:
+        for column in COLUMNS:
+            np.testing.assert_array_equal(
+                getattr(again.scores[name], column), getattr(whole.scores[name], column)
+            )
 
 
 def test_a_model_that_does_not_answer_holds_nobody_back(tmp_path: Path) -> None:

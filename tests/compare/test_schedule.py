@@ -106,6 +106,14 @@ def test_a_model_that_keeps_failing_is_given_up_and_the_others_finish() -> None:
     assert schedule.finished
 
 
+def test_patience_outlasts_attempts() -> None:
+    schedule = everything("a", 1)
+    for now in range(2 * ATTEMPTS):
+        assert schedule.next(float(now)) == (0, ["a"])
+        gave_up = schedule.failed("a", 0, now=float(now), again_at=now + 1.0, patience=2 * ATTEMPTS - 1.0)
+        assert gave_up == (now == 2 * ATTEMPTS - 1)
+
+
 def test_a_model_that_fails_for_good_is_given_up_at_once() -> None:
     schedule = everything("a", 9)
     begin_all(schedule)

@@ -273,7 +273,7 @@ def test_a_model_whose_worker_always_dies_is_tried_less_and_less(
         begun = monotonic()
         (injected.folder / "dies").touch()
         call = stub.Score.future(score("bad", faults.KILLS_ONCE))
-        assert reason_of(refused(call)) == "MODEL_NOT_READY"
+        assert reason_of(refused(call)) == "MODEL_FAILED"
         model = stub.GetModel(GetModelRequest(model="bad")).model
         assert model.state == MODEL_STATE_FAILED
         starts = (injected.folder / "trace").read_text().count("died at start")

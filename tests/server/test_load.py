@@ -160,7 +160,7 @@ def test_a_flood_is_refused_beyond_the_queue_and_the_rest_is_answered(
 
 CAUSES = {
     "MODEL_NOT_FOUND": score("nobody", 1),
-    "MODEL_NOT_READY": score("spoilt", 1),
+    "MODEL_FAILED": score("spoilt", 1),
     "INVALID_ARGUMENT": score("m", 1, samples=5001),
     "NUMERIC_FAILURE": score("m", faults.NAN),
     "OUT_OF_MEMORY": score("m", faults.NO_MEMORY),

@@ -15,7 +15,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 from rdserve.cli.exits import Code
 from rdserve.client import Client, InputError, errors
-from rdserve.client.channel import is_local
+from rdserve.client.address import is_local
 from rdserve.server.settings import Settings, SettingsError
 from rdserve.server.tls import server_credentials
 from running import Running, start_service, until_serving
@@ -70,10 +70,18 @@ def test_who_lacks_the_token_or_the_authority_is_told(address: str, authority: A
         ):
             client.models()
         assert caught.value.reason == "UNAUTHENTICATED"
-    with Client(address, timeout=1, tls=True) as stranger, pytest.raises(errors.ServiceError):
-        stranger.models()
-    with Client(address, timeout=1) as plain, pytest.raises(errors.ServiceError):
-        plain.models()
+    untrusted, unencrypted = "certificate is not trusted", "hangs up at once; does it ask for TLS"
+    other_name = address.replace("localhost", "127.0.0.2")
+    for options, where, words in (
+        ({"tls": True}, address, untrusted),
+        ({}, address, unencrypted),
+        ({"tls": authority.pem}, other_name, "certificate is of another host"),
+    ):
+        with (
+            Client(where, timeout=1, **options) as stranger,  # type: ignore[arg-type]
+            pytest.raises(errors.Untrusted, match=words),
+        ):
+            stranger.models()
 
 
 def test_commands_take_token_and_authority(
@@ -86,6 +94,11 @@ def test_commands_take_token_and_authority(
     assert "Give a token with --token-file or RDSERVE_TOKEN" in refused.stderr
     monkeypatch.setenv("RDSERVE_TOKEN", TOKEN)
     assert "tiny-mpv" in rdserve(*command).stdout
+    for options, words in ((("--tls",), "certificate is not trusted"), ((), "does it ask for TLS")):
+        (line,) = rdserve("models", "--server", address, *options, "--timeout", "1").stderr.splitlines()
+        assert words in line
+        assert "See --tls, --tls-ca" in line
+        assert "Is it running" not in line
     plain = rdserve("models", "--server", "rdserve.example.org:50051")
     assert plain.returncode == Code.USAGE
     assert "rdserve.example.org:50051 is not this machine" in plain.stderr

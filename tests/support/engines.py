@@ -36,6 +36,7 @@ class Scripted:
     answer: Answer = all_models
     calls: list[Chunk] = field(default_factory=list)
     keep: bool = True
+    timeout: float = 300.0
 
     def __enter__(self) -> Self:
         return self

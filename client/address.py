@@ -1,0 +1,49 @@
+"""Where a service is: "host:port", "unix:/path", or a gRPC target of many replicas."""
+
+import ipaddress
+import re
+
+from rdserve.client.errors import InputError
+
+# Of targets that name many replicas, see `balancing`.
+SCHEMES = ("dns", "ipv4", "ipv6")
+SOCKETS = ("unix", "unix-abstract")
+
+_HOST_PORT = re.compile(r"(\[[^\]]+\]|[^:/\s\[\]]+):(\d{1,5})")
+
+
+def check_address(address: str) -> None:
+    """Raises InputError for what names no host and port: grpc would guess a port, or name no cause."""
+    scheme, _, rest = address.partition(":")
+    if scheme in SOCKETS and rest:
+        return
+    if "://" in address and scheme not in SCHEMES:
+        host = rest.strip("/") or "host:port"
+        raise InputError(f"{address!r} is no address of a service; write {host} without {scheme}://")
+    for target in _targets(address):
+        found = _HOST_PORT.fullmatch(target)
+        if found is None or not 0 < int(found[2]) < 2**16:
+            raise InputError(f"{target!r} is no host:port; write for example localhost:50051")
+
+
+def is_local(address: str) -> bool:
+    """Whether it is this machine: loopback addresses, localhost, or a Unix socket."""
+    if address.partition(":")[0] in SOCKETS:
+        return True
+    return all(map(_is_loopback, _targets(address)))
+
+
+def _targets(address: str) -> list[str]:
+    """Each host:port of an address."""
+    scheme, _, rest = address.partition(":")
+    return rest.rpartition("/")[2].split(",") if scheme in SCHEMES else [address]
+
+
+def _is_loopback(target: str) -> bool:
+    host = target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
