@@ -48,16 +48,23 @@ _ADVICE: dict[type[ServiceError], str] = {
 
 @contextmanager
 def connection(server: str, *, timeout: float, models: Path | None = None) -> Iterator[Client]:
-    """A client whose failures, and Ctrl-C, end the command: one line on stderr, a code of `exits.Code`.
+    """A client whose failures end the command, as `failures_told` says.
 
     With `models`, a client of a service over that folder, which lives as long.
     """
-    try:
-        with ExitStack() as stack:
-            if models is not None:
-                server = stack.enter_context(private_service(models, partial(typer.echo, err=True)))
-            trust = chosen_trust() if models is None else {}
+    with failures_told(server), ExitStack() as stack:
+        if models is not None:
+            server = stack.enter_context(private_service(models, partial(typer.echo, err=True)))
+        trust = chosen_trust() if models is None else {}
+        with failures_told(server):
             yield stack.enter_context(Client(server, timeout=timeout, **trust))
+
+
+@contextmanager
+def failures_told(server: str = "") -> Iterator[None]:
+    """Within, a failure that a user can mend, or Ctrl-C, ends the command: one line, a code of `exits.Code`."""
+    try:
+        yield
     except KeyboardInterrupt:
         typer.echo("rdserve: interrupted; calls in flight were cancelled", err=True)
         raise typer.Exit(exits.Code.INTERRUPTED) from None

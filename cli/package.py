@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rdserve.cli.common import DataRoot
+from rdserve.cli.common import DataRoot, failures_told
 
 # Nats by which another build of torch may move a mean or a quantile.
 TOLERANCE = 1e-3
@@ -24,15 +24,16 @@ def package(
     from rdserve.server import packaging
 
     refused = 0
-    for checkpoint in checkpoints:
-        if remeasure and not verify_card(checkpoint, data_root, TOLERANCE):
-            refused += 1
-            typer.echo(f"refused: {checkpoint}: its card is not what its weights measure", err=True)
-            continue
-        try:
-            typer.echo(packaging.package(checkpoint, store))
-        except packaging.PackagingError as error:
-            refused += 1
-            typer.echo(f"refused: {error}", err=True)
+    with failures_told():
+        for checkpoint in checkpoints:
+            if remeasure and not verify_card(checkpoint, data_root, TOLERANCE):
+                refused += 1
+                typer.echo(f"refused: {checkpoint}: its card is not what its weights measure", err=True)
+                continue
+            try:
+                typer.echo(packaging.package(checkpoint, store))
+            except packaging.PackagingError as error:
+                refused += 1
+                typer.echo(f"refused: {error}", err=True)
     if refused:
         raise typer.Exit(Code.FAILED)

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rdserve.cli.arrays import read_images
-from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
+from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection, failures_told
 from rdserve.cli.exits import Code
 from rdserve.cli.trust import trusting
 from rdserve.client import InputError
@@ -43,7 +43,9 @@ def verify(
     if subject.is_dir():
         from rdserve.cli.verify_card import verify_card
 
-        raise typer.Exit(Code.DONE if verify_card(subject, data_root, tolerance) else Code.FAILED)
+        with failures_told():
+            reproduced = verify_card(subject, data_root, tolerance)
+        raise typer.Exit(Code.DONE if reproduced else Code.FAILED)
     with connection(server, timeout=timeout, models=serve) as client:
         document = checks.read(subject)
         comparison = from_document(document["examples"])
