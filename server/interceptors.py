@@ -5,7 +5,6 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -19,6 +18,8 @@ from rdserve.server.errors import Defect, InvalidArgument, ServiceError, Unknown
 log = logging.getLogger(__name__)
 
 PUSHBACK = "grpc-retry-pushback-ms"
+# Handlers that are kept; the service has a quarter of these.
+MAX_METHODS = 50
 
 Context = aio.ServicerContext[Any, Any]
 Unary = Callable[[Any, Context], Awaitable[Any]]
@@ -45,17 +46,23 @@ class ErrorsToStatus(aio.ServerInterceptor):  # type: ignore[type-arg]  # generi
 
 
 class PerMethod:
-    """Wraps a method's handler once, not for each call; one that is new each time, each time, and keeps none
-    of those: a caller chooses their names."""
+    """Wraps a method's handler once, not for each call; one that is new each time, each time.
+
+    wrap(handler, method): the handler to use.
+    """
 
     def __init__(self, wrap: Callable[[Handler, str], Handler]) -> None:
         self._wrap = wrap
-        self._wrapped: WeakKeyDictionary[Handler, Handler] = WeakKeyDictionary()
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
 
     def __call__(self, handler: Handler, method: str) -> Handler:
-        wrapped = self._wrapped.get(handler)
-        if wrapped is None:
-            wrapped = self._wrapped[handler] = self._wrap(handler, method)
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        if len(self._wrapped) >= MAX_METHODS:  # callers name methods that are not there, as they like
+            self._wrapped.clear()
+        wrapped = self._wrap(handler, method)
+        self._wrapped[method] = (handler, wrapped)
         return wrapped
 
 
