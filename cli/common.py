@@ -62,7 +62,7 @@ def connection(server: str, *, timeout: float, models: Path | None = None) -> It
 
 @contextmanager
 def failures_told(server: str = "") -> Iterator[None]:
-    """Within, a failure that a user can mend, or Ctrl-C, ends the command: one line, a code of `exits.Code`."""
+    """Within, a failure that a user can mend, or Ctrl-C, is one line on stderr and a code of `exits.Code`."""
     try:
         yield
     except KeyboardInterrupt:

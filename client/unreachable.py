@@ -57,7 +57,7 @@ def typed(error: grpc.RpcError, address: str, channel: grpc.Channel, timeout: fl
         return kind(f"{address}: {words.format(detail=_detail(said))}")
     if type(found) is Unavailable and any(mark in said for mark in LOST):
         return Unavailable(f"{address}: the connection was lost under the call")
-    if type(found) is DeadlineExceeded and said == OVERDUE:
+    if type(found) is DeadlineExceeded and OVERDUE in said:
         if not _is_connected(channel):
             return Unreachable(f"{address}: no connection within {timeout:g} s")
         return DeadlineExceeded(f"{address}: no answer within {timeout:g} s")

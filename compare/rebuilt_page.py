@@ -1,6 +1,7 @@
 """The words and figures of a report, built again from the comparison inside it.
 
-Pictures are not compared, nor what stands with them: they are the models', and drawn by the service.
+Pictures are not compared, nor what stands with them: they are the models', and drawn by the service. Nor is
+the line that says when, where and by what command the comparison was made: the data do not hold it.
 """
 
 import re
@@ -66,7 +67,7 @@ def _short(piece: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Collects the pieces, and leaves out elements of pictures with all that is inside them."""
+    """Collects the pieces, and leaves out elements that the data do not imply, with all that is inside them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class _Reader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag not in VOID:
             self._open.append(tag)
-        if not self._left_out and tag not in VOID and self._of_pictures(tag, given):
+        if not self._left_out and tag not in VOID and self._not_of_the_data(tag, given):
             self._left_out = len(self._open)
         if not self._left_out:
             words = [f'{name}="{_STYLE_HASH.sub("style-src", value)}"' for name, value in given.items()]
@@ -103,13 +104,14 @@ class _Reader(HTMLParser):
             self.found.append(words)
             self._latents = words == "latent"
 
-    def _of_pictures(self, tag: str, given: dict[str, str]) -> bool:
+    def _not_of_the_data(self, tag: str, given: dict[str, str]) -> bool:
         inside = self._open[-2] if len(self._open) > 1 else ""
         return (
             (tag == "figure" and given == {"class": "pictures"} and inside == "div")
             or (tag == "section" and given.get("id") == "differ" and inside == "main")
             or (tag == "a" and given == {"href": "#differ"} and inside == "nav")
             or (tag == "aside" and given.get("aria-label") == WITHOUT_PICTURES and inside == "header")
+            or (tag == "p" and given == {"class": "origin"})
             or (tag == "script" and given.get("id") == DATA_ID)
             or (tag == "dd" and self._latents)
         )
