@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import typer
+    from typer.core import TyperCommand
 
 
 class Lazy(NamedTuple):
@@ -58,8 +59,8 @@ def main() -> None:
     app()
 
 
-def load(name: str) -> "typer.Typer":
-    """The app of one command, imported now.
+def load(name: str, kind: "type[TyperCommand] | None" = None) -> "typer.Typer":
+    """The app of one command, imported now. kind: its class, if not typer's own.
 
     Raises:
         ImportError: its extra is not installed; the message says which.
@@ -73,5 +74,5 @@ def load(name: str) -> "typer.Typer":
             f"`rdserve {name}` needs {', '.join(missing)}; pip install 'rdserve[{command.extra}]'"
         )
     app = typer.Typer(add_completion=False)
-    app.command(name)(getattr(import_module(f"rdserve.cli.{command.module}"), name))
+    app.command(name, cls=kind)(getattr(import_module(f"rdserve.cli.{command.module}"), name))
     return app

@@ -105,14 +105,14 @@ def compare(
             raise InputError("a limit is on what changed since a baseline: name it with --baseline")
         source = _source(data, images, labels, split=split, limit=limit, root=data_root)
         names = _choose(client.models(), models, baseline, source)
-        if len(names) == 1:
-            typer.echo(f"{names[0]} alone: there is nothing to compare it with", err=True)
         score.keywords["engine"] = _engine(engine, client, timeout, private=serve is not None)
         with writing(out):
             comparison = _asked(_score(score, client, names, source), serve)
             paths = files.write_all(comparison.findings, _pictures(comparison), out)
         console = terminal.console()
         terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
+        if len(names) == 1:
+            typer.echo(f"{names[0]} alone: there is nothing to compare it with", err=True)
         columns.finish(out / "rows")
         outcome = _gate(comparison, baseline, limits, out, paths)
         typer.echo("\n" + "\n".join(map(str, paths)))

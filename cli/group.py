@@ -10,6 +10,13 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 
+class Command(TyperCommand):
+    """One of them, loaded."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return without_variable(super().get_help_option(ctx))
+
+
 class LazyGroup(TyperGroup):
     """Knows each command's name and one line of help until it is called. How it ends: `rdserve.cli.exits`."""
 
@@ -33,11 +40,10 @@ class LazyGroup(TyperGroup):
         if name is None:
             return name, command, rest
         try:
-            command = get_command(load(name))
+            command = get_command(load(name, Command))
         except ImportError as error:
             typer.echo(f"rdserve: {error}", err=True)
             raise typer.Exit(exits.Code.UNAVAILABLE) from None
-        without_variable(command.get_help_option(ctx))
         for line in environment.mistyped(name, command.params, os.environ):
             typer.echo(f"rdserve: warning: {line}", err=True)
         return name, command, rest
