@@ -29,7 +29,7 @@ OURS = {
     "client": {"v1"},
     "compare": {"client", "data"},
     "study": {"client", "compare", "data"},
-    "benchmarks": {"v1", "models", "trainer", "server", "client"},
+    "benchmarks": {"v1", "models", "trainer", "server", "client", "compare"},
     "cli": {"v1", "data", "models", "trainer", "server", "client", "compare", "study", "benchmarks"},
 }
 FORBIDDEN = {

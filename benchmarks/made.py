@@ -1,0 +1,44 @@
+"""Comparisons of models that exist as numbers alone."""
+
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.client.results import ModelInfo, Score
+from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.intervals import Method
+
+
+def made(
+    values: NDArray[np.float64], *, labels: NDArray[np.int64] | None = None, method: Method = "t"
+) -> Comparison:
+    """Models m0, m1, ... with these R and D, (M, 2, N) nats."""
+    n = values.shape[-1]
+    return Comparison(
+        models=tuple(_info(f"m{index}") for index in range(len(values))),
+        scores=tuple(Score(rate, d, -(rate + d), np.ones(n), True) for rate, d in values),
+        example_ids=np.arange(n, dtype=np.uint64),
+        data=Data("made", "all", "0" * 64),
+        labels=labels,
+        method=method,
+    )
+
+
+def _info(name: str) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        version="1.0",
+        state="SERVING",
+        state_reason="",
+        family="---",
+        image_shape=(8, 8),
+        latent_dim=4,
+        likelihood="bernoulli",
+        binarisation="made",
+        objective="beta-vae",
+        beta=1.0,
+        data_name="made",
+        data_sha256="0" * 64,
+        weights_sha256="1" * 64,
+        dtype="float32",
+        code_version="0",
+        reference=None,
+    )

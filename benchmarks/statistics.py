@@ -1,0 +1,91 @@
+"""Processor time of all that is said of many models: pairs as arrays, and pair by pair.
+
+    python -m rdserve.benchmarks.statistics
+
+A Markdown table on stdout. Pair by pair is done for some of the pairs and scaled to all of them; both in one
+run, since machines differ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import process_time
+from typing import TypeVar
+
+import numpy as np
+from rdserve.benchmarks.made import made
+from rdserve.benchmarks.markdown import table
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.document import to_document
+from rdserve.compare.encoding import text
+from rdserve.compare.findings import Findings, find
+from rdserve.compare.paired import difference, weighted
+from rdserve.compare.preference import preference
+from rdserve.compare.terminal import as_text
+from rdserve.compare.verdict import verdict
+
+SIZES = ((209, 400), (60, 10_000))
+SOME_PAIRS = 300
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds. find: all statistics. words: verdict and tables. written: comparison.json.
+
+    pair_by_pair: of what `find` says of pairs; ratio: that over find, words and written together.
+    """
+
+    models: int
+    images: int
+    pairs: int
+    find: float
+    words: float
+    written: float
+    pair_by_pair: float
+    ratio: float
+
+
+def main() -> None:
+    """Both sizes."""
+    table([cost(models, images) for models, images in SIZES])
+
+
+def cost(models: int, images: int) -> Cost:
+    """Of random models on random images. What is loaded on first use is loaded before."""
+    values = np.random.default_rng(0).normal(size=(models, 2, images)) + np.array([[10.0], [80.0]])
+    comparison = made(values, labels=np.arange(images) % 10)
+    count = models * (models - 1) // 2
+    words_of(find(made(values[:3, :, :40])))
+    findings, found = timed(lambda: find(comparison))
+    _, words = timed(lambda: words_of(findings))
+    _, written = timed(lambda: sum(map(len, text(to_document(findings), "\n"))))
+    _, singly = timed(lambda: pair_by_pair(comparison, SOME_PAIRS))
+    singly *= count / SOME_PAIRS
+    return Cost(models, images, count, found, words, written, singly, singly / (found + words + written))
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What it gives, and processor seconds of this process."""
+    before = process_time()
+    return work(), process_time() - before
+
+
+def words_of(findings: Findings) -> None:
+    """Classes, verdict, and the tables of a terminal."""
+    verdict(findings)
+    as_text(findings)
+
+
+def pair_by_pair(comparison: Comparison, count: int) -> None:
+    """The differences in R, D, R + D and D + beta R, and the ranges of beta, of the first pairs."""
+    for at in range(count):
+        a, b = (comparison.scores[i] for i in (0, 1 + at % (len(comparison.scores) - 1)))
+        difference(a.rate_nats, b.rate_nats)
+        difference(a.distortion_nats, b.distortion_nats)
+        for beta in (1.0, comparison.beta):
+            difference(weighted(a, beta), weighted(b, beta))
+        preference(a.rate_nats - b.rate_nats, a.distortion_nats - b.distortion_nats)
+
+
+if __name__ == "__main__":
+    main()
