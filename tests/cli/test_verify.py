@@ -16,6 +16,7 @@ from rdserve.client import Client, InputError
 from rdserve.compare import files
 from rdserve.compare.api import compare
 from rdserve.compare.comparison import Comparison, Data
+from rdserve.compare.rebuilt_page import altered
 from rdserve.compare.verify import Replay, read, replay, sample, seen
 from rdserve.data import load
 from rdserve.models.card import WEIGHTS_FILE, read_card, weights_sha256, write_card
@@ -210,6 +211,20 @@ def test_a_refusal_is_one_line(in_process_service: str, tmp_path: Path) -> None:
     assert done.returncode == Code.USAGE
     assert "is no JSON" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_report_with_the_models_pictures_is_what_its_data_give(
+    in_process_service: str, tmp_path: Path
+) -> None:
+    """Pictures, active latents and the images on which models differ are left out, and nothing else."""
+    with Client(in_process_service) as client:
+        drawn = compare(client, MODELS, IMAGES[:20], labels=np.arange(20) % 2, n_samples=2)
+        drawn.report(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert "Where they differ" in html
+    assert " active" in html
+    assert altered(html, drawn) == []
+    assert altered(html.replace("</dl>", "<dt>note</dt><dd>better</dd></dl>", 1), drawn)
 
 
 def test_a_report_whose_verdict_was_forged_fails(
