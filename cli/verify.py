@@ -1,6 +1,7 @@
 """`rdserve verify`: whether the numbers of a comparison, or of a card, are what the models say."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +51,7 @@ def verify(
         document = checks.read(subject)
         comparison = from_document(document["examples"])
         pixels = _images(comparison, images, data_root)
-        found = _contradictions(subject, document, comparison)
+        found = _contradictions(subject, document, replace(comparison, images=pixels[: comparison.n]))
         wanted = comparison.n if all_rows else rows
         chosen = checks.sample(comparison, wanted, np.random.default_rng())
         replays = checks.replay(client, comparison, pixels, chosen)

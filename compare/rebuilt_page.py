@@ -67,7 +67,7 @@ def _short(piece: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Collects the pieces, and leaves out elements that the data do not imply, with all that is inside them."""
+    """Collects the pieces, and leaves out what the data do not imply, with all that is inside it."""
 
     def __init__(self) -> None:
         super().__init__()
