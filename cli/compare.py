@@ -28,7 +28,7 @@ JUNIT, SUMMARY = "gate.xml", "gate.md"
 
 GATE = "Gate: exit 0 if kept, 1 if broken, 2 if undecided; 64 and above if it could not be run"
 Most = Annotated[float | None, typer.Option(rich_help_panel=GATE, help="Nats above the baseline's, at most.")]
-Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence of every interval.")]
+Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence in all that is called sure.")]
 Beta = Annotated[float, typer.Option(min=0.0, help="Weigh the models by D + beta R.")]
 Margin = Annotated[
     float | None, typer.Option(min=1e-9, help="Models within so many nats, in R and in D, are the same.")

@@ -63,9 +63,12 @@ class Data:
 class Comparison:
     """Models (M) scored on the same examples (N) under the noise of one seed. Nats per example.
 
+    R and D are finite: others are refused by model and example id (InputError).
+
     models, scores: in one order; every score holds N examples.
     example_ids: (N,) uint64, with the seed the names of the noise. labels: (N,) or None.
-    level: confidence of every interval. method: "sequential" where scoring stopped on what it saw.
+    level: confidence in all that is called sure at once, and of an interval that stands by itself.
+    method: "sequential" where scoring stopped on what it saw.
     beta: the weight of R in the D + beta R that is reported.
     warnings: what a reader of any output must know, such as models that do not quite compare.
     failures: models that gave no scores, by name, with the reason.

@@ -20,8 +20,8 @@ from scipy.optimize import brentq
 
 Float64 = NDArray[np.float64]
 
-# With a difference of 20 deviations on one example in a hundred, 95% intervals from here on err in 4.8% of
-# runs of 6000; from 200 on in 11%, as one run in eight has none of them among its first 200.
+# With a difference of 20 deviations on one example in a hundred, 95% intervals from here on err in 5% of runs
+# of 6000; from 200 on in 11%, as one run in eight has none of them among its first 200.
 START = 300
 # The rho^2 for which the 95% interval is at its narrowest around 500 examples, by the paper's approximation.
 RHO2 = (-2 * math.log(0.05) + math.log(1 - 2 * math.log(0.05))) / 500

@@ -139,10 +139,10 @@ def test_stops_once_the_answer_is_known(in_process_service: str, tmp_path: Path)
     wanted = ("--models", "tiny-ppp,tiny-mmm", "--sequential", "--out", tmp_path)
     done = rdserve("compare", "--server", in_process_service, *wanted)
     assert done.returncode == 0, done.stderr
-    assert "Settled after 200 images." in " ".join(done.stdout.split())
+    assert "Settled after 300 images." in " ".join(done.stdout.split())
     examples = json.loads((tmp_path / "comparison.json").read_text())["examples"]
     assert examples["method"] == "sequential"
-    assert len(set(examples["example_ids"])) == 200
+    assert len(set(examples["example_ids"])) == 300
     assert max(examples["example_ids"]) > 200  # in random order
 
 
