@@ -1,0 +1,1 @@
+"""What a comparison looks like: verdict, tables, terminal, JSON, page."""

@@ -1,0 +1,1 @@
+"""The plane and the sheets of images, drawn by matplotlib."""

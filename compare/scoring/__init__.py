@@ -1,0 +1,1 @@
+"""Scores of every image by every model, through the service."""

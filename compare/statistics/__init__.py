@@ -1,0 +1,1 @@
+"""Statistics over arrays of per-example values; numpy and scipy, nothing of ours."""

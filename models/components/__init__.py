@@ -1,0 +1,1 @@
+"""Encoders, decoders and marginals: what a family is put together from."""

@@ -1,0 +1,1 @@
+"""Laws, keyed noise, and draws from them."""

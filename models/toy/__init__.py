@@ -1,0 +1,1 @@
+"""The paper's exact toy (section 3): its laws, and models of it."""

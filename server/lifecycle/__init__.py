@@ -1,0 +1,1 @@
+"""Each model from loading to failed, and who watches over it."""

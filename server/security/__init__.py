@@ -1,0 +1,1 @@
+"""TLS, tokens and files that only their owner may read."""

@@ -1,0 +1,1 @@
+"""The wire format: tensors, batches of rows, limits, tracing headers."""
