@@ -11,7 +11,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+COPY api api
 COPY proto proto
+COPY wire wire
 COPY data data
 COPY models models
 COPY trainer trainer
@@ -19,7 +21,7 @@ COPY server server
 COPY client client
 COPY compare compare
 COPY study study
-COPY benchmarks benchmarks
+COPY loadtest loadtest
 COPY cli cli
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m venv /opt/rdserve

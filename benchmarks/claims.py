@@ -1,6 +1,6 @@
 """How often anything false is said of models that are equal in truth: what docs/statistics.md quotes.
 
-    python -m rdserve.benchmarks.claims [--runs 2000] [--looks 400]
+    python -m benchmarks.claims [--runs 2000] [--looks 400]
 
 Markdown tables on stdout: shares of runs in which any sign, range of beta or dominated model was called
 sure; and shares of sequences of 6,000 images, looked at after each, whose 95% interval ever left out the
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.benchmarks.made import made
-from rdserve.benchmarks.markdown import table
-from rdserve.compare.pairs import pairs
-from rdserve.compare.sequential import confidence_sequence
+from rdserve.compare.analysis.pairs import pairs
+from rdserve.compare.statistics.sequential import confidence_sequence
+
+from benchmarks.made import made
+from benchmarks.markdown import table
 
 Float64 = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Float64]

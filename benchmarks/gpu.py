@@ -1,6 +1,6 @@
 """One command for a machine with a GPU; it needs the extras server and compare.
 
-    python -m rdserve.benchmarks.gpu [--gpus 1] [--backends in-process,torchserve]
+    python -m benchmarks.gpu [--gpus 1] [--backends in-process,torchserve]
                                      [--executions eager,graphs] [--out FILE.json]
 
 A Markdown table on stdout: every op of five models of the digits zoo and one of the paper's size, at each
@@ -27,18 +27,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rdserve.benchmarks import subjects
-from rdserve.benchmarks.bodies import OPS, bodies
-from rdserve.benchmarks.load import closed
-from rdserve.benchmarks.markdown import table
-from rdserve.benchmarks.paths import Front
-from rdserve.benchmarks.peak import peak
-from rdserve.models.device import Execution, How, Precision
-from rdserve.models.worker import Worker
-from rdserve.v1 import tensors
+from rdserve.loadtest.load import closed
+from rdserve.loadtest.requests import OPS, bodies
+from rdserve.loadtest.routes import Front
+from rdserve.models.execution.config import Execution, How, Precision
+from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
+from rdserve.wire import tensors
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import subjects
+from benchmarks.markdown import table
+from benchmarks.peak import peak
 
 FAMILIES = ("digits-mmm-b1.0", "digits-mpv-b1.0", "digits-pmv-b1.0", "digits-ppm-b1.0", subjects.PAPER)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.comparison import Comparison, Data
-from rdserve.compare.intervals import Method
+from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.statistics.intervals import Method
 
 
 def made(

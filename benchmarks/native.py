@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from rdserve.server import java
+from rdserve.server.backends.torchserve import process as java
 
 START_SECONDS = 60
 

@@ -3,7 +3,7 @@
 from time import perf_counter
 
 import torch
-from rdserve.models.device import How, Precision
+from rdserve.models.execution.config import How, Precision
 
 MATRIX = 4096
 REPEATS = 10

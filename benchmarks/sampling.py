@@ -11,10 +11,10 @@ from time import perf_counter
 
 import torch
 from rdserve.models.card import Architecture
-from rdserve.models.flows import MADE, MeanOnlyFlow
-from rdserve.models.incremental import sample
-from rdserve.models.pixelcnn import PixelCNN
-from rdserve.models.zoo import build
+from rdserve.models.families import build
+from rdserve.models.networks.flows import MADE, MeanOnlyFlow
+from rdserve.models.networks.pixelcnn import PixelCNN
+from rdserve.models.networks.pixelcnn_incremental import sample
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -5,12 +5,12 @@ import time
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.benchmarks.bodies import images
-from rdserve.benchmarks.paths import InProcess
 from rdserve.client import Client
-from rdserve.v1 import tensors
+from rdserve.loadtest.requests import images
+from rdserve.loadtest.routes import InProcess
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkRequest
+from rdserve.wire import tensors
 
 # Rows of one call of the bare loop; what measured fastest for it.
 LOOP_ROWS = 64

@@ -6,14 +6,16 @@ import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rdserve.benchmarks import plan, subjects
-from rdserve.benchmarks.measure import Announce, Effort, Meter
-from rdserve.benchmarks.native import UNBATCHED, Batching, native
-from rdserve.benchmarks.paths import Front, InProcess, Native, Unmerged, Way
-from rdserve.benchmarks.results import FRONT, IN_PROCESS, NATIVE, UNMERGED, Results
-from rdserve.benchmarks.scoring import score_ratio
-from rdserve.benchmarks.subjects import PAPER, SMALL, Subjects
-from rdserve.benchmarks.targets import Target, targets
+from rdserve.loadtest import plan
+from rdserve.loadtest.meter import Announce, Effort, Meter
+from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, UNMERGED, Results
+from rdserve.loadtest.routes import Front, InProcess, Native, Unmerged, Way
+
+from benchmarks import subjects
+from benchmarks.native import UNBATCHED, Batching, native
+from benchmarks.scoring import score_ratio
+from benchmarks.subjects import PAPER, SMALL, Subjects
+from benchmarks.targets import Target, targets
 
 # TorchServe's own batching at its best: sizes and delays in ms that were worth trying.
 BATCHINGS = (Batching(8, 1), Batching(32, 1), Batching(32, 5))

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
-from rdserve.benchmarks.bodies import OPS, bodies
-from rdserve.benchmarks.costs import role
-from rdserve.benchmarks.load import Send
-from rdserve.benchmarks.paths import Front
-from rdserve.benchmarks.results import Cell
+from rdserve.loadtest.cpu_time import role
+from rdserve.loadtest.load import Send
+from rdserve.loadtest.requests import OPS, bodies
+from rdserve.loadtest.results import Cell
+from rdserve.loadtest.routes import Front
 
 SAMPLES = 60
 IN_FLIGHT = 8

@@ -1,6 +1,6 @@
 """Processor time of all that is said of many models: pairs as arrays, and pair by pair.
 
-    python -m rdserve.benchmarks.statistics
+    python -m benchmarks.statistics
 
 A Markdown table on stdout. Pair by pair is done for some of the pairs and scaled to all of them; both in one
 run, since machines differ.
@@ -12,16 +12,17 @@ from time import process_time
 from typing import TypeVar
 
 import numpy as np
-from rdserve.benchmarks.made import made
-from rdserve.benchmarks.markdown import table
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import to_document
-from rdserve.compare.encoding import text
-from rdserve.compare.findings import Findings, find
-from rdserve.compare.paired import difference, weighted
-from rdserve.compare.preference import preference
-from rdserve.compare.terminal import as_text
-from rdserve.compare.verdict import verdict
+from rdserve.compare.analysis.analysis import Findings, find
+from rdserve.compare.render.document import to_document
+from rdserve.compare.render.json_stream import text
+from rdserve.compare.render.terminal import as_text
+from rdserve.compare.render.verdict import verdict
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.paired import difference, weighted
+from rdserve.compare.statistics.preference import preference
+
+from benchmarks.made import made
+from benchmarks.markdown import table
 
 SIZES = ((209, 400), (60, 10_000))
 SOME_PAIRS = 300

@@ -24,7 +24,7 @@ class Subjects:
 
 def prepare(folder: Path, names: tuple[str, ...]) -> Subjects:
     """Both checkpoints, or one of them, and their archives, under `folder`."""
-    from rdserve.server.packaging import package
+    from rdserve.server.repository.packaging import package
 
     checkpoints = {name: folder / "checkpoints" / name for name in names}
     for name, checkpoint in checkpoints.items():
@@ -41,7 +41,7 @@ def _make_paper(folder: Path) -> None:
     import torch
     from rdserve.models.card import Architecture, Card, Data, InputSpec, Objective, Reference, Weights
     from rdserve.models.checkpoint import save
-    from rdserve.models.zoo import build
+    from rdserve.models.families import build
 
     architecture = Architecture(family="---")
     torch.manual_seed(0)

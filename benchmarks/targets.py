@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rdserve.benchmarks.results import IN_PROCESS, NATIVE, Cell, Results
+from rdserve.loadtest.results import IN_PROCESS, NATIVE, Cell, Results
 
 
 @dataclass(frozen=True)

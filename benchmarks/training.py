@@ -2,7 +2,7 @@
 
 It needs the extra train.
 
-    python -m rdserve.benchmarks.training [--device cuda] [--size paper] [--families=---,-+v] [--batch 100]
+    python -m benchmarks.training [--device cuda] [--size paper] [--families=---,-+v] [--batch 100]
                                           [--precisions float32,bfloat16] [--executions eager,compile]
                                           [--models-at-once 1,4] [--out FILE.json]
 
@@ -22,12 +22,13 @@ from threading import Barrier
 from time import perf_counter
 
 import torch
-from rdserve.benchmarks.markdown import table
-from rdserve.benchmarks.peak import peak
 from rdserve.trainer import run
 from rdserve.trainer.config import Config, configure
 from rdserve.trainer.train import choose, one_step
 from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.markdown import table
+from benchmarks.peak import peak
 
 FAMILIES = "---,--v,+-v,-+v"
 WARM_UP, STEPS = 3, 20

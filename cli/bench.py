@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rdserve.cli.common import connection
-from rdserve.cli.private import private_service
+from rdserve.cli.options import connection
+from rdserve.cli.private_server import private_service
 from rdserve.client import InputError
 
 if TYPE_CHECKING:
-    from rdserve.benchmarks.soak import Memory
-    from rdserve.benchmarks.targets import Target
+    from benchmarks.soak import Memory
+    from benchmarks.targets import Target
 
 _say = partial(typer.echo, err=True)
 
@@ -45,10 +45,11 @@ def bench(
     ] = None,
 ) -> None:
     """Measure throughput and latency, and what the front costs beside TorchServe and the bare model."""
-    from rdserve.benchmarks.measure import Effort
-    from rdserve.benchmarks.report import show
-    from rdserve.benchmarks.session import front_only, run_compare
+    from rdserve.loadtest.meter import Effort
+    from rdserve.loadtest.report import show
     from rich.console import Console
+
+    from benchmarks.session import front_only, run_compare
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else what was started would stay behind
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -97,8 +98,9 @@ def _shapes(server: str, models: str | None, quick: bool) -> dict[str, tuple[int
 
 def _soak(n: int) -> None:
     import psutil
-    from rdserve.benchmarks import subjects
-    from rdserve.benchmarks.soak import soak
+
+    from benchmarks import subjects
+    from benchmarks.soak import soak
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rdserve-bench-")))
@@ -125,7 +127,7 @@ def _show_memory(memory: "Memory") -> None:
 
 
 def _sampling(threads: int, quick: bool) -> None:
-    from rdserve.benchmarks.sampling import run
+    from benchmarks.sampling import run
 
     typer.echo(f"naive over incremental, {threads} thread{'s' if threads > 1 else ''}")
     for it in run(threads=threads, quick=quick):

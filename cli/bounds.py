@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 from rdserve.cli import exits
-from rdserve.cli.common import DataRoot, Seed, Split
-from rdserve.compare import terminal
-from rdserve.compare.words import shortened
+from rdserve.cli.options import DataRoot, Seed, Split
+from rdserve.compare.render import terminal
+from rdserve.compare.render.formatting import shortened
 from rdserve.data import DataError, Dataset, load
 from rdserve.models import checkpoint
 from rdserve.models.card import CardError
 from rdserve.models.information import Encoded, Generated, both
-from rdserve.study.examples import Examples, examples
+from rdserve.study.subset import Examples, examples
 from rich.table import Table
 
 HEADS = ("R", "D", "H - D", "I low", "I most", "KL least", "KL high", "E", "I_d low", "G")

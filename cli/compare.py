@@ -12,16 +12,18 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rdserve.cli.arrays import read_images, read_labels
-from rdserve.cli.common import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
 from rdserve.cli.exits import writing
+from rdserve.cli.image_files import read_images, read_labels
+from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
 from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
-from rdserve.compare import api, columns, files, pictures, scoring, terminal
-from rdserve.compare.comparison import Comparison, Data
-from rdserve.compare.engines import Engine, Local
-from rdserve.compare.gate import Limits, Outcome, gate, to_junit, to_markdown
+from rdserve.compare import api
+from rdserve.compare.analysis.gate import Limits, Outcome, gate, to_junit, to_markdown
+from rdserve.compare.render import export, terminal
+from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.scoring import pictures, reconstruct, row_store
+from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.data import load
 
 JUNIT, SUMMARY = "gate.xml", "gate.md"
@@ -108,12 +110,12 @@ def compare(
         score.keywords["engine"] = _engine(engine, client, timeout, private=serve is not None)
         with writing(out):
             comparison = _asked(_score(score, client, names, source), serve)
-            paths = files.write_all(comparison.findings, _pictures(comparison), out)
+            paths = export.write_all(comparison.findings, _pictures(comparison), out)
         console = terminal.console()
         terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
         if len(names) == 1:
             typer.echo(f"{names[0]} alone: there is nothing to compare it with", err=True)
-        columns.finish(out / "rows")
+        row_store.finish(out / "rows")
         outcome = _gate(comparison, baseline, limits, out, paths)
         typer.echo("\n" + "\n".join(map(str, paths)))
     raise typer.Exit(outcome)
@@ -150,7 +152,7 @@ def _choose(served: Sequence[ModelInfo], wanted: str, baseline: str | None, sour
     Raises:
         InputError: a name that is not served, or no model left.
     """
-    faults = {model.name: scoring.misfit(model, source.images.shape[1:]) for model in served}
+    faults = {model.name: reconstruct.misfit(model, source.images.shape[1:]) for model in served}
     asked = [name.strip() for name in wanted.split(",") if name.strip()]
     if wanted == "all":
         for name in filter(faults.get, faults):
@@ -167,7 +169,7 @@ def _choose(served: Sequence[ModelInfo], wanted: str, baseline: str | None, sour
 def _engine(name: EngineName, client: Client, timeout: float, *, private: bool) -> Engine:
     if name is EngineName.LOCAL:
         return Local(client)
-    from rdserve.compare.ray_engine import RayEngine
+    from rdserve.compare.scoring.ray_engine import RayEngine
 
     return RayEngine(client.address, timeout=timeout, **({} if private else chosen_trust()))
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rdserve.cli import examined
-from rdserve.cli.common import ADDRESS, DataRoot, Server, Split, Timeout, connection
+from rdserve.cli import study_inputs
+from rdserve.cli.options import ADDRESS, DataRoot, Server, Split, Timeout, connection
 from rdserve.cli.trust import trusting
-from rdserve.compare import plane
-from rdserve.study.figures import NAMES, SERVED, Drawn, draw_all, models_of
-from rdserve.study.runs import Run, Runs
+from rdserve.compare.render.figures import plane
+from rdserve.study.figures.draw import NAMES, SERVED, Drawn, draw_all, models_of
+from rdserve.study.zoo_scores import Run, Runs
 
 Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a model's category.")]
 TOY = Path("zoo/toy")
@@ -20,13 +20,13 @@ TOY = Path("zoo/toy")
 def figures(
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     split: Split = "test",
-    limit: examined.Limit = None,
+    limit: study_inputs.Limit = None,
     data_root: DataRoot = None,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
     images: Images = 100,
     toy: Annotated[Path, typer.Option(help="Folder of the toy's checkpoints, for figure 2.")] = TOY,
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("report"),
-    work: examined.Work = examined.WORK,
+    work: study_inputs.Work = study_inputs.WORK,
     server: Server = ADDRESS,
     serve: Annotated[
         Path | None, typer.Option(help="Start a service over this folder's models for this run.")
@@ -43,11 +43,11 @@ def figures(
             _write(figure_2(toy), out, "")
         if not set(names) & set(SERVED):
             return
-        runs = examined.scored(client, data, split, root=data_root, limit=limit, folder=work)
+        runs = study_inputs.scored(client, data, split, root=data_root, limit=limit, folder=work)
         shown = models_of(runs, names)
-        classifier = examined.trained_classifier(data, data_root) if shown else None
-        few = examined.few(runs.examples, images)
-        filed = examined.filed(client, shown, few, classifier) if shown else {}
+        classifier = study_inputs.trained_classifier(data, data_root) if shown else None
+        few = study_inputs.few(runs.examples, images)
+        filed = study_inputs.filed(client, shown, few, classifier) if shown else {}
         for drawn in draw_all(client, runs, filed, names):
             _write(drawn, out, signature(runs))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rdserve.cli import exits
-from rdserve.cli.private import private_service
+from rdserve.cli.private_server import private_service
 from rdserve.cli.trust import chosen_trust
 from rdserve.client import (
     Client,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rdserve.cli.common import DataRoot, failures_told
+from rdserve.cli.options import DataRoot, failures_told
 
 # Nats by which another build of torch may move a mean or a quantile.
 TOLERANCE = 1e-3
@@ -21,7 +21,7 @@ def package(
     """Verify checkpoints and make an archive of each; refused ones are named, the others are made."""
     from rdserve.cli.exits import Code
     from rdserve.cli.verify_card import verify_card
-    from rdserve.server import packaging
+    from rdserve.server.repository import packaging
 
     refused = 0
     with failures_told():

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rdserve.cli.arrays import IMAGES_SHOWN, as_text, check_suffix, read_images, write_arrays
-from rdserve.cli.common import (
+from rdserve.cli.image_files import IMAGES_SHOWN, as_text, check_suffix, read_images, write_arrays
+from rdserve.cli.options import (
     ADDRESS,
     Data,
     DataRoot,
@@ -28,7 +28,7 @@ Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary imag
 def models(server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
     """List the models of a service."""
     with connection(server, timeout=timeout) as client:
-        from rdserve.compare import terminal
+        from rdserve.compare.render import terminal
 
         found = client.models()
         terminal.console().print(terminal.models_table(found) if found else "the service holds no models")
@@ -90,7 +90,7 @@ def reconstruct(
         typer.echo(as_text(result.images[:, 0]))
         if out and out.suffix == ".png":
             from rdserve.client import Reconstruction
-            from rdserve.compare import plane, sheet
+            from rdserve.compare.render.figures import plane, sheet
 
             shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
             header = {model: _header(client.model(model))}
@@ -119,7 +119,7 @@ def sample(
         typer.echo(as_text(result.images[:, 0]))
         if out and out.suffix == ".png":
             from rdserve.client import Sample
-            from rdserve.compare import plane, sheet
+            from rdserve.compare.render.figures import plane, sheet
 
             shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
             header = {model: _header(client.model(model))}
@@ -147,8 +147,8 @@ def score(
 ) -> None:
     """Rate and distortion of images under a model, in nats per image."""
     with connection(server, timeout=timeout) as client:
-        from rdserve.compare import terminal
-        from rdserve.compare.rows import mean
+        from rdserve.compare.render import terminal
+        from rdserve.compare.statistics.summaries import mean
 
         check_suffix(out, (".npz", ".csv"))
         x = read_images(images, data, split=split, limit=limit, root=data_root)

@@ -6,17 +6,17 @@ from time import monotonic
 from typing import Annotated
 
 import typer
-from rdserve.cli import examined
+from rdserve.cli import study_inputs
 from rdserve.cli.bounds import N_GENERATED, K, N, bound
-from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection
 from rdserve.cli.figures import Images
+from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout, connection
 from rdserve.cli.trust import trusting
 from rdserve.client import Client
-from rdserve.compare import encoding, terminal
+from rdserve.compare.render import json_stream, terminal
 from rdserve.models.card import CardError, read_card
-from rdserve.study import page
+from rdserve.study import results_page
 from rdserve.study.results import JUDGED_ON, SPLITS, Study, counts, document
-from rdserve.study.runs import Runs
+from rdserve.study.zoo_scores import Runs
 
 NBounds = Annotated[int, typer.Option(min=2, help="Images in the mixture that bounds the information.")]
 NGenerated = Annotated[int, typer.Option(min=0, help="Pairs drawn from each model for bounds; 0: no bounds.")]
@@ -30,12 +30,12 @@ def results(
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     data_root: DataRoot = None,
     splits: Annotated[str, typer.Option(help="Which to score, divided by commas.")] = ",".join(SPLITS),
-    limit: examined.Limit = None,
+    limit: study_inputs.Limit = None,
     images: Images = 100,
     n_bounds: NBounds = N,
     n_generated: NGenerated = N_GENERATED,
     out: Annotated[Path, typer.Option(help="Folder for results.json and results.md.")] = Path("report"),
-    work: examined.Work = examined.WORK,
+    work: study_inputs.Work = study_inputs.WORK,
     server: Server = ADDRESS,
     timeout: Timeout = 600.0,
 ) -> None:
@@ -48,8 +48,8 @@ def results(
     wanted |= {"n-bounds": n_bounds, "n-generated": n_generated}
     found = document(study, _command(wanted))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text("".join(encoding.text(found, "\n")) + "\n", encoding="utf-8")
-    (out / "results.md").write_text(page.render(found), encoding="utf-8")
+    (out / "results.json").write_text("".join(json_stream.text(found, "\n")) + "\n", encoding="utf-8")
+    (out / "results.md").write_text(results_page.render(found), encoding="utf-8")
     reached = counts([target["outcome"] for target in found["targets"]])
     typer.echo(f"targets: {reached}\n{out / 'results.md'}\n{out / 'results.json'}")
 
@@ -70,7 +70,7 @@ def chosen_splits(wanted: str) -> list[str]:
 
 def _scored(client: Client, data: str, split: str, root: Path | None, limit: int | None, work: Path) -> Runs:
     start = monotonic()
-    runs = examined.scored(client, data, split, root=root, limit=limit, folder=work)
+    runs = study_inputs.scored(client, data, split, root=root, limit=limit, folder=work)
     typer.echo(f"scored {runs.title} in {monotonic() - start:.0f} s", err=True)
     return runs
 
@@ -86,13 +86,13 @@ def _study(
     n_generated: int,
 ) -> Study:
     judged = scored[JUDGED_ON]
-    few = examined.few(judged.examples, n_images)
-    classifier = examined.trained_classifier(data, root)
-    filed = examined.filed(client, judged.all, few, classifier)
+    few = study_inputs.few(judged.examples, n_images)
+    classifier = study_inputs.trained_classifier(data, root)
+    filed = study_inputs.filed(client, judged.all, few, classifier)
     folders = _folders(folder)
     bounds = {}
     if n_generated >= 2 and folders:
-        mixed = examined.few(judged.examples, n_bounds)
+        mixed = study_inputs.few(judged.examples, n_bounds)
         there = [run.name for run in judged.all if run.name in folders]
         with terminal.progress("bounding", len(there), terminal.console(stderr=True)) as done:
             for name in there:

@@ -48,11 +48,11 @@ def serve(
     import asyncio
 
     from rdserve.cli.exits import Code
-    from rdserve.models import tracing
-    from rdserve.server import logs
     from rdserve.server.app import StartError
     from rdserve.server.app import serve as run
+    from rdserve.server.observability import logs
     from rdserve.server.settings import Settings, SettingsError
+    from rdserve.wire import tracing
 
     _allow_more_files()
     logs.set_up(requests=request_log, per_minute=request_log_rate)

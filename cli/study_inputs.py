@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 from rdserve.client import Client
-from rdserve.compare import terminal
+from rdserve.compare.render import terminal
 from rdserve.data import load
-from rdserve.study import categories, echoes, runs
+from rdserve.study import categories, fidelity, zoo_scores
 from rdserve.study.categories import Filed
 from rdserve.study.classifier import Classifier, train
-from rdserve.study.examples import Examples, examples
-from rdserve.study.runs import Run, Runs
+from rdserve.study.subset import Examples, examples
+from rdserve.study.zoo_scores import Run, Runs
 
 Limit = Annotated[int | None, typer.Option(min=2, help="So many images of each split, drawn at random.")]
 Work = Annotated[Path, typer.Option(help="Folder for rows, to go on from; of figures and results alike.")]
@@ -28,12 +28,14 @@ def scored(
         DataError, InputError, RdserveError: as the calls it makes.
     """
     chosen = examples(load(data, split=split, root=root), limit)
-    models, left_out = runs.fitting(client, chosen.images.shape[1:])
+    models, left_out = zoo_scores.fitting(client, chosen.images.shape[1:])
     for name, fault in left_out.items():
         typer.echo(f"left out: model {name!r} {fault}", err=True)
     title, total = f"scoring {len(models)} models ({split}, {chosen.n} images)", len(models) * chosen.n
     with terminal.progress(title, total, terminal.console(stderr=True)) as done:
-        found = runs.score(client, models, chosen, folder=folder, on_progress=lambda _, rows: done(rows))
+        found = zoo_scores.score(
+            client, models, chosen, folder=folder, on_progress=lambda _, rows: done(rows)
+        )
     for name, why in found.failures.items():
         typer.echo(f"left out: model {name!r} failed: {why}", err=True)
     return found
@@ -58,8 +60,8 @@ def filed(
     """The category of each run by name, from its reconstructions of these examples."""
     title, total = (
         f"reconstructing {of.n} images with {len(chosen)} models",
-        (1 + echoes.N_FRESH) * len(chosen),
+        (1 + fidelity.N_FRESH) * len(chosen),
     )
     with terminal.progress(title, total, terminal.console(stderr=True)) as done:
-        found = echoes.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
+        found = fidelity.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
     return {run.name: categories.file_with_support(run, found[run.name]) for run in chosen}

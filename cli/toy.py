@@ -22,9 +22,9 @@ def toy(
 
     Takes about 5 minutes of one core.
     """
-    from rdserve.compare import terminal
-    from rdserve.compare.toy import figure, table
-    from rdserve.models.toy import hand_made, panels, source
+    from rdserve.compare.render import terminal
+    from rdserve.compare.render.figures.toy import figure, table
+    from rdserve.models.toy.laws import hand_made, panels, source
     from rdserve.trainer.toy import stand, train
 
     data = source()

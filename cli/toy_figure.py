@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from rdserve.compare.toy import figure
+from rdserve.compare.render.figures.toy import figure
 from rdserve.models.card import CardError
 from rdserve.models.checkpoint import load
-from rdserve.models.tables import laws
-from rdserve.models.toy import panels, source
-from rdserve.study.figures import Drawn
+from rdserve.models.toy.laws import panels, source
+from rdserve.models.toy.vae import laws
+from rdserve.study.figures.draw import Drawn
 
 # In the paper's order of columns, (a) to (c).
 COLUMNS = {"toy-hand-made": "hand-made", "toy-elbo": "ELBO", "toy-target-rate": "target rate"}

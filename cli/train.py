@@ -156,7 +156,7 @@ def zoo(
     failed, console, folder = False, _console(), out or recipe.with_suffix("")
     with _failures_in_words(folder):
         from rdserve.trainer.progress import board
-        from rdserve.trainer.zoo import Failed, read_recipe, train_all
+        from rdserve.trainer.recipe import Failed, read_recipe, train_all
 
         entries = read_recipe(recipe)
         with board(len(entries), console) as bars:
@@ -197,7 +197,7 @@ def _failures_in_words(out: Path) -> Iterator[None]:
     from rdserve.data import DataError
     from rdserve.models.card import CardError
     from rdserve.trainer import ConfigError, Stopped, TrainingError
-    from rdserve.trainer.state import StateError
+    from rdserve.trainer.resume import StateError
     from safetensors import SafetensorError
 
     try:

@@ -8,15 +8,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rdserve.cli.arrays import read_images
-from rdserve.cli.common import ADDRESS, DataRoot, Server, Timeout, connection, failures_told
 from rdserve.cli.exits import Code
+from rdserve.cli.image_files import read_images
+from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout, connection, failures_told
 from rdserve.cli.trust import trusting
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
-from rdserve.compare.comparison import Comparison, from_document, images_sha256
 from rdserve.compare.rebuilt import contradictions, part_of
 from rdserve.compare.rebuilt_page import altered
+from rdserve.compare.scores import Comparison, from_document, images_sha256
 from rdserve.data import load
 
 

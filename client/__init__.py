@@ -26,15 +26,7 @@ from rdserve.client.errors import (
     Unreachable,
     Untrusted,
 )
-from rdserve.client.results import (
-    Decoding,
-    Encoding,
-    ModelInfo,
-    Reconstruction,
-    Reference,
-    Sample,
-    Score,
-)
+from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Reference, Sample, Score
 from rdserve.client.timing import Timing, timings
 
 __all__ = [

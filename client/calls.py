@@ -9,12 +9,13 @@ from typing import Any, Self, TypeVar
 import grpc
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client import chunks, results, unreachable
+from rdserve.client import chunking, results, unreachable
 from rdserve.client.attempts import Attempted, Lifetime
 from rdserve.client.errors import InputError, ServiceError
 from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
-from rdserve.v1 import tensors, vae_pb2
-from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
+from rdserve.v1 import vae_pb2
+from rdserve.wire import tensors
+from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
 
 Ids = NDArray[np.integer[Any]]
 Progress = Callable[[int], None]
@@ -38,7 +39,7 @@ class Keys:
         whole(n, "the number of rows", least=1)
         whole(n_samples, "n_samples", least=1, below=MAX_SAMPLES + 1)
         whole(seed, "seed", below=2**64)
-        return cls(n_samples, seed, chunks.example_ids(example_ids, n))
+        return cls(n_samples, seed, chunking.example_ids(example_ids, n))
 
     def noise(self, rows: slice) -> vae_pb2.NoiseKeys:
         """The keys of some of the rows."""
@@ -92,14 +93,14 @@ class Caller:
             ReplyError: a reply with too few rows.
         """
 
-        def send(part: slice) -> Callable[[], chunks.Pending[Any]]:
+        def send(part: slice) -> Callable[[], chunking.Pending[Any]]:
             return lambda: self._start(method, _chunk(request, rows[part], keys, part))
 
         _check_row(rows)
-        size = chunks.rows_per_chunk(_row_bytes(rows, kind, keys), keys.n_samples)
-        parts = list(chunks.slices(len(rows), size))
+        size = chunking.rows_per_chunk(_row_bytes(rows, kind, keys), keys.n_samples)
+        parts = list(chunking.slices(len(rows), size))
         done: list[T] = []
-        with closing(chunks.in_order(map(send, parts), self.in_flight)) as replies:
+        with closing(chunking.in_order(map(send, parts), self.in_flight)) as replies:
             for part, reply in zip(parts, replies, strict=True):
                 done.append(results.from_reply(kind, reply, part.stop - part.start))
                 if on_progress:
@@ -144,6 +145,6 @@ def _row_bytes(rows: tensors.Array, kind: type[T], keys: Keys) -> int:
     if kind is Score:
         return sent
     if kind is Reconstruction:
-        return max(sent, keys.n_samples * int(rows[0].size) + chunks.LATENT_BYTES)
-    per_sample = chunks.LATENT_BYTES if kind is Encoding else chunks.IMAGE_BYTES
+        return max(sent, keys.n_samples * int(rows[0].size) + chunking.LATENT_BYTES)
+    per_sample = chunking.LATENT_BYTES if kind is Encoding else chunking.IMAGE_BYTES
     return max(sent, keys.n_samples * per_sample)

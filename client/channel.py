@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from rdserve.client import balancing
+from rdserve.client import service_config
 from rdserve.client.address import check_address, is_local
 from rdserve.client.errors import InputError
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ class Security:
 
 
 def open_channel(address: str, security: Security) -> grpc.Channel:
-    """A channel to "host:port", "unix:/path" or many replicas (`rdserve.client.balancing`).
+    """A channel to "host:port", "unix:/path" or many replicas (`rdserve.client.service_config`).
 
     It connects on the first call, and again when it must.
 
@@ -55,8 +55,8 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
     """
     check_address(address)
     security.check(address)
-    settings = balancing.OPTIONS | {
-        "grpc.service_config": json.dumps(balancing.service_config(address)),
+    settings = service_config.OPTIONS | {
+        "grpc.service_config": json.dumps(service_config.service_config(address)),
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.keepalive_time_ms": 60_000,

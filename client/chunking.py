@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.errors import InputError
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 SERVICE = "rdserve.v1.VaeService"
 # Far below the server's limits: a chunk should take seconds, so that progress shows and little is redone.

@@ -8,14 +8,14 @@ from typing import Self
 
 import grpc
 from numpy.typing import ArrayLike
-from rdserve.client import chunks, results
+from rdserve.client import chunking, results
 from rdserve.client.attempts import Lifetime
 from rdserve.client.calls import Caller, Ids, Keys, Progress
 from rdserve.client.channel import Security, open_channel
-from rdserve.client.comparing import Comparing
+from rdserve.client.compare_stream import Comparing
 from rdserve.client.errors import InputError, ReplyError, Unavailable
 from rdserve.client.health import wait_until_serving
-from rdserve.client.images import as_binary, as_latents
+from rdserve.client.inputs import as_binary, as_latents
 from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -78,7 +78,7 @@ class Client:
     def wait_for_ready(self, timeout: float = 60.0) -> None:
         """Return once the service says that its models answer. Raises Unavailable or DeadlineExceeded."""
         self._lifetime.check()
-        wait_until_serving(self._channel, chunks.SERVICE, timeout=timeout)
+        wait_until_serving(self._channel, chunking.SERVICE, timeout=timeout)
 
     def models(self) -> list[ModelInfo]:
         """Every model in the store, by name."""
@@ -198,7 +198,7 @@ class Client:
         return self._sample_parts(model, n, keys)
 
     def _sample_parts(self, model: str, n: int, keys: Keys) -> Iterator[Sample]:
-        for part in chunks.slices(n, chunks.rows_per_chunk(0, keys.n_samples)):
+        for part in chunking.slices(n, chunking.rows_per_chunk(0, keys.n_samples)):
             start, until = part.start, self._caller.deadline()
             while start < part.stop:
                 for sample in self._sample_part(model, slice(start, part.stop), keys, until):

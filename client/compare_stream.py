@@ -9,8 +9,9 @@ from rdserve.client import results
 from rdserve.client.calls import KEY_BYTES, Caller, Keys
 from rdserve.client.errors import InputError, ReplyError, ServiceError, from_status
 from rdserve.client.results import Score
-from rdserve.v1 import tensors, vae_pb2
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.v1 import vae_pb2
+from rdserve.wire import tensors
+from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True)

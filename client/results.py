@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.errors import ReplyError
-from rdserve.v1 import tensors, vae_pb2
-from rdserve.v1.names import instead
+from rdserve.v1 import vae_pb2
+from rdserve.wire import tensors
+from rdserve.wire.names import instead
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -7,18 +7,19 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.chunks import slices
+from rdserve.client.chunking import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
-from rdserve.client.images import as_binary
+from rdserve.client.inputs import as_binary
 from rdserve.client.results import ModelInfo, unserved
-from rdserve.compare import guard, scoring
-from rdserve.compare.caution import cautions
-from rdserve.compare.comparison import Comparison, Data, images_sha256
-from rdserve.compare.engines import Engine
+from rdserve.compare import compatibility
+from rdserve.compare.analysis.caution import cautions
+from rdserve.compare.analysis.stopping import standing
 from rdserve.compare.origin import Origin
-from rdserve.compare.race import standing
-from rdserve.compare.runner import Outcome, Run
+from rdserve.compare.scores import Comparison, Data, images_sha256
+from rdserve.compare.scoring import reconstruct
+from rdserve.compare.scoring.engines import Engine
+from rdserve.compare.scoring.run import Outcome, Run
 
 Progress = Callable[[str, int], None]
 T = TypeVar("T", bound=np.generic)
@@ -30,7 +31,7 @@ class Stop:
 
     baseline: stop instead once each other model is known to be better or worse than this one.
     equivalence_margin: models that surely differ by less than so many nats need no decision.
-    chunk: images between looks; nothing is said before `rdserve.compare.sequential.START`.
+    chunk: images between looks; nothing is said before `rdserve.compare.statistics.sequential.START`.
     """
 
     baseline: str | None = None
@@ -89,7 +90,7 @@ def compare(
     # Data sets may be sorted by class.
     order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
     about = data or Data("images", "", images_sha256(pixels))
-    warnings = guard.check(chosen, allow_incomparable=allow_incomparable)
+    warnings = compatibility.check(chosen, allow_incomparable=allow_incomparable)
     unscored = Comparison(
         models=(),
         scores=(),
@@ -101,7 +102,7 @@ def compare(
         level=level,
         beta=beta,
         method="sequential" if stop else "t",
-        warnings=left_out + warnings + (guard.foreign(chosen, about) if data else ()),
+        warnings=left_out + warnings + (compatibility.foreign(chosen, about) if data else ()),
         images=_ordered(pixels, order),
         client=client,
     )
@@ -115,7 +116,7 @@ def _chosen(
     """The models asked for; of all, those that can be scored, and a sentence for each that cannot."""
     served = {model.name: model for model in client.models()}
     if names is None:
-        faults = {name: scoring.misfit(model, shape) for name, model in served.items()}
+        faults = {name: reconstruct.misfit(model, shape) for name, model in served.items()}
         left_out = tuple(f"{name} is left out: it {fault}" for name, fault in faults.items() if fault)
         chosen = [model for name, model in served.items() if not faults[name]]
         if not chosen:
@@ -128,7 +129,7 @@ def _chosen(
     if len(set(names)) < len(names):
         raise InputError(f"each model once, got {', '.join(names)}")
     chosen = [served[name] for name in names]
-    scoring.check_fit(chosen, shape)
+    reconstruct.check_fit(chosen, shape)
     return chosen, ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo
-from rdserve.compare.comparison import Data
+from rdserve.compare.scores import Data
 
 # What must agree, as a reader would call it.
 _FACTS = {

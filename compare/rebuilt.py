@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from rdserve.compare import encoding, guard
-from rdserve.compare.comparison import Comparison, from_document
-from rdserve.compare.document import to_document
-from rdserve.compare.rows import compare
-from rdserve.compare.signature import signature
+from rdserve.compare import compatibility
+from rdserve.compare.analysis.signature import signature
+from rdserve.compare.render import json_stream
+from rdserve.compare.render.document import to_document
+from rdserve.compare.scores import Comparison, from_document
+from rdserve.compare.statistics.summaries import compare
 
 # Sums taken in another order, logarithms of another build: far below what any statement depends on.
 RELATIVE, ABSOLUTE = 1e-7, 1e-11
@@ -32,14 +33,14 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
     sampling error explains; its other statistics cannot be built again from it.
 
     Raises:
-        InputError: the examples are not what `rdserve.compare.comparison.from_document` reads.
+        InputError: the examples are not what `rdserve.compare.scores.from_document` reads.
     """
     comparison = from_document(document["examples"])
     partial = part_of(document) is not None
     found = list(_of_a_part(document, comparison) if partial else _of_all(document, comparison))
     found += [
         f"warnings: {warning!r} is left out"
-        for warning in guard.check(comparison.models, allow_incomparable=True)
+        for warning in compatibility.check(comparison.models, allow_incomparable=True)
         if warning not in comparison.warnings
     ]
     if len(found) > MOST_NAMED:
@@ -120,7 +121,7 @@ def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
         **document,
         "examples": {**document["examples"], "models": [], "example_ids": [], "labels": None},
     }
-    return dict(json.loads("".join(encoding.text(without))))
+    return dict(json.loads("".join(json_stream.text(without))))
 
 
 def _without(line: str, fields: tuple[str, ...]) -> list[str]:

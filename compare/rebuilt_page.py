@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from itertools import zip_longest
 
-from rdserve.compare import report
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import DATA_ID
 from rdserve.compare.rebuilt import ABSOLUTE, RELATIVE
+from rdserve.compare.render.document import DATA_ID
+from rdserve.compare.render.html import report
+from rdserve.compare.scores import Comparison
 
 Attributes = Sequence[tuple[str, str | None]]
 

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from rdserve.client.chunks import slices
+from rdserve.client.chunking import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.intervals import Method
 from rdserve.compare.origin import Origin
+from rdserve.compare.statistics.intervals import Method
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
-    from rdserve.compare.findings import Findings
-    from rdserve.compare.pairs import Pairs
+    from rdserve.compare.analysis.analysis import Findings
+    from rdserve.compare.analysis.pairs import Pairs
 
 SCHEMA = "rdserve-comparison-data/1"
 
@@ -145,7 +145,7 @@ class Comparison:
     @cached_property
     def findings(self) -> "Findings":
         """All that is said of it: rows, pairs, frontier, who is dominated."""
-        from rdserve.compare.findings import find
+        from rdserve.compare.analysis.analysis import find
 
         return find(self)
 
@@ -157,20 +157,20 @@ class Comparison:
     @cached_property
     def verdict(self) -> str:
         """One paragraph: who is better, by how much, for which beta, and what stays open."""
-        from rdserve.compare.verdict import verdict
+        from rdserve.compare.render.verdict import verdict
 
         return verdict(self.findings)
 
     def table(self, width: int = 100) -> str:
         """The models along the frontier, and their differences to the best, as text."""
-        from rdserve.compare.terminal import as_text
+        from rdserve.compare.render.terminal import as_text
 
         return as_text(self.findings, width)
 
     def figure(self) -> "Figure":
         """The rate-distortion plane, a matplotlib figure."""
-        from rdserve.compare.plane import rd_plane
-        from rdserve.compare.words import warned
+        from rdserve.compare.render.figures.plane import rd_plane
+        from rdserve.compare.render.formatting import warned
 
         return rd_plane(self.findings.scene, title=self.findings.title, warning=warned(self.warnings))
 
@@ -178,7 +178,7 @@ class Comparison:
         """Write the report, one self-contained HTML file, and return its path."""
         from pathlib import Path
 
-        from rdserve.compare import report
+        from rdserve.compare.render.html import report
 
         report.write(self, Path(path))
         return Path(path)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.comparison import Comparison, rows_of
-from rdserve.compare.document import DATA_ID, SCHEMA
+from rdserve.compare.render.document import DATA_ID, SCHEMA
+from rdserve.compare.scores import Comparison, rows_of
 
 Rows = NDArray[np.int64]
 

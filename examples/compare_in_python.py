@@ -31,7 +31,7 @@ for stretch in pair.preference.stretches:
     print(f"beta {stretch.low:.2f} to {stretch.high:.2f}: {stretch.answer}")
 
 # %% Class by class, with Holm's correction over the classes.
-from rdserve.compare.paired import per_class  # noqa: E402
+from rdserve.compare.statistics.paired import per_class  # noqa: E402
 
 a, b = comparison.scores
 for label, (found, p) in per_class(a.elbo_nats, b.elbo_nats, test.labels).items():

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from rdserve.client import Client, Score
-from rdserve.compare.rows import mean
+from rdserve.compare.statistics.summaries import mean
 from rdserve.data import load
 
 

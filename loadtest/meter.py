@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rdserve.benchmarks.bodies import Bodies, bodies
-from rdserve.benchmarks.costs import Costs
-from rdserve.benchmarks.load import Send, closed, opened
-from rdserve.benchmarks.paths import Way
-from rdserve.benchmarks.results import FRONT, Cell, Results
+from rdserve.loadtest.cpu_time import Costs
+from rdserve.loadtest.load import Send, closed, opened
+from rdserve.loadtest.requests import Bodies, bodies
+from rdserve.loadtest.results import FRONT, Cell, Results
+from rdserve.loadtest.routes import Way
 
 Announce = Callable[[str], None]
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from rdserve.benchmarks.bodies import OPS
-from rdserve.benchmarks.measure import Meter
-from rdserve.benchmarks.results import FRONT, IN_PROCESS, NATIVE, Cell
-from rdserve.benchmarks.subjects import PAPER
+from rdserve.loadtest.meter import Meter
+from rdserve.loadtest.requests import OPS
+from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, Cell
+
+from benchmarks.subjects import PAPER
 
 ROWS = (1, 64)
 IN_FLIGHT = (1, 8, 32, 128)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from rdserve.benchmarks.results import FRONT, Cell, Results, cpu_ms
-from rdserve.benchmarks.targets import Target
+from rdserve.loadtest.results import FRONT, Cell, Results, cpu_ms
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.targets import Target
 
 
 def show(results: Results, targets: Sequence[Target], console: Console) -> None:

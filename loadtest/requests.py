@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import EncodeRequest, NoiseKeys, ReconstructRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkRequest
+from rdserve.wire import tensors
 
 OPS = ("encode", "score", "reconstruct")
 _KINDS: dict[str, Any] = {"encode": EncodeRequest, "score": ScoreRequest, "reconstruct": ReconstructRequest}

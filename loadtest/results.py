@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rdserve.benchmarks.load import Visit
+from rdserve.loadtest.load import Visit
 
 FRONT, IN_PROCESS, NATIVE, UNMERGED = "front", "in-process", "native", "HTTP unmerged"
 

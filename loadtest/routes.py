@@ -7,10 +7,10 @@ from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 from grpc import aio
-from rdserve.benchmarks.bodies import Bodies
-from rdserve.benchmarks.load import Send
-from rdserve.server.http1 import Http
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.loadtest.load import Send
+from rdserve.loadtest.requests import Bodies
+from rdserve.server.backends.torchserve.http import Http
+from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -73,7 +73,7 @@ class InProcess:
 
     def __init__(self, checkpoints: dict[str, FilePath], threads: int) -> None:
         import torch
-        from rdserve.models.worker import Worker
+        from rdserve.models.worker.worker import Worker
 
         torch.set_num_threads(threads)
         self._workers = {name: Worker.load(path) for name, path in checkpoints.items()}

@@ -18,7 +18,7 @@ FORMAT = "rdserve-checkpoint/1"
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
 
-# A tuple of the paper, or a kind of its own; `rdserve.models.zoo` builds each.
+# A tuple of the paper, or a kind of its own; `rdserve.models.families` builds each.
 Family = Annotated[str, Field(pattern=r"^([-+][-+][-+v]|sparse[-+]|toy)$")]
 # The binarisation of a discrete model's images: a single 1 in each.
 ONE_HOT = "one-hot"
@@ -41,7 +41,7 @@ class _Part(BaseModel):
 
 
 class Architecture(_Part):
-    """Everything `rdserve.models.zoo.build` needs. The paper's size is the default.
+    """Everything `rdserve.models.families.build` needs. The paper's size is the default.
 
     family: encoder, decoder and marginal, "-" simple or "+" complex, "v" VampPrior (paper, section 4);
         or "sparse-", "sparse+": spike-and-slab codes, with that decoder; or "toy": tables over finitely

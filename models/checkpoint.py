@@ -14,8 +14,8 @@ from rdserve.models.card import (
     verify_weights,
     write_card,
 )
+from rdserve.models.families import build
 from rdserve.models.vae import VAE
-from rdserve.models.zoo import build
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor

@@ -2,13 +2,13 @@
 
 from itertools import product
 
-from rdserve.models import tables
 from rdserve.models.card import Architecture
-from rdserve.models.decoders import DeconvDecoder, PixelCNNDecoder
-from rdserve.models.encoders import FlowEncoder, GaussianEncoder, SparseEncoder
-from rdserve.models.flows import HIDDEN_UNITS, MeanOnlyFlow
-from rdserve.models.layers import channels
-from rdserve.models.marginals import FlowMarginal, SparseMarginal, StandardNormal, VampPrior
+from rdserve.models.components.decoders import DeconvDecoder, PixelCNNDecoder
+from rdserve.models.components.encoders import FlowEncoder, GaussianEncoder, SparseEncoder
+from rdserve.models.components.marginals import FlowMarginal, SparseMarginal, StandardNormal, VampPrior
+from rdserve.models.networks.flows import HIDDEN_UNITS, MeanOnlyFlow
+from rdserve.models.networks.layers import channels
+from rdserve.models.toy import vae
 from rdserve.models.vae import VAE
 from torch import nn
 
@@ -36,7 +36,7 @@ def parts(family: str) -> tuple[str, str, str]:
 def build(architecture: Architecture) -> VAE:
     """A new model with random weights."""
     if architecture.discrete:
-        return tables.build(architecture.image_size, architecture.latent_dim)
+        return vae.build(architecture.image_size, architecture.latent_dim)
     e, d, m = parts(architecture.family)
     encoder = ENCODERS[e](architecture)
     return VAE(encoder, MARGINALS[m](architecture, encoder), DECODERS[d](architecture))

@@ -21,9 +21,9 @@ from math import log
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
 from rdserve.models.rate_distortion import distortion, evaluate, importance_bound, rate
-from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE, frozen
 from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution

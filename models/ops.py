@@ -6,10 +6,10 @@ keys, and on the rows beside it in the last digits only.
 
 from typing import NamedTuple
 
-from rdserve.models import encoders
-from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.components import encoders
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
 from rdserve.models.rate_distortion import effective_sample_size, evaluate, importance_bound
-from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE
 from torch import Tensor
 from torch.distributions import Distribution

@@ -4,7 +4,7 @@ from math import log
 from typing import NamedTuple
 
 import torch
-from rdserve.models.sampling import Draw, reparameterised
+from rdserve.models.distributions.draw import Draw, reparameterised
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence

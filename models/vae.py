@@ -5,7 +5,7 @@
 There is no forward pass and no loss here: see `rdserve.models.rate_distortion`.
 """
 
-from rdserve.models.marginals import Fixed
+from rdserve.models.components.marginals import Fixed
 from torch import nn
 
 

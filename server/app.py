@@ -16,24 +16,24 @@ from typing import Any
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
-from rdserve.server import reflection
-from rdserve.server.auth import RequireToken, Tokens
-from rdserve.server.backends import Backend, InProcess
-from rdserve.server.batcher import Batcher, OnLoss
-from rdserve.server.catalogue import Catalogue
-from rdserve.server.drain import Door
-from rdserve.server.fleet import NOT_SERVING, SERVICE, Announce, Fleet
-from rdserve.server.intake import Intake
-from rdserve.server.interceptors import ErrorsToStatus
-from rdserve.server.observability import Observability
-from rdserve.server.revoking import Revocations
+from rdserve.server.backends.base import Backend, InProcess
+from rdserve.server.batching.revocation import Revocations
+from rdserve.server.batching.scheduler import Batcher, OnLoss
+from rdserve.server.grpc_api import reflection
+from rdserve.server.grpc_api.active_calls import Door
+from rdserve.server.grpc_api.interceptors.admission import Intake
+from rdserve.server.grpc_api.interceptors.auth import RequireToken, Tokens
+from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
+from rdserve.server.grpc_api.servicer import VaeServicer
+from rdserve.server.lifecycle.supervisor import NOT_SERVING, SERVICE, Announce, Fleet
+from rdserve.server.observability.setup import Observability
+from rdserve.server.registry import Catalogue
+from rdserve.server.repository.scan import Found, Offer, collect, look
 from rdserve.server.scratch import Scratch, sweep
-from rdserve.server.servicer import VaeServicer
+from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings
-from rdserve.server.store import Found, Offer, collect, look
-from rdserve.server.tls import server_credentials
 from rdserve.v1 import vae_pb2_grpc
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ def make_backend(
     each worker that ended by itself."""
     if settings.backend == "in-process":
         return InProcess(settings)
-    from rdserve.server.torchserve import TorchServe
+    from rdserve.server.backends.torchserve.backend import TorchServe
 
     return TorchServe(settings, on_down, on_lost)
 

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details_pb2
 from grpc import StatusCode
-from rdserve.v1.names import instead
+from rdserve.wire.names import instead
 
 DOMAIN = "rdserve"
 RETRY_SECONDS = 1.0

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rdserve.models.card import Card
-from rdserve.server import observed
 from rdserve.server.errors import ModelFailed, ModelNotReady, UnknownModel
-from rdserve.server.work import NOWHERE, Place
+from rdserve.server.observability import call_context
+from rdserve.server.worker_protocol import NOWHERE, Place
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, Model, ModelState
 
@@ -71,7 +71,7 @@ class Catalogue:
         there = entry.card.version if entry.card else "?"
         if pinned and version != there:
             raise UnknownModel(name, [f"{plain}@{there}"])
-        observed.uses(plain, entry.card)
+        call_context.uses(plain, entry.card)
         return entry
 
     def ready(self, name: str) -> Card:

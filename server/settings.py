@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from rdserve.v1.limits import MIB
+from rdserve.wire.limits import MIB
 
 BackendName = Literal["torchserve", "in-process"]
 Precision = Literal["float32", "tf32", "bfloat16"]

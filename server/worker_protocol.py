@@ -4,14 +4,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from rdserve.models.tracing import CARRIED
-from rdserve.server import revoking
+from rdserve.server.batching import revocation
 from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory
-from rdserve.server.observed import computed
+from rdserve.server.observability.call_context import computed
 from rdserve.v1 import worker_pb2
-from rdserve.v1.rows import Request, Response
 from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkError, WorkReply, WorkRequest
+from rdserve.wire.batches import Request, Response
+from rdserve.wire.tracing import CARRIED
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def op_of(request: Request) -> str:
 
 def enclose(request: Request) -> bytes:
     """A request as a serialized WorkRequest."""
-    envelope = WorkRequest(traceparent=CARRIED.get(), revocation_file=revoking.FILE.get())
+    envelope = WorkRequest(traceparent=CARRIED.get(), revocation_file=revocation.FILE.get())
     getattr(envelope, op_of(request)).CopyFrom(request)
     return envelope.SerializeToString()
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from rdserve.study.echoes import Echoes, Heard
-from rdserve.study.runs import Run
+from rdserve.study.fidelity import Echoes, Heard
+from rdserve.study.zoo_scores import Run
 
 # Cohen's kappa above which agreement is "substantial" (Landis and Koch, Biometrics 1977).
 CLASS_KEPT = 0.6

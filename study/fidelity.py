@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import Client
-from rdserve.compare import scoring
+from rdserve.compare.scoring import reconstruct
 from rdserve.study.classifier import Classifier
-from rdserve.study.examples import Examples
-from rdserve.study.runs import Run
+from rdserve.study.subset import Examples
+from rdserve.study.zoo_scores import Run
 
 # Reconstructions of an image: so many from one z, and one from each of so many further z.
 N_SAME, N_FRESH = 3, 2
@@ -125,7 +125,7 @@ def _from_z(
     on_progress: Callable[[str], None] | None,
 ) -> dict[str, Bools]:
     """Of z number k, reconstructions (N, K, H, W) by every model: several of the first z, one of others."""
-    made = scoring.reconstruct_all(
+    made = reconstruct.reconstruct_all(
         client,
         names,
         examples.images,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rdserve.study.runs import Run
+from rdserve.study.zoo_scores import Run
 
 # The paper's order of the families (figure 5), and of its sweep along beta (figure 4a).
 FIGURE_5 = ("---", "--+", "+--", "+-+", "--v", "+-v", "-+-", "-++", "++-", "+++", "-+v", "++v")

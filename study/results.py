@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rdserve.client import ModelInfo
-from rdserve.study import paper, targets
+from rdserve.study import published, targets
 from rdserve.study.categories import Filed
-from rdserve.study.choose import find, stand_in
 from rdserve.study.classifier import Classifier
-from rdserve.study.examples import Examples
-from rdserve.study.runs import Run, Runs
+from rdserve.study.figure_selection import find, stand_in
+from rdserve.study.subset import Examples
 from rdserve.study.targets import Target, Zoo
+from rdserve.study.zoo_scores import Run, Runs
 
 SCHEMA = "rdserve-results/1"
 SPLITS = ("train", "valid", "test")
@@ -51,7 +51,7 @@ class Study:
         """Met, missed, or not trained."""
         sizes = {name: _is_paper_size(one) for name, one in self.architectures.items()}
         zoo = Zoo(self.judged.all, sizes, self.starts)
-        return targets.evaluate(zoo, comparable=self.judged.examples.dataset.name == paper.DATA)
+        return targets.evaluate(zoo, comparable=self.judged.examples.dataset.name == published.DATA)
 
     @property
     def starts(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Study:
 
 
 def document(study: Study, command: str) -> dict[str, Any]:
-    """What `rdserve.compare.encoding.text` writes down. command: what makes these results again."""
+    """What `rdserve.compare.render.json_stream.text` writes down. command: what makes these results again."""
     dataset = study.judged.examples.dataset
     best = min(study.judged.all, key=lambda run: run.cost)
     return {
@@ -77,7 +77,7 @@ def document(study: Study, command: str) -> dict[str, Any]:
         "all_images": study.is_whole,
         "best": {"model": best.name, **_place(best, study.judged.examples)},
         "targets": [asdict(target) | _extent(study.judged.examples) for target in study.targets],
-        "published": [_beside(one, study) for one in paper.PUBLISHED] if _is_the_papers(study) else [],
+        "published": [_beside(one, study) for one in published.PUBLISHED] if _is_the_papers(study) else [],
         "classifier": _classifier(study.classifier),
         "models": [_model(run, study) for run in study.judged.all],
         "failures": {split: dict(runs.failures) for split, runs in study.scored.items()},
@@ -85,7 +85,7 @@ def document(study: Study, command: str) -> dict[str, Any]:
 
 
 def _is_the_papers(study: Study) -> bool:
-    return study.judged.examples.dataset.name == paper.DATA
+    return study.judged.examples.dataset.name == published.DATA
 
 
 def _is_paper_size(architecture: Mapping[str, Any]) -> bool:
@@ -160,7 +160,7 @@ def _classifier(classifier: Classifier | None) -> dict[str, Any] | None:
     return {name: getattr(classifier, name) for name in names}
 
 
-def _beside(one: paper.Published, study: Study) -> dict[str, Any]:
+def _beside(one: published.Published, study: Study) -> dict[str, Any]:
     """A published run, and the zoo's of the same training, or what stands in for it."""
     run = find(study.judged.all, one.family, one.beta, annealed=bool(one.annealed))
     how = stand_in(run, study.starts.get(run.name), annealed=one.annealed) if run else ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rdserve.compare.tables import markdown
+from rdserve.compare.render.markup import markdown
 from rdserve.study.results import JUDGED_ON, counts
 
 Document = dict[str, Any]

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import combinations
 
-from rdserve.study.choose import find, stand_in, words
-from rdserve.study.paper import BEST_COST, DECONVOLUTIONAL, Published
-from rdserve.study.runs import Run
+from rdserve.study.figure_selection import find, stand_in, words
+from rdserve.study.published import BEST_COST, DECONVOLUTIONAL, Published
+from rdserve.study.zoo_scores import Run
 
 # Published costs that differ by less are a tie: 84.7 and 84.2, of --v and --+.
 TIE = 0.6

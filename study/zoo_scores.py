@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from rdserve.client import Client, InputError, ModelInfo, Score
-from rdserve.compare import columns, frontier, rows, runner, scoring
-from rdserve.compare.ellipse import confidence_ellipse
-from rdserve.compare.rows import Row
-from rdserve.compare.scene import Scene, of_rows
-from rdserve.study.examples import Examples
+from rdserve.compare.render.figures.layout import Scene, of_rows
+from rdserve.compare.scoring import reconstruct, row_store
+from rdserve.compare.scoring import run as runner
+from rdserve.compare.statistics import frontier, summaries
+from rdserve.compare.statistics.ellipse import confidence_ellipse
+from rdserve.compare.statistics.summaries import Row
+from rdserve.study.subset import Examples
 
 Progress = Callable[[str, int], None]
 
@@ -79,7 +81,7 @@ def fitting(client: Client, shape: tuple[int, ...]) -> tuple[list[ModelInfo], di
         InputError: none does.
     """
     served = client.models()
-    faults = {model.name: scoring.misfit(model, shape) for model in served}
+    faults = {model.name: reconstruct.misfit(model, shape) for model in served}
     fit = [model for model in served if not faults[model.name]]
     if not fit:
         raise InputError(f"none of {len(served)} served models takes {shape[0]}x{shape[1]} images")
@@ -118,7 +120,7 @@ def score(
             on_progress=on_progress,
         )
         if place:
-            columns.finish(place)  # retrained models may take the room
+            row_store.finish(place)  # retrained models may take the room
         failures |= outcome.failures
         runs += _runs(group, outcome.scores, seed, n_samples)
     return Runs(examples, tuple(marked(runs)), failures)
@@ -131,7 +133,7 @@ def _noise(model: ModelInfo) -> tuple[int, int]:
 
 def _runs(models: Sequence[ModelInfo], scores: Mapping[str, Score], seed: int, n_samples: int) -> list[Run]:
     there = {model.name: model for model in models if model.name in scores}
-    found = rows.compare(list(there.values()), [scores[name] for name in there], n_samples=n_samples)
+    found = summaries.compare(list(there.values()), [scores[name] for name in there], n_samples=n_samples)
     return [Run(there[row.name], row, scores[row.name], seed) for row in found]
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from rdserve.models.card import Architecture
 from rdserve.models.checkpoint import save
-from rdserve.models.zoo import build, slug
+from rdserve.models.families import build, slug
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from running import Running, start_service, until_serving
 from tiny import tiny_card
@@ -52,7 +52,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: MakeC
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, checkpoints: Path) -> Path:
     """The same models as archives."""
-    from rdserve.server.packaging import package
+    from rdserve.server.repository.packaging import package
 
     folder = tmp_path_factory.mktemp("store")
     for checkpoint in sorted(checkpoints.iterdir()):

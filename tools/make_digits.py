@@ -1,4 +1,4 @@
-"""Make digits.npz: `python -m rdserve.data.make_digits data/digits.npz`. It alone needs scikit-learn.
+"""Make digits.npz: `python -m tools.make_digits data/digits.npz`. It alone needs scikit-learn.
 
 The split is a fixed random permutation (not stratified) of the 1797 images, which scikit-learn keeps in
 the order of their writers: the first 1197 are the training split, then 200 for validation, 400 for test.

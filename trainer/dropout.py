@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from rdserve.models.pixelcnn import GatedLayer
+from rdserve.models.networks.pixelcnn import GatedLayer
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -5,8 +5,8 @@ of them leave nothing of z in the logits, and training spends its first epochs a
 """
 
 import torch
-from rdserve.models.layers import GatedConv2d, GatedDeconv2d
-from rdserve.models.marginals import VampPrior
+from rdserve.models.components.marginals import VampPrior
+from rdserve.models.networks.layers import GatedConv2d, GatedDeconv2d
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 

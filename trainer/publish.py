@@ -8,7 +8,7 @@ from rdserve.data import Dataset
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE, Card, Data, InputSpec, Objective, Weights, read_card
 from rdserve.trainer.config import DEFAULTS, Config, ConfigError, differences, parse
-from rdserve.trainer.measure import Measured, measure, reference
+from rdserve.trainer.reference import Measured, measure, reference
 from rdserve.trainer.run import Run
 from torch import Tensor
 

@@ -34,11 +34,11 @@ from typing import Any
 
 import torch
 from rdserve.models.card import CARD_FILE, Card
-from rdserve.models.zoo import slug
+from rdserve.models.families import slug
 from rdserve.trainer.config import Config, ConfigError, configure
 from rdserve.trainer.progress import Board
-from rdserve.trainer.relay import News, Reporter, relay
-from rdserve.trainer.state import StateError
+from rdserve.trainer.progress_relay import News, Reporter, relay
+from rdserve.trainer.resume import StateError
 from rdserve.trainer.train import Stopped, TrainingError, train
 
 # In a worker: where to tell of its models.

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import torch
 from rdserve.models.card import LEVELS, Quantiles, Reference
-from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
 from rdserve.models.ops import encode, score
-from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE
 from rdserve.trainer.objectives import Objective, Validation, squared_mmd
 from rdserve.trainer.run import Means

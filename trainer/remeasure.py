@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from rdserve.data import DataError, load
-from rdserve.models import checkpoint, tables
+from rdserve.models import checkpoint
 from rdserve.models.card import Card, CardError, Reference, write_card
-from rdserve.models.toy import SHA256, source
+from rdserve.models.toy import vae as tables
+from rdserve.models.toy.laws import SHA256, source
 from rdserve.models.vae import VAE
-from rdserve.trainer.measure import reference
+from rdserve.trainer.reference import reference
 from rdserve.trainer.toy import exact_reference, stand
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rdserve.data import load
 from rdserve.models.card import CARD_FILE, read_card
-from rdserve.trainer import state
+from rdserve.trainer import resume
 from rdserve.trainer.config import Config, ConfigError, parse
 from safetensors import SafetensorError, safe_open
 
@@ -30,16 +30,16 @@ def standing(folder: Path, data_root: Path | None = None) -> Standing | None:
     """
     if (folder / CARD_FILE).is_file():
         return _finished(folder)
-    path = folder / state.FILE
+    path = folder / resume.FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {}).get("rdserve", "{}"))
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise state.StateError(f"{path} is damaged ({error}); delete it to start again") from error
-    if head.get("format") != state.FORMAT:
-        raise state.StateError(f"{path} has format {head.get('format')!r}, not {state.FORMAT!r}")
+        raise resume.StateError(f"{path} is damaged ({error}); delete it to start again") from error
+    if head.get("format") != resume.FORMAT:
+        raise resume.StateError(f"{path} has format {head.get('format')!r}, not {resume.FORMAT!r}")
     config = parse(head["config"])
     n = len(load(config.data, split="train", root=data_root).images)
     epoch, batch = divmod(head["step"], -(-n // config.batch_size))

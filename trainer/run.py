@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import torch
-from rdserve.models import zoo
-from rdserve.models.networks import compile_networks
+from rdserve.models import families
+from rdserve.models.execution.acceleration import compile_networks
 from rdserve.models.vae import VAE
 from rdserve.trainer import objectives, optim
 from rdserve.trainer.averaging import average_of
@@ -71,7 +71,7 @@ def begin(config: Config, images: Tensor, start: VAE | None = None, compiler: st
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        vae = zoo.build(config.architecture)
+        vae = families.build(config.architecture)
         initialise(vae, images)
     if start:
         vae.load_state_dict(start.state_dict())

@@ -7,9 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from rdserve.models import checkpoint, tables
+from rdserve.models import checkpoint
 from rdserve.models.card import ONE_HOT, Architecture, Card, Data, InputSpec, Objective, Reference, Weights
-from rdserve.models.toy import SHA256, N, Source, Tables, ToyModel, source
+from rdserve.models.toy import vae as tables
+from rdserve.models.toy.laws import SHA256, N, Source, Tables, ToyModel, source
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR

@@ -13,18 +13,18 @@ import torch
 from rdserve.data import SPLITS, load
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load as load_checkpoint
-from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
 from rdserve.models.rate_distortion import visit
-from rdserve.models.sampling import draw
 from rdserve.models.vae import VAE
-from rdserve.trainer import optim, state
+from rdserve.trainer import optim, resume
 from rdserve.trainer.config import Config, ConfigError, require_name
-from rdserve.trainer.finish import finish, finished
-from rdserve.trainer.measure import validate
 from rdserve.trainer.objectives import Codes
 from rdserve.trainer.progress import Watch
+from rdserve.trainer.publish import finish, finished
+from rdserve.trainer.reference import validate
 from rdserve.trainer.run import Best, Means, Run, begin
-from rdserve.trainer.stop import stop_asked
+from rdserve.trainer.signals import stop_asked
 from torch import Tensor
 
 TELL_EVERY_STEPS = 10
@@ -71,10 +71,10 @@ def train(
     images = {split: torch.from_numpy(data[split].images).to(choose(device)) for split in SPLITS}
     run = begin(config, images["train"], starting_point(config, start))
     folder.mkdir(parents=True, exist_ok=True)
-    state.restore(run, folder)
+    resume.restore(run, folder)
     run_epochs(run, images["train"], images["valid"], folder, watch or Watch())
     card = finish(run, name, folder, data, images)
-    (folder / state.FILE).unlink()
+    (folder / resume.FILE).unlink()
     return card
 
 
@@ -224,7 +224,7 @@ def save(run: Run, folder: Path) -> None:
         Diverged: a weight is not finite.
     """
     require_finite(run)
-    state.save(run, folder)
+    resume.save(run, folder)
 
 
 def require_finite(run: Run) -> None:

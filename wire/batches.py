@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
     DecodeResponse,
@@ -29,6 +28,7 @@ from rdserve.v1.vae_pb2 import (
     ScoreResponse,
     Tensor,
 )
+from rdserve.wire import tensors
 
 Request = EncodeRequest | DecodeRequest | ReconstructRequest | SampleRequest | ScoreRequest
 Response = EncodeResponse | DecodeResponse | ReconstructResponse | SampleResponse | ScoreResponse

@@ -5,14 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.v1.vae_pb2 import (
-    DTYPE_FLOAT32,
-    DTYPE_FLOAT64,
-    DTYPE_PACKED_BITS,
-    DTYPE_UINT8,
-    DType,
-    Tensor,
-)
+from rdserve.v1.vae_pb2 import DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_PACKED_BITS, DTYPE_UINT8, DType, Tensor
 
 MAX_RANK = 8
 

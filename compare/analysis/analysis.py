@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from rdserve.compare.classes import Classes, by_class
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.dominance import dominated
-from rdserve.compare.paired import Difference
-from rdserve.compare.pairs import Pairs, pairs
-from rdserve.compare.rows import Row
-from rdserve.compare.scene import Scene, scene
-from rdserve.compare.signature import signature
-from rdserve.compare.sweeps import Gap, Sweep, gaps, sweeps
+from rdserve.compare.analysis.by_class import Classes, by_class
+from rdserve.compare.analysis.pairs import Pairs, pairs
+from rdserve.compare.analysis.signature import signature
+from rdserve.compare.analysis.sweeps import Gap, Sweep, gaps, sweeps
+from rdserve.compare.render.figures.layout import Scene, scene
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.dominance import dominated
+from rdserve.compare.statistics.paired import Difference
+from rdserve.compare.statistics.summaries import Row
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Findings:
     @cached_property
     def classes(self) -> Classes | None:
         """Class by class against the model of the least D + beta R; None without labels or another model."""
-        from rdserve.compare.leader import leader
+        from rdserve.compare.analysis.leader import leader
 
         return by_class(self.comparison, leader(self).name) if self.pairs else None
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.levels import has_classes, level_of_classes
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import Difference, Float64, per_class, weighted
-from rdserve.compare.words import listed, nats
+from rdserve.compare.analysis.levels import has_classes, level_of_classes
+from rdserve.compare.render.formatting import listed, nats
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.multiplicity import holm
+from rdserve.compare.statistics.paired import Difference, Float64, per_class, weighted
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """What a reader must know of the images themselves: too few of them, or differences too skewed."""
 
 import numpy as np
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.intervals import FEW
-from rdserve.compare.pairs import pairs
-from rdserve.compare.sequential import START
+from rdserve.compare.analysis.pairs import pairs
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.intervals import FEW
+from rdserve.compare.statistics.sequential import START
 
 # A sample skewness of this times sqrt(n) widens intervals that hold together by a quarter or more.
 LEANING = 0.2

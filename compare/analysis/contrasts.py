@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import Score
-from rdserve.compare import encoding, skewness
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.paired import weighted
+from rdserve.compare.render import json_stream
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics import skewness
+from rdserve.compare.statistics.paired import weighted
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -57,7 +58,7 @@ def contrasts(comparison: Comparison, a: Int64, b: Int64, *, tie_margin: float =
     rate, distortion = means[:, a] - means[:, b]
     mean = np.stack([rate, distortion, rate + distortion, distortion + beta * rate])
     sums = _Sums(len(a))
-    for rows in encoding.stretches(n):
+    for rows in json_stream.stretches(n):
         values = _values(comparison.scores, rows, beta)
         for block in _blocks(len(a), values.shape[-1]):
             sums.add(block, values, a[block], b[block], mean[:, block], tie_margin)

@@ -12,13 +12,13 @@ from enum import IntEnum
 from xml.etree import ElementTree
 
 from rdserve.client.errors import InputError
-from rdserve.compare import skewness
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.contrasts import quantities
-from rdserve.compare.intervals import Float64, critical, p_differs
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import Difference, difference
-from rdserve.compare.signature import signature
+from rdserve.compare.analysis.contrasts import quantities
+from rdserve.compare.analysis.signature import signature
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics import skewness
+from rdserve.compare.statistics.intervals import Float64, critical, p_differs
+from rdserve.compare.statistics.multiplicity import holm
+from rdserve.compare.statistics.paired import Difference, difference
 
 
 class Outcome(IntEnum):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rdserve.compare.findings import Findings
-from rdserve.compare.paired import Difference
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.statistics.paired import Difference
 
 
 @dataclass(frozen=True)

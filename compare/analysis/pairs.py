@@ -15,15 +15,15 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.errors import InputError
-from rdserve.compare import intervals, sequential, skewness
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.contrasts import QUANTITIES, Contrasts, contrasts, quantities
-from rdserve.compare.intervals import Interval, critical
-from rdserve.compare.levels import level_of_pairs
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import Difference
-from rdserve.compare.preference import Lines, Preference, preferences
-from rdserve.compare.tightness import identified, tightness
+from rdserve.compare.analysis.contrasts import QUANTITIES, Contrasts, contrasts, quantities
+from rdserve.compare.analysis.levels import level_of_pairs
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics import intervals, sequential, skewness
+from rdserve.compare.statistics.bound_gap import identified, tightness
+from rdserve.compare.statistics.intervals import Interval, critical
+from rdserve.compare.statistics.multiplicity import holm
+from rdserve.compare.statistics.paired import Difference
+from rdserve.compare.statistics.preference import Lines, Preference, preferences
 from scipy import stats
 
 Float64 = NDArray[np.float64]

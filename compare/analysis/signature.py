@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from rdserve.client.results import ModelInfo
-from rdserve.compare.comparison import Comparison
+from rdserve.compare.scores import Comparison
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._/+ -]")
 SHORT = 12  # hexadecimal digits of a hash

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.paired import Difference, Float64, weighted
-from rdserve.compare.pairs import pairs
-from rdserve.compare.sequential import Running
+from rdserve.compare.analysis.pairs import pairs
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.paired import Difference, Float64, weighted
+from rdserve.compare.statistics.sequential import Running
 
 
 @dataclass(frozen=True)

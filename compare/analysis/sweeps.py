@@ -7,11 +7,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo
-from rdserve.compare import curves, encoding
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.curves import Excess
-from rdserve.compare.frontier import pareto
-from rdserve.compare.intervals import Interval, critical
+from rdserve.compare.render import json_stream
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics import curves
+from rdserve.compare.statistics.curves import Excess
+from rdserve.compare.statistics.frontier import pareto
+from rdserve.compare.statistics.intervals import Interval, critical
 
 Float64 = NDArray[np.float64]
 Measure = Callable[[Float64, Float64], float]
@@ -108,7 +109,7 @@ class Law:
         columns = [column for score in scores for column in (score.rate_nats, score.distortion_nats)]
         n, means = comparison.n, np.array([column.mean() for column in columns])
         total = np.zeros((len(columns), len(columns)))
-        for rows in encoding.stretches(n):
+        for rows in json_stream.stretches(n):
             part = np.stack([column[rows] for column in columns]) - means[:, None]
             total += part @ part.T
         fixed = comparison.method != "sequential" and n > 2

@@ -2,18 +2,18 @@
 
 import math
 
-from rdserve.compare.classes import by_class
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.contrasts import QUANTITIES
-from rdserve.compare.equivalence import same
-from rdserve.compare.findings import Findings
-from rdserve.compare.intervals import FEW
-from rdserve.compare.leader import leader
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import Difference
-from rdserve.compare.pairs import Pair, Pairs, pairs
-from rdserve.compare.verdict import objective
-from rdserve.compare.words import nats, p_value, shortened, signed
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.by_class import by_class
+from rdserve.compare.analysis.contrasts import QUANTITIES
+from rdserve.compare.analysis.leader import leader
+from rdserve.compare.analysis.pairs import Pair, Pairs, pairs
+from rdserve.compare.render.formatting import nats, p_value, shortened, signed
+from rdserve.compare.render.verdict import objective
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.equivalence import same
+from rdserve.compare.statistics.intervals import FEW
+from rdserve.compare.statistics.multiplicity import holm
+from rdserve.compare.statistics.paired import Difference
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text

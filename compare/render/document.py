@@ -1,6 +1,6 @@
 """What was found of a comparison as JSON: `comparison.json`, and the data inside the report.
 
-compare/comparison.schema.json describes it for machines, docs/comparison.md for people.
+compare/render/comparison.schema.json describes it for machines, docs/comparison.md for people.
 """
 
 import math
@@ -9,14 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rdserve.compare import comparison as examples
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.contrasts import QUANTITIES
-from rdserve.compare.findings import Findings
-from rdserve.compare.pairs import Pairs
-from rdserve.compare.preference import Preference
-from rdserve.compare.signature import ids_sha256
-from rdserve.compare.sweeps import Sweep
+from rdserve.compare import scores as examples
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.contrasts import QUANTITIES
+from rdserve.compare.analysis.pairs import Pairs
+from rdserve.compare.analysis.signature import ids_sha256
+from rdserve.compare.analysis.sweeps import Sweep
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.preference import Preference
 
 SCHEMA = "rdserve-comparison/2"
 # Where the report keeps the document: `<script type="application/json" id="comparison">`.

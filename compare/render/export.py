@@ -7,12 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rdserve.compare import encoding, plane, report, sheet, tables
-from rdserve.compare.comparison import rows_of
-from rdserve.compare.document import to_document
-from rdserve.compare.findings import Findings
-from rdserve.compare.pictures import Pictures
-from rdserve.compare.words import warned
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.render import json_stream, markup
+from rdserve.compare.render.document import to_document
+from rdserve.compare.render.figures import plane, sheet
+from rdserve.compare.render.formatting import warned
+from rdserve.compare.render.html import report
+from rdserve.compare.scores import rows_of
+from rdserve.compare.scoring.pictures import Pictures
 
 REPORT, JSON, CSV, EXAMPLES = "report.html", "comparison.json", "comparison.csv", "examples.csv"
 ABOUT = "-metadata.json"  # what CSV on the Web puts beside a table
@@ -55,8 +57,8 @@ def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[
     figure = findings.comparison.figure()
     for suffix in (".svg", ".png"):
         plane.save(figure, out / f"{PLANE}{suffix}", findings.signature)
-    (out / LATEX).write_text(tables.to_latex(findings), encoding="utf-8")
-    (out / MARKDOWN).write_text(tables.to_markdown(findings), encoding="utf-8")
+    (out / LATEX).write_text(markup.to_latex(findings), encoding="utf-8")
+    (out / MARKDOWN).write_text(markup.to_markdown(findings), encoding="utf-8")
     names = [f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
     if pictures is not None and pictures.reconstructions:
         plane.save(_sheet(findings, pictures), out / SHEET, findings.signature)
@@ -81,7 +83,7 @@ def write_data(findings: Findings, pictures: Pictures | None, out: Path) -> list
 
 def to_json(findings: Findings) -> Iterator[str]:
     """`comparison.json`, in parts. Values that are not finite are null: one example has no standard error."""
-    yield from encoding.text(to_document(findings), "\n")
+    yield from json_stream.text(to_document(findings), "\n")
     yield "\n"
 
 
@@ -121,7 +123,7 @@ def _models(findings: Findings) -> Iterator[list[object]]:
 def _examples(findings: Findings) -> Iterator[tuple[object, ...]]:
     comparison = findings.comparison
     for name, whole in zip(comparison.names, comparison.scores, strict=True):
-        for rows in encoding.stretches(comparison.n):
+        for rows in json_stream.stretches(comparison.n):
             ids, score = comparison.example_ids[rows].tolist(), rows_of(whole, rows)
             labels = [""] * len(ids) if comparison.labels is None else comparison.labels[rows].tolist()
             values = [getattr(score, column).tolist() for column, _, _ in EXAMPLE_COLUMNS[3:]]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from rdserve.compare.intervals import Interval
+from rdserve.compare.statistics.intervals import Interval
 
 MOST_NAMED = 3
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client.chunks import slices
+from rdserve.client.chunking import slices
 
 # Rows that are Python objects at once.
 STRETCH = 4096

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from rdserve.compare.findings import Findings
-from rdserve.compare.latents import LEGEND, MARK
-from rdserve.compare.paired import Difference
-from rdserve.compare.rows import Row
-from rdserve.compare.verdict import verdict
-from rdserve.compare.words import nats, signed, warned
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.render.formatting import nats, signed, warned
+from rdserve.compare.render.verdict import verdict
+from rdserve.compare.statistics.latents import LEGEND, MARK
+from rdserve.compare.statistics.paired import Difference
+from rdserve.compare.statistics.summaries import Row
 
 _LATEX = {
     "\\": r"\textbackslash{}",

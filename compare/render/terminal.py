@@ -8,13 +8,13 @@ from threading import Lock
 from time import monotonic
 
 from rdserve.client.results import ModelInfo
-from rdserve.compare.against import class_table, differences_table
-from rdserve.compare.findings import Findings
-from rdserve.compare.frontier import coordinates, entropy_bound
-from rdserve.compare.latents import LEGEND, MARK
-from rdserve.compare.rows import Row
-from rdserve.compare.verdict import verdict
-from rdserve.compare.words import nats, shortened
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.render.against import class_table, differences_table
+from rdserve.compare.render.formatting import nats, shortened
+from rdserve.compare.render.verdict import verdict
+from rdserve.compare.statistics.frontier import coordinates, entropy_bound
+from rdserve.compare.statistics.latents import LEGEND, MARK
+from rdserve.compare.statistics.summaries import Row
 from rich.console import Console
 from rich.progress import (
     BarColumn,

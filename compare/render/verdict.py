@@ -3,18 +3,18 @@
 import math
 from collections.abc import Sequence
 
-from rdserve.compare import classes
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.findings import Findings
-from rdserve.compare.frontier import convex_hull, coordinates
-from rdserve.compare.latents import COLLAPSED_RATE, IGNORES
-from rdserve.compare.leader import Leader, leader
-from rdserve.compare.paired import Difference
-from rdserve.compare.pairs import Pair, pairs
-from rdserve.compare.preference import Preference
-from rdserve.compare.race import in_words, standing
-from rdserve.compare.rows import Row
-from rdserve.compare.words import MOST_NAMED, listed, nats, signed, warned
+from rdserve.compare.analysis import by_class
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.leader import Leader, leader
+from rdserve.compare.analysis.pairs import Pair, pairs
+from rdserve.compare.analysis.stopping import in_words, standing
+from rdserve.compare.render.formatting import MOST_NAMED, listed, nats, signed, warned
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.frontier import convex_hull, coordinates
+from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES
+from rdserve.compare.statistics.paired import Difference
+from rdserve.compare.statistics.preference import Preference
+from rdserve.compare.statistics.summaries import Row
 
 
 def verdict(findings: Findings, baseline: str | None = None) -> str:
@@ -151,7 +151,7 @@ def _of_many(findings: Findings) -> list[str]:
 
 
 def _by_class(findings: Findings) -> list[str]:
-    return [classes.in_words(findings.classes)] if findings.classes else []
+    return [by_class.in_words(findings.classes)] if findings.classes else []
 
 
 def _lead(best: Leader) -> str:

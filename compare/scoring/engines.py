@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import results
 from rdserve.client.client import Client
-from rdserve.client.comparing import Comparing, ModelFailed
+from rdserve.client.compare_stream import Comparing, ModelFailed
 from rdserve.client.errors import RdserveError
 from rdserve.client.results import Score
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.errors import DeadlineExceeded, RdserveError, ReplyError, ServiceError, Unavailable
 from rdserve.client.results import Score
-from rdserve.compare.columns import Columns
-from rdserve.compare.engines import Call, Chunk, Engine
-from rdserve.compare.schedule import Schedule
+from rdserve.compare.scoring.engines import Call, Chunk, Engine
+from rdserve.compare.scoring.row_store import Columns
+from rdserve.compare.scoring.scheduler import Schedule
 
 # Seconds until a model that failed for the moment is tried again, unless the server says.
 AGAIN_SECONDS = 1.0

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import ServiceError
 from rdserve.client.results import ModelInfo, Reconstruction, Sample
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.latents import Latents, latents
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.latents import Latents, latents
 
 # The digits of the paper's reconstruction figures, in their order.
 PAPER_CLASSES = (2, 0, 1, 8)

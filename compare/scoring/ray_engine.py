@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from rdserve.client.client import TIMEOUT_SECONDS, Client
 from rdserve.client.errors import Cancelled, InputError, RdserveError, Unavailable
-from rdserve.compare.engines import Chunk, Local, Scored
-from rdserve.compare.schedule import AHEAD
+from rdserve.compare.scoring.engines import Chunk, Local, Scored
+from rdserve.compare.scoring.scheduler import AHEAD
 
 try:
     import ray

@@ -10,15 +10,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client import chunks
+from rdserve.client import chunking
 from rdserve.client.calls import Keys
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError, RdserveError
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare import columns
-from rdserve.compare.columns import Columns
-from rdserve.compare.engines import Engine, Local
-from rdserve.compare.job import Job, Progress
+from rdserve.compare.scoring import row_store
+from rdserve.compare.scoring.engines import Engine, Local
+from rdserve.compare.scoring.executor import Job, Progress
+from rdserve.compare.scoring.row_store import Columns
 
 # Samples in one chunk, the server's default for one call to a worker: each chunk is such a call, so that all
 # digits depend on nothing but the run.
@@ -68,7 +68,7 @@ class Run:
         with ExitStack() as stack:
             place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rdserve-rows-")))
             if restart:
-                columns.remove(place)
+                row_store.remove(place)
             self._store = stack.enter_context(self._columns(place, models))
             self._engine = stack.enter_context(Local(engine) if isinstance(engine, Client) else engine)
             self._missing = {model.name: self._store.missing(model.name) for model in models}
@@ -116,7 +116,7 @@ class Run:
     def _columns(self, folder: Path, models: Sequence[ModelInfo]) -> Columns:
         n, size = len(self._images), _rows_per_chunk(self._images, len(models), self._n_samples)
         facts = {
-            "images_sha256": columns.pixels_sha256(self._images, chunks.slices(n, size)),
+            "images_sha256": row_store.pixels_sha256(self._images, chunking.slices(n, size)),
             "ids_sha256": hashlib.sha256(self._ids.astype("<u8").tobytes()).hexdigest(),
             "seed": int(self._seed),
             "n_samples": int(self._n_samples),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdserve.client.results import Score
-from rdserve.compare.rows import Mean, mean
+from rdserve.compare.statistics.summaries import Mean, mean
 
 # With fewer effective samples than this the importance bound hangs on one draw.
 FEW_EFFECTIVE = 2.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.compare.frontier import convex_hull, pareto
+from rdserve.compare.statistics.frontier import convex_hull, pareto
 from scipy.interpolate import PchipInterpolator
 
 Float64 = NDArray[np.float64]

@@ -1,7 +1,7 @@
 """Which models are dominated beyond doubt: some other one has both a lower rate and a lower distortion."""
 
 import numpy as np
-from rdserve.compare.pairs import Pairs
+from rdserve.compare.analysis.pairs import Pairs
 
 
 def dominated(pairs: Pairs) -> dict[str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.compare.intervals import critical
+from rdserve.compare.statistics.intervals import critical
 
 Float64 = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from rdserve.client.results import Score
-from rdserve.compare.intervals import Interval, Method, interval, p_below
-from rdserve.compare.paired import Difference, difference
+from rdserve.compare.statistics.intervals import Interval, Method, interval, p_below
+from rdserve.compare.statistics.paired import Difference, difference
 
 Outcome = Literal["equivalent", "different", "undecided"]
 

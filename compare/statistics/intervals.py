@@ -2,7 +2,7 @@
 
 Three methods. "t": Student's, for a number of examples fixed beforehand; good from some 30. "bootstrap":
 BCa, for the same, where values are skewed. "sequential": holds at all numbers of examples at once, so that
-one may stop on what one sees (`rdserve.compare.sequential`), and makes up for skewness.
+one may stop on what one sees (`rdserve.compare.statistics.sequential`), and makes up for skewness.
 """
 
 import math
@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.compare import sequential
-from rdserve.compare import skewness as skew
+from rdserve.compare.statistics import sequential
+from rdserve.compare.statistics import skewness as skew
 from scipy import stats
 
 Float64 = NDArray[np.float64]

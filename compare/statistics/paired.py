@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.results import Score
-from rdserve.compare import intervals
-from rdserve.compare.intervals import Interval, Method
-from rdserve.compare.multiplicity import holm
+from rdserve.compare.statistics import intervals
+from rdserve.compare.statistics.intervals import Interval, Method
+from rdserve.compare.statistics.multiplicity import holm
 
 Float64 = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def difference(
 ) -> Difference:
     """Compare per-example values a and b, (N,) each, of the same examples in the same order.
 
-    method: of the interval and the p-value (`rdserve.compare.intervals`); seed: of the bootstrap.
+    method: of the interval and the p-value (`rdserve.compare.statistics.intervals`); seed: of the bootstrap.
     tie_margin: nats within which an example counts as a tie.
 
     Raises:

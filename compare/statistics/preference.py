@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.compare import skewness
-from rdserve.compare.intervals import Method, critical, moments
+from rdserve.compare.statistics import skewness
+from rdserve.compare.statistics.intervals import Method, critical, moments
 
 Answer = Literal["A", "B", "undecided"]
 Float64 = NDArray[np.float64]

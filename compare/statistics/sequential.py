@@ -6,7 +6,7 @@ arXiv:2103.06476: Robbins' normal mixture with variance rho^2, with the variance
 It assumes independent examples in random order (shuffle a sorted data set first) with finite variance, and
 holds in the limit of many. The nats of an image have no bound, so nothing holds for any number of any law:
 nothing is said before `START`, and every interval is wider by what skewness was seen
-(`rdserve.compare.skewness`), infinite while it is too much. What no example has shown yet is not seen: large
+(`rdserve.compare.statistics.skewness`), infinite while it is too much. What no example has shown yet is not seen: large
 differences on fewer than one example in a hundred can escape the first `START`.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.compare import skewness as skew
+from rdserve.compare.statistics import skewness as skew
 from scipy.optimize import brentq
 
 Float64 = NDArray[np.float64]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.frontier import pareto
-from rdserve.compare.latents import collapsed
+from rdserve.compare.statistics.frontier import pareto
+from rdserve.compare.statistics.latents import collapsed
 
 Float64 = NDArray[np.float64]
 

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from rdserve.models.autoregressive import Draw, PixelAutoregressive
-from rdserve.models.incremental import sample
-from rdserve.models.layers import GatedDeconv2d, channels, full_precision, halved
-from rdserve.models.pixelcnn import PixelCNN
+from rdserve.models.distributions.pixel_autoregressive import Draw, PixelAutoregressive
+from rdserve.models.networks.layers import GatedDeconv2d, channels, full_precision, halved
+from rdserve.models.networks.pixelcnn import PixelCNN
+from rdserve.models.networks.pixelcnn_incremental import sample
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent
 from torch.nn import functional as F

@@ -1,9 +1,9 @@
 """Encoders: x (..., H, W) of 0s and 1s -> e(z|x), batch (...,), event (Z,) (paper, appendix F.1)."""
 
 import torch
-from rdserve.models.flows import MeanOnlyFlow
-from rdserve.models.layers import GatedConv2d, channels, full_precision, halved
-from rdserve.models.spike_slab import SpikeSlab
+from rdserve.models.distributions.spike_slab import SpikeSlab
+from rdserve.models.networks.flows import MeanOnlyFlow
+from rdserve.models.networks.layers import GatedConv2d, channels, full_precision, halved
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F

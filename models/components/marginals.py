@@ -6,8 +6,8 @@ Each is a module, called with no arguments, because m(z) may be learned.
 from collections.abc import Callable
 
 import torch
-from rdserve.models.flows import MeanOnlyFlow
-from rdserve.models.spike_slab import SpikeSlab
+from rdserve.models.distributions.spike_slab import SpikeSlab
+from rdserve.models.networks.flows import MeanOnlyFlow
 from torch import Tensor, nn
 from torch.distributions import (
     Categorical,

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import singledispatch
 
 import torch
-from rdserve.models.autoregressive import PixelAutoregressive
-from rdserve.models.noise import Noise
-from rdserve.models.spike_slab import SpikeSlab
+from rdserve.models.distributions.noise import Noise
+from rdserve.models.distributions.pixel_autoregressive import PixelAutoregressive
+from rdserve.models.distributions.spike_slab import SpikeSlab
 from torch import Tensor
 from torch.distributions import (
     Bernoulli,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from rdserve.models.layers import full_precision
-from rdserve.models.pixelcnn import PixelCNN
+from rdserve.models.networks.layers import full_precision
+from rdserve.models.networks.pixelcnn import PixelCNN
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, constraints
 

@@ -9,11 +9,17 @@ from functools import partial
 
 import torch
 from rdserve.models import ops
-from rdserve.models.decoders import PixelCNNDecoder
-from rdserve.models.device import How
-from rdserve.models.graphs import CudaRecorder, Network, RecordedNetwork, RecordedSampler, Recorder
-from rdserve.models.noise import Keys
-from rdserve.models.pixelcnn import PixelCNN
+from rdserve.models.components.decoders import PixelCNNDecoder
+from rdserve.models.distributions.noise import Keys
+from rdserve.models.execution.config import How
+from rdserve.models.execution.cuda_graphs import (
+    CudaRecorder,
+    Network,
+    RecordedNetwork,
+    RecordedSampler,
+    Recorder,
+)
+from rdserve.models.networks.pixelcnn import PixelCNN
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 from torch.distributions import Distribution

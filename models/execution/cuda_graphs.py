@@ -9,9 +9,9 @@ from threading import Lock
 from typing import Any
 
 import torch
-from rdserve.models import stopping
-from rdserve.models.incremental import Drawing
-from rdserve.models.pixelcnn import PixelCNN
+from rdserve.models import cancellation
+from rdserve.models.networks.pixelcnn import PixelCNN
+from rdserve.models.networks.pixelcnn_incremental import Drawing
 from torch import Tensor
 
 Network = Callable[..., Tensor]
@@ -80,6 +80,6 @@ class RecordedSampler:
             self._drawing.begin(plane)
             self._drawing.u.copy_(u)
             for play in self._rows:
-                stopping.check()
+                cancellation.check()
                 play()
             return self._drawing.x.clone()

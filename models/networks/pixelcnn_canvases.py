@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from rdserve.models.pixelcnn import DownLayer, GatedLayer, ShiftedConv2d, ShiftedDeconv2d, UpLayer
+from rdserve.models.networks.pixelcnn import DownLayer, GatedLayer, ShiftedConv2d, ShiftedDeconv2d, UpLayer
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -7,9 +7,9 @@ running the network for every pixel costs one pass each.
 """
 
 import torch
-from rdserve.models import stopping
-from rdserve.models.canvases import Canvas, Convolution, Doubling, Level, Product
-from rdserve.models.pixelcnn import MULTIPLE, PixelCNN
+from rdserve.models import cancellation
+from rdserve.models.networks.pixelcnn import MULTIPLE, PixelCNN
+from rdserve.models.networks.pixelcnn_canvases import Canvas, Convolution, Doubling, Level, Product
 from torch import Tensor, nn
 
 STREAMS = ("u", "ul")
@@ -148,6 +148,6 @@ def sample(network: PixelCNN, plane: Tensor, u: Tensor) -> Tensor:
     """
     drawing = Drawing(network, plane, u)
     for row in range(u.shape[-2]):
-        stopping.check()
+        cancellation.check()
         drawing.row(row)
     return drawing.x

@@ -1,7 +1,7 @@
 """A VAE of tables: x and z take finitely many values, as one-hot rows. What serves the toy."""
 
 import torch
-from rdserve.models.toy import Tables
+from rdserve.models.toy.laws import Tables
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 from torch.distributions import Independent, OneHotCategorical

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rdserve.models import ops, stopping
+from rdserve.models import cancellation, ops
 from rdserve.models.card import Card
-from rdserve.models.device import How
-from rdserve.models.noise import Keys
+from rdserve.models.distributions.noise import Keys
+from rdserve.models.execution.config import How
 from rdserve.models.vae import VAE
-from rdserve.v1 import rows, tensors
-from rdserve.v1.limits import MAX_ROWS
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
     DecodeResponse,
@@ -26,6 +24,8 @@ from rdserve.v1.vae_pb2 import (
 )
 from rdserve.v1.vae_pb2 import Tensor as TensorMessage
 from rdserve.v1.worker_pb2 import WorkReply
+from rdserve.wire import batches, tensors
+from rdserve.wire.limits import MAX_ROWS
 from torch import Tensor
 
 
@@ -41,7 +41,7 @@ class NumericFailure(ArithmeticError):
     """The model produced NaN or an infinity."""
 
 
-def run(vae: VAE, card: Card, request: rows.Request, how: How) -> WorkReply:
+def run(vae: VAE, card: Card, request: batches.Request, how: How) -> WorkReply:
     """The reply to one request.
 
     Raises:
@@ -73,7 +73,7 @@ def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeRes
 def _decode(vae: VAE, card: Card, request: DecodeRequest, how: How) -> DecodeResponse:
     z, keys = _latents(request, card, how)
     _, images = _pictures(
-        len(z), rows.n_samples(request), how, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
+        len(z), batches.n_samples(request), how, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
     )
     return DecodeResponse(images=images)
 
@@ -87,7 +87,7 @@ def _reconstruct(vae: VAE, card: Card, request: ReconstructRequest, how: How) ->
 def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleResponse:
     keys = _keys(request, how)
     z, images = _pictures(
-        request.n_latents, rows.n_samples(request), how, lambda at, k: ops.sample(vae, _at(keys, at), k)
+        request.n_latents, batches.n_samples(request), how, lambda at, k: ops.sample(vae, _at(keys, at), k)
     )
     return SampleResponse(latents=z, images=images)
 
@@ -123,13 +123,13 @@ def chunks(n: int, n_samples: int, at_once: int) -> list[slice]:
 
 def _passes(x: Tensor, n_samples: int, how: How) -> Iterator[slice]:
     """Rows of x (N, H, W) for each pass through whole networks."""
-    return stopping.between(chunks(len(x), n_samples, how.images_per_pass(x[0].numel())))
+    return cancellation.between(chunks(len(x), n_samples, how.images_per_pass(x[0].numel())))
 
 
 def _pictures(
     n: int, n_samples: int, how: How, draw: Callable[[slice, int], ops.Decoding]
 ) -> tuple[TensorMessage, TensorMessage]:
-    parts = [draw(at, n_samples) for at in stopping.between(chunks(n, n_samples, how.at_once))]
+    parts = [draw(at, n_samples) for at in cancellation.between(chunks(n, n_samples, how.at_once))]
     z, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return _floats(z), tensors.to_message(images.to(torch.uint8).cpu().numpy())
 
@@ -142,7 +142,7 @@ def _images(
         raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
     _check_one_hot(array, card, "images")
     x = how.upload(array.astype(np.float32))
-    return x, _keys(request, how), rows.n_samples(request)
+    return x, _keys(request, how), batches.n_samples(request)
 
 
 def _latents(request: DecodeRequest, card: Card, how: How) -> tuple[Tensor, Keys]:
@@ -156,7 +156,7 @@ def _latents(request: DecodeRequest, card: Card, how: How) -> tuple[Tensor, Keys
 
 
 def _check_one_hot(array: tensors.Array, card: Card, field: str) -> None:
-    if card.architecture.discrete and (row := rows.not_one_hot(array)) is not None:
+    if card.architecture.discrete and (row := batches.not_one_hot(array)) is not None:
         raise BadRow(field, f"{field} of model {card.name} are one-hot, a single 1 in each; row {row} is not")
 
 
@@ -171,14 +171,14 @@ def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) 
     return array
 
 
-def _keys(request: rows.Request, how: How) -> Keys:
-    n = rows.n_rows(request)
+def _keys(request: batches.Request, how: How) -> Keys:
+    n = batches.n_rows(request)
     if not n:
         raise BadRow("n_latents", "asked for 0 rows; ask for at least 1")
     if n > MAX_ROWS:
         raise BadRow("n_latents", f"asked for {n} rows; at most {MAX_ROWS} a request")
     try:
-        seeds, ids = rows.row_keys(request.noise, n)
+        seeds, ids = batches.row_keys(request.noise, n)
     except ValueError as error:
         raise BadRow("noise", str(error)) from None
     return Keys(*(how.upload(words.view(np.int64)) for words in (seeds, ids)))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rdserve.models import tracing
-from rdserve.models.device import How, chosen_execution, chosen_precision
-from rdserve.models.worker import Worker
+from rdserve.models.execution.config import How, chosen_execution, chosen_precision
+from rdserve.models.worker.worker import Worker
+from rdserve.wire import tracing
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 

@@ -14,15 +14,13 @@ from time import perf_counter
 
 import torch
 from google.protobuf.message import DecodeError
-from rdserve.models import tracing
-from rdserve.models.calls import BadRow, NumericFailure, run
+from rdserve.models.cancellation import Abandoned, abandoned_when
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
-from rdserve.models.device import How, abandon_onednn_after, out_of_memory
-from rdserve.models.networks import speed_up
-from rdserve.models.stopping import Abandoned, abandoned_when
+from rdserve.models.execution.acceleration import speed_up
+from rdserve.models.execution.config import How, abandon_onednn_after, out_of_memory
 from rdserve.models.vae import VAE, frozen
-from rdserve.v1 import rows
+from rdserve.models.worker.dispatch import BadRow, NumericFailure, run
 from rdserve.v1.worker_pb2 import (
     WORK_ERROR_REASON_ABANDONED,
     WORK_ERROR_REASON_INTERNAL,
@@ -33,6 +31,7 @@ from rdserve.v1.worker_pb2 import (
     WorkReply,
     WorkRequest,
 )
+from rdserve.wire import batches, tracing
 
 CPU = How()
 MAX_TRACEBACK_CHARACTERS = 20_000
@@ -63,7 +62,7 @@ class Worker:
     def work(self, bodies: Sequence[bytes]) -> list[bytes]:
         """One serialized WorkReply per serialized WorkRequest, in order."""
         replies: list[WorkReply] = [WorkReply()] * len(bodies)
-        groups: dict[tuple[object, ...], list[tuple[int, rows.Request]]] = defaultdict(list)
+        groups: dict[tuple[object, ...], list[tuple[int, batches.Request]]] = defaultdict(list)
         traceparent, files = "", []
         for i, body in enumerate(bodies):
             try:
@@ -72,7 +71,7 @@ class Worker:
             except BadRow as error:
                 replies[i] = WorkReply(error=_invalid(error))
             else:
-                groups[rows.merge_key(request)].append((i, request))
+                groups[batches.merge_key(request)].append((i, request))
                 files.append(envelope.revocation_file)
                 traceparent = traceparent or envelope.traceparent
         for group in groups.values():
@@ -87,22 +86,22 @@ class Worker:
             reply.MergeFrom(self._place)
         return [reply.SerializeToString() for reply in replies]
 
-    def _answer_all(self, requests: list[rows.Request]) -> list[WorkReply]:
+    def _answer_all(self, requests: list[batches.Request]) -> list[WorkReply]:
         """Requests of one kind as one batch; one by one where the batch fails, so that one bad
         request spoils only its own reply."""
         if len(requests) > 1:
             merged = self._answer_merged(requests)
             if not merged.HasField("error"):
-                return _share(merged, [rows.n_rows(request) for request in requests])
+                return _share(merged, [batches.n_rows(request) for request in requests])
         return [self._answer(request) for request in requests]
 
-    def _answer_merged(self, requests: list[rows.Request]) -> WorkReply:
+    def _answer_merged(self, requests: list[batches.Request]) -> WorkReply:
         try:
-            return self._answer(rows.merge(requests))
+            return self._answer(batches.merge(requests))
         except ValueError as error:
             return WorkReply(error=_invalid(BadRow("", str(error))))
 
-    def _answer(self, request: rows.Request) -> WorkReply:
+    def _answer(self, request: batches.Request) -> WorkReply:
         begun = perf_counter()
         try:
             reply = self._run(request)
@@ -119,12 +118,12 @@ class Worker:
                 return WorkReply(error=_too_large(request))
             return WorkReply(error=_defect())
 
-    def _run(self, request: rows.Request) -> WorkReply:
+    def _run(self, request: batches.Request) -> WorkReply:
         """The reply; where memory runs out, once more with half as much at a time."""
         try:
             return self._run_as(request, self.how)
         except Exception as error:
-            smaller = self.how.smaller(rows.n_rows(request) * rows.n_samples(request))
+            smaller = self.how.smaller(batches.n_rows(request) * batches.n_samples(request))
             if smaller is None or not out_of_memory(error):
                 raise
         # Not in the handler above: the error there holds what was computed so far.
@@ -132,7 +131,7 @@ class Worker:
             torch.cuda.empty_cache()
         return self._run_as(request, smaller)
 
-    def _run_as(self, request: rows.Request, how: How) -> WorkReply:
+    def _run_as(self, request: batches.Request, how: How) -> WorkReply:
         try:
             with torch.inference_mode():
                 return run(self.vae, self.card, request, how)
@@ -141,7 +140,7 @@ class Worker:
             raise
 
 
-def open_envelope(body: bytes) -> rows.Request:
+def open_envelope(body: bytes) -> batches.Request:
     """The request inside a serialized WorkRequest.
 
     Raises:
@@ -157,18 +156,18 @@ def _envelope(body: bytes) -> WorkRequest:
         raise BadRow("", f"{len(body)} bytes that are no WorkRequest") from None
 
 
-def _content(envelope: WorkRequest) -> rows.Request:
+def _content(envelope: WorkRequest) -> batches.Request:
     op = envelope.WhichOneof("op")
     if op is None:
         raise BadRow("op", "the WorkRequest names no op")
-    request: rows.Request = getattr(envelope, op)
+    request: batches.Request = getattr(envelope, op)
     return request
 
 
 def _share(reply: WorkReply, sizes: list[int]) -> list[WorkReply]:
     op = reply.WhichOneof("result")
     assert op is not None
-    parts = rows.split(getattr(reply, op), sizes)
+    parts = batches.split(getattr(reply, op), sizes)
     return [WorkReply(**{op: part}, compute_seconds=reply.compute_seconds) for part in parts]
 
 
@@ -182,6 +181,6 @@ def _defect() -> WorkError:
     return WorkError(reason=WORK_ERROR_REASON_INTERNAL, error_id=uuid.uuid4().hex, message=message)
 
 
-def _too_large(request: rows.Request) -> WorkError:
-    message = f"{rows.n_rows(request)} rows of {rows.n_samples(request)} samples do not fit in memory"
+def _too_large(request: batches.Request) -> WorkError:
+    message = f"{batches.n_rows(request)} rows of {batches.n_samples(request)} samples do not fit in memory"
     return WorkError(reason=WORK_ERROR_REASON_OUT_OF_MEMORY, message=message)

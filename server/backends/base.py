@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rdserve.server.archive import Archive
 from rdserve.server.errors import BackendUnavailable
+from rdserve.server.repository.archive import Archive
 from rdserve.server.settings import Settings
 
 if TYPE_CHECKING:
-    from rdserve.models.worker import Worker
+    from rdserve.models.worker.worker import Worker
 
 
 class LoadError(RuntimeError):
@@ -90,8 +90,8 @@ def _import_torch(threads: int) -> None:
 
 def _load(archive: Archive, settings: Settings) -> "Worker":
     import torch
-    from rdserve.models.device import How
-    from rdserve.models.worker import Worker
+    from rdserve.models.execution.config import How
+    from rdserve.models.worker.worker import Worker
 
     how = How(
         torch.device("cuda" if settings.gpus else "cpu"), settings.precision, execution=settings.execution

@@ -6,9 +6,6 @@ join(op(part) for part in cut(request, n)) == op(request)
 from collections.abc import Iterator, Sequence
 
 from rdserve.models.card import Card
-from rdserve.v1 import tensors
-from rdserve.v1.limits import MIB
-from rdserve.v1.rows import Request, Response, input_of, n_rows, n_samples, row_keys
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
     EncodeRequest,
@@ -17,6 +14,9 @@ from rdserve.v1.vae_pb2 import (
     SampleRequest,
     Tensor,
 )
+from rdserve.wire import tensors
+from rdserve.wire.batches import Request, Response, input_of, n_rows, n_samples, row_keys
+from rdserve.wire.limits import MIB
 
 # Bytes that one call to a worker carries, either way.
 MAX_CHUNK_BYTES = 8 * MIB

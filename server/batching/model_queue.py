@@ -8,13 +8,13 @@ from math import inf
 from time import monotonic
 from typing import Any
 
+from rdserve.server.batching.dispatch_policy import Gathering
+from rdserve.server.batching.latency_model import Pace
+from rdserve.server.batching.revocation import IRREVOCABLE, Revocation, Revocations
 from rdserve.server.errors import BackendUnavailable, ServiceError, WorkerCrashed
-from rdserve.server.gathering import Gathering
-from rdserve.server.observed import UNWATCHED, Ticket, Watch
-from rdserve.server.pace import Pace
-from rdserve.server.revoking import IRREVOCABLE, Revocation, Revocations
-from rdserve.server.work import Revoked, op_of
-from rdserve.v1.rows import Request, Response, merge, merge_key, n_rows, n_samples, split
+from rdserve.server.observability.call_context import UNWATCHED, Ticket, Watch
+from rdserve.server.worker_protocol import Revoked, op_of
+from rdserve.wire.batches import Request, Response, merge, merge_key, n_rows, n_samples, split
 
 Send = Callable[[Request], Awaitable[Response]]
 

@@ -6,16 +6,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from rdserve.models.card import Card
-from rdserve.server.chunks import chunk_rows, cut, first_rows, join
+from rdserve.server.batching.chunking import chunk_rows, cut, first_rows, join
+from rdserve.server.batching.dispatch_policy import Gathering
+from rdserve.server.batching.latency_model import Pace
+from rdserve.server.batching.model_queue import Lane
+from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
 from rdserve.server.errors import BackendUnavailable, DeadlineTooShort, Overloaded
-from rdserve.server.gathering import Gathering
-from rdserve.server.lane import Lane
-from rdserve.server.observed import UNWATCHED, Watch
-from rdserve.server.pace import Pace
-from rdserve.server.revoking import IRREVOCABLE, Revocations
+from rdserve.server.observability.call_context import UNWATCHED, Watch
 from rdserve.server.settings import Settings
-from rdserve.server.work import Call, ask, op_of
-from rdserve.v1.rows import Request, Response, n_rows, n_samples
+from rdserve.server.worker_protocol import Call, ask, op_of
+from rdserve.wire.batches import Request, Response, n_rows, n_samples
 
 OnLoss = Callable[[str, BackendUnavailable], None]
 

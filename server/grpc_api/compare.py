@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 from rdserve.models.card import Card
-from rdserve.server.batcher import Batcher
-from rdserve.server.catalogue import Catalogue
+from rdserve.server.batching.scheduler import Batcher
 from rdserve.server.errors import InvalidArgument
-from rdserve.server.interceptors import as_service_error, to_status
-from rdserve.server.validation import check
-from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_MODELS
+from rdserve.server.grpc_api.interceptors.errors import as_service_error, to_status
+from rdserve.server.grpc_api.validation import check
+from rdserve.server.registry import Catalogue
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreRequest, ScoreResponse
+from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_MODELS
 
 METHOD = "/rdserve.v1.VaeService/Compare"
 # Messages that wait for a caller who does not read, per model.

@@ -5,13 +5,12 @@ from typing import Any, cast
 
 from grpc import aio
 from rdserve.models.card import Card
-from rdserve.server.batcher import Batcher
-from rdserve.server.catalogue import Catalogue, to_message
-from rdserve.server.comparing import compare
-from rdserve.server.drain import Door
-from rdserve.server.validation import check
+from rdserve.server.batching.scheduler import Batcher
+from rdserve.server.grpc_api.active_calls import Door
+from rdserve.server.grpc_api.compare import compare
+from rdserve.server.grpc_api.validation import check
+from rdserve.server.registry import Catalogue, to_message
 from rdserve.v1 import vae_pb2_grpc
-from rdserve.v1.rows import Request
 from rdserve.v1.vae_pb2 import (
     CompareRequest,
     CompareResponse,
@@ -30,6 +29,7 @@ from rdserve.v1.vae_pb2 import (
     ScoreRequest,
     ScoreResponse,
 )
+from rdserve.wire.batches import Request
 
 Context = aio.ServicerContext[Any, Any]
 

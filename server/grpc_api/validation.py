@@ -4,11 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 from rdserve.models.card import Card
-from rdserve.server.chunks import output_row_bytes
+from rdserve.server.batching.chunking import output_row_bytes
 from rdserve.server.errors import InvalidArgument
-from rdserve.v1 import tensors
-from rdserve.v1.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MAX_SAMPLES
-from rdserve.v1.rows import Request, check_keys, n_rows, n_samples, not_one_hot
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_FLOAT64,
@@ -18,6 +15,9 @@ from rdserve.v1.vae_pb2 import (
     SampleRequest,
     Tensor,
 )
+from rdserve.wire import tensors
+from rdserve.wire.batches import Request, check_keys, n_rows, n_samples, not_one_hot
+from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MAX_SAMPLES
 
 # Values looked at together.
 BLOCK = 2**18

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from rdserve.models.card import Card
-from rdserve.server.archive import Archive, ArchiveError, open_archive
-from rdserve.server.backends import Backend, LoadError
+from rdserve.server.backends.base import Backend, LoadError
+from rdserve.server.batching.model_queue import Lane
 from rdserve.server.errors import BackendUnavailable, ModelFailed, ServiceError
-from rdserve.server.lane import Lane
-from rdserve.server.probe import ProbeError, check_answer, golden_request
-from rdserve.server.selftest import SelfTestError
+from rdserve.server.lifecycle.probe import ProbeError, check_answer, golden_request
+from rdserve.server.repository.archive import Archive, ArchiveError, open_archive
+from rdserve.server.repository.scan import Offer
+from rdserve.server.repository.selftest import SelfTestError
 from rdserve.server.settings import Settings
-from rdserve.server.store import Offer
-from rdserve.server.work import NOWHERE, ask, disclose, enclose, place_of
+from rdserve.server.worker_protocol import NOWHERE, ask, disclose, enclose, place_of
 from rdserve.v1.vae_pb2 import (
     MODEL_STATE_FAILED,
     MODEL_STATE_LOADING,

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 from rdserve.models.card import Card
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
+from rdserve.wire import tensors
 
 ROWS = 4
 

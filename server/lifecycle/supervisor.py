@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
-from rdserve.server.backends import Backend
-from rdserve.server.batcher import Batcher
-from rdserve.server.catalogue import Catalogue
+from rdserve.server.backends.base import Backend
+from rdserve.server.batching.scheduler import Batcher
 from rdserve.server.errors import BackendUnavailable
-from rdserve.server.keeper import Keeper, Trouble
+from rdserve.server.lifecycle.model_lifecycle import Keeper, Trouble
+from rdserve.server.registry import Catalogue
+from rdserve.server.repository.scan import Offer
 from rdserve.server.settings import Settings
-from rdserve.server.store import Offer
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, ModelState
 

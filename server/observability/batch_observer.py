@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, time_ns
 
-from rdserve.models.tracing import CARRIED, Span
-from rdserve.server import observed
-from rdserve.server.metrics import Metrics
-from rdserve.server.observe_quality import Quality
-from rdserve.server.observed import Call, Rpc, Ticket, Watch
-from rdserve.server.work import op_of
-from rdserve.v1.rows import Request, Response, n_rows
+from rdserve.server.observability import call_context
+from rdserve.server.observability.call_context import Call, Rpc, Ticket, Watch
+from rdserve.server.observability.metrics import Metrics
+from rdserve.server.observability.quality import Quality
+from rdserve.server.worker_protocol import op_of
+from rdserve.wire.batches import Request, Response, n_rows
+from rdserve.wire.tracing import CARRIED, Span
 
 STAGES = ("merge", "call", "compute", "split")
 
@@ -26,7 +26,7 @@ class Batches(Watch):
     @contextmanager
     def call(self, tickets: Sequence[Ticket]) -> Iterator[Call]:
         seen = _Seen(self._find, tickets)
-        observed.calls(seen)
+        call_context.calls(seen)
         try:
             yield seen
         except BaseException as error:

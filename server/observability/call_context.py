@@ -13,9 +13,9 @@ from random import getrandbits
 from time import monotonic, time_ns
 
 from rdserve.models.card import Card
-from rdserve.models.tracing import HEADER as TRACEPARENT
-from rdserve.models.tracing import Span
-from rdserve.v1.rows import Request, Response
+from rdserve.wire.batches import Request, Response
+from rdserve.wire.tracing import HEADER as TRACEPARENT
+from rdserve.wire.tracing import Span
 
 REQUEST_ID = "x-request-id"
 # What a header may hold and a log line should: who calls chooses it.

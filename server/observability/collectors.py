@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from rdserve.models.card import Card
-from rdserve.server.catalogue import Entry
-from rdserve.server.metrics import DEPTH, IN_FLIGHT, INFO, STATE, WAITING_BYTES
+from rdserve.server.observability.metrics import DEPTH, IN_FLIGHT, INFO, STATE, WAITING_BYTES
+from rdserve.server.registry import Entry
 from rdserve.v1.vae_pb2 import ModelState
 
 STATES = {number: name.removeprefix("MODEL_STATE_").lower() for name, number in ModelState.items() if number}

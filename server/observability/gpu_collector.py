@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from rdserve.server.metrics import GPU_BUSY, GPU_ENERGY, GPU_TOTAL, GPU_USED, Declared
+from rdserve.server.observability.metrics import GPU_BUSY, GPU_ENERGY, GPU_TOTAL, GPU_USED, Declared
 
 log = logging.getLogger(__name__)
 

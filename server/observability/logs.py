@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from grpc import StatusCode
 
 if TYPE_CHECKING:
-    from rdserve.server.observe import Method
-    from rdserve.server.observed import Rpc
+    from rdserve.server.grpc_api.interceptors.telemetry import Method
+    from rdserve.server.observability.call_context import Rpc
 
 REQUESTS = "rdserve.request"
 # Health checks and reflection, which come every few seconds, are DEBUG.

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from rdserve.models.card import LEVELS, Card, FiveNumbers, Reference
-from rdserve.server.catalogue import Entry
-from rdserve.server.metrics import (
+from rdserve.server.observability.metrics import (
     DISTORTION,
     NORM,
     RATE,
@@ -26,9 +25,10 @@ from rdserve.server.metrics import (
     REFERENCE_RATE,
     Declared,
 )
-from rdserve.v1 import tensors
-from rdserve.v1.rows import Response
+from rdserve.server.registry import Entry
 from rdserve.v1.vae_pb2 import EncodeResponse, ReconstructResponse, ScoreResponse
+from rdserve.wire import tensors
+from rdserve.wire.batches import Response
 
 Values = NDArray[np.float64]
 

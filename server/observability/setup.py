@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from grpc_health.v1 import health_pb2
-from rdserve.server import reflection
-from rdserve.server.backends import Backend
-from rdserve.server.batcher import Batcher
-from rdserve.server.catalogue import Catalogue
-from rdserve.server.metrics import Metrics
-from rdserve.server.metrics_http import Endpoint
-from rdserve.server.observe import Observe
-from rdserve.server.observe_batches import Batches
-from rdserve.server.observe_gpu import gpus
-from rdserve.server.observe_models import Models, Queues
-from rdserve.server.observe_quality import Quality
-from rdserve.server.observe_torchserve import TorchServeMetrics
-from rdserve.server.observed import Watch
+from rdserve.server.backends.base import Backend
+from rdserve.server.backends.torchserve.metrics import TorchServeMetrics
+from rdserve.server.batching.scheduler import Batcher
+from rdserve.server.grpc_api import reflection
+from rdserve.server.grpc_api.interceptors.telemetry import Observe
+from rdserve.server.observability.batch_observer import Batches
+from rdserve.server.observability.call_context import Watch
+from rdserve.server.observability.collectors import Models, Queues
+from rdserve.server.observability.endpoint import Endpoint
+from rdserve.server.observability.gpu_collector import gpus
+from rdserve.server.observability.metrics import Metrics
+from rdserve.server.observability.quality import Quality
+from rdserve.server.registry import Catalogue
 from rdserve.v1 import vae_pb2
 
 SERVICES = (

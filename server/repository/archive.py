@@ -13,7 +13,7 @@ from pathlib import Path
 
 import rdserve.models
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, parse_card
-from rdserve.server.selftest import SELFTEST_FILE, SelfTest, parse_selftest
+from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, parse_selftest
 
 HANDLER_FILE = "handler.py"
 MANIFEST_FILE = "MAR-INF/MANIFEST.json"

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, read_card
-from rdserve.server.archive import SUFFIX, installed_handler
 from rdserve.server.errors import ServiceError
-from rdserve.server.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
-from rdserve.server.work import disclose, enclose
+from rdserve.server.repository.archive import SUFFIX, installed_handler
+from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
+from rdserve.server.worker_protocol import disclose, enclose
 
 
 class PackagingError(ValueError):
@@ -42,7 +42,7 @@ def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
     Raises:
         PackagingError: as `package`.
     """
-    from rdserve.models.worker import Worker
+    from rdserve.models.worker.worker import Worker
 
     try:
         read_card(checkpoint)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rdserve.models.card import CARD_FILE
-from rdserve.server.archive import SUFFIX, Archive, ArchiveError, open_archive
+from rdserve.server.repository.archive import SUFFIX, Archive, ArchiveError, open_archive
 from rdserve.server.settings import SettingsError
 from rdserve.v1 import vae_pb2
 
@@ -88,7 +88,7 @@ async def _package(checkpoints: Sequence[Path], store: Path) -> list[Offer]:
     if not checkpoints:
         return []
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rdserve.server.packaging", str(store), *map(str, checkpoints)),
+        *(sys.executable, "-m", "rdserve.server.repository.packaging", str(store), *map(str, checkpoints)),
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         start_new_session=True,

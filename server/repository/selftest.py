@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rdserve.data import SPLITS, Dataset, load
 from rdserve.models.card import Card
 from rdserve.server.settings import Precision
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import DTYPE_PACKED_BITS, NoiseKeys, ScoreRequest, ScoreResponse, Tensor
+from rdserve.wire import tensors
 
 SELFTEST_FILE = "selftest.json"
 EMBEDDED = "digits"
@@ -131,7 +131,7 @@ def questions(card: Card) -> SelfTest:
 
 def _every_bin(card: Card) -> SelfTest:
     """All images there are, weighted as the toy's data are: of those, the card's numbers are exact sums."""
-    from rdserve.models.toy import SHA256, N, source
+    from rdserve.models.toy.laws import SHA256, N, source
 
     n = card.input.shape[1]
     known = card.data.sha256 == SHA256 and n == N

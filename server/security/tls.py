@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from rdserve.server.private_file import read_private
+from rdserve.server.security.secret_files import read_private
 from rdserve.server.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)

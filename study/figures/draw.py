@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from rdserve.client import Client
-from rdserve.compare.pictures import N_DRAWS, PAPER_CLASSES, representatives
-from rdserve.study import planes, sheet
+from rdserve.compare.scoring.pictures import N_DRAWS, PAPER_CLASSES, representatives
 from rdserve.study.categories import Filed, grouped
-from rdserve.study.choose import RULES, Choice
-from rdserve.study.examples import Examples
-from rdserve.study.runs import Run, Runs
+from rdserve.study.figure_selection import RULES, Choice
+from rdserve.study.figures import planes, sheets
+from rdserve.study.subset import Examples
+from rdserve.study.zoo_scores import Run, Runs
 
-Images = sheet.Images
+Images = sheets.Images
 
 PLANES: dict[str, tuple[str, Callable[[Runs], Figure]]] = {
     "3a": ("3a", planes.rate_distortion),
@@ -101,7 +101,7 @@ def _sheet(name: str, filed: Sequence[Filed], pictures: _Pictures) -> Figure | N
     note = f"All images of a row and model come from one z ~ {law}; average: of {N_DRAWS} samples."
     if filed[0].by != "measured":
         note += " Categories by R and D alone."
-    return sheet.draw(
+    return sheets.draw(
         filed,
         {one.run.name: ask(one.run) for one in filed},
         data=None if generated else pictures.images,

@@ -7,10 +7,20 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rdserve.compare import plane
-from rdserve.compare.frontier import convex_hull, coordinates, entropy_bound, pareto
-from rdserve.compare.key import ACCENT, BEST, COMPLEX, INK, MUTED, PAPER, SIMPLE, draw_key, marker
-from rdserve.study.runs import Run, Runs
+from rdserve.compare.render.figures import plane
+from rdserve.compare.render.figures.legend import (
+    ACCENT,
+    BEST,
+    COMPLEX,
+    INK,
+    MUTED,
+    PAPER,
+    SIMPLE,
+    draw_key,
+    marker,
+)
+from rdserve.compare.statistics.frontier import convex_hull, coordinates, entropy_bound, pareto
+from rdserve.study.zoo_scores import Run, Runs
 
 Axes = Any
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rdserve.compare.key import COMPLEX, INK, SIMPLE, Style
-from rdserve.compare.sheet import MARGIN, column, page
+from rdserve.compare.render.figures.legend import COMPLEX, INK, SIMPLE, Style
+from rdserve.compare.render.figures.sheet import MARGIN, column, page
 from rdserve.study.categories import Filed
 
 # In cells: one holds one image.

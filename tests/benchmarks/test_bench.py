@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from rdserve.benchmarks.soak import Memory, soak
 from rdserve.cli.exits import Code
 from running import Running
 from shell import rdserve
+
+from benchmarks.soak import Memory, soak
 
 MODEL = "tiny-mmm"
 FIGURES = {"rps", "images_per_second", "p50_ms", "p99_ms", "errors"}

@@ -1,6 +1,6 @@
 """Both ways of sampling draw the same; what a multiply-add costs is for the benchmark to say."""
 
-from rdserve.benchmarks.sampling import latents, pixels
+from benchmarks.sampling import latents, pixels
 
 
 def test_both_ways_draw_the_same_pixels() -> None:

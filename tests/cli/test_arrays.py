@@ -1,5 +1,5 @@
 import numpy as np
-from rdserve.cli.arrays import as_text
+from rdserve.cli.image_files import as_text
 
 
 def test_two_pixels_to_a_character() -> None:

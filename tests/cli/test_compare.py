@@ -17,7 +17,8 @@ from engines import Scripted
 from points import MODEL
 from rdserve.cli.exits import Code
 from rdserve.client import Client
-from rdserve.compare import rows, runner
+from rdserve.compare.scoring import run
+from rdserve.compare.statistics import summaries
 from rdserve.data import load
 from rdserve.models.card import InputSpec
 from rdserve.v1 import vae_pb2
@@ -60,7 +61,7 @@ def test_a_comparison_end_to_end(service: str, tmp_path: Path) -> None:
         for model in document["models"]:
             score = client.score(model["name"], images, seed=2, n_samples=3)
             assert model["rate_nats"] == pytest.approx(score.rate_nats.mean(), rel=1e-6)
-            elbo = rows.mean(score.elbo_nats)
+            elbo = summaries.mean(score.elbo_nats)
             assert model["elbo_nats"] == pytest.approx(elbo.value, rel=1e-6)
             assert model["elbo_standard_error_nats"] == pytest.approx(elbo.standard_error, rel=1e-5)
             assert model["n"] == 30
@@ -296,7 +297,7 @@ def test_ctrl_c_cancels_what_is_in_flight(tmp_path: Path) -> None:
 
 def test_rows_of_another_run_are_refused_until_started_over(in_process_service: str, tmp_path: Path) -> None:
     images = load("digits", split="test").images[:3]
-    runner.run(Scripted(), [MODEL], images, seed=1, folder=tmp_path / "rows")
+    run.run(Scripted(), [MODEL], images, seed=1, folder=tmp_path / "rows")
     wanted = ("compare", "--server", in_process_service, "--models", "tiny-mmm", "--limit", "3", "--out")
     refused = rdserve(*wanted, tmp_path)
     assert refused.returncode == Code.USAGE

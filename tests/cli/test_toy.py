@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rdserve.cli.toy import toy
 from rdserve.models.checkpoint import load
-from rdserve.models.toy import source
+from rdserve.models.toy.laws import source
 from rdserve.trainer import toy as training
 
 

@@ -5,29 +5,29 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.client import chunks
+from rdserve.client import chunking
 from rdserve.client.errors import InputError
 
 
 @given(st.integers(0, 5000), st.integers(1, 700))
 def test_slices_cover_every_row_once_in_order(n: int, size: int) -> None:
-    parts = list(chunks.slices(n, size))
+    parts = list(chunking.slices(n, size))
     assert [row for part in parts for row in range(n)[part]] == list(range(n))
     assert all(1 <= part.stop - part.start <= size for part in parts)
 
 
 @given(st.integers(0, 2**40), st.integers(0, 10_000))
 def test_a_chunk_keeps_every_bound_that_one_row_can_keep(bytes_per_row: int, n_samples: int) -> None:
-    rows = chunks.rows_per_chunk(bytes_per_row, n_samples)
-    assert 1 <= rows <= chunks.MAX_ROWS
-    assert rows == 1 or rows * n_samples <= chunks.MAX_ROW_SAMPLES
-    assert rows == 1 or rows * bytes_per_row <= chunks.MAX_MESSAGE_BYTES / 2
+    rows = chunking.rows_per_chunk(bytes_per_row, n_samples)
+    assert 1 <= rows <= chunking.MAX_ROWS
+    assert rows == 1 or rows * n_samples <= chunking.MAX_ROW_SAMPLES
+    assert rows == 1 or rows * bytes_per_row <= chunking.MAX_MESSAGE_BYTES / 2
 
 
 def test_ids_default_to_positions() -> None:
-    assert chunks.example_ids(None, 3).tolist() == [0, 1, 2]
+    assert chunking.example_ids(None, 3).tolist() == [0, 1, 2]
     largest = np.array([7, 7, 2**64 - 1], np.uint64)
-    assert chunks.example_ids(largest, 3).tolist() == largest.tolist()
+    assert chunking.example_ids(largest, 3).tolist() == largest.tolist()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_ids_default_to_positions() -> None:
 )
 def test_bad_ids_are_refused(ids: list[float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        chunks.example_ids(ids, 3)
+        chunking.example_ids(ids, 3)
 
 
 class Calls:
@@ -57,7 +57,7 @@ class Calls:
 def test_results_come_in_order_with_few_in_flight(n: int, in_flight: int) -> None:
     calls = Calls(lambda index, future: future.set_result(index))
     got = []
-    for result in chunks.in_order([calls.start] * n, in_flight):
+    for result in chunking.in_order([calls.start] * n, in_flight):
         got.append(result)
         assert len(calls.started) - len(got) < in_flight
     assert got == list(range(n))
@@ -70,18 +70,18 @@ def test_a_failure_cancels_what_is_in_flight() -> None:
 
     calls = Calls(finish)
     with pytest.raises(RuntimeError, match="down"):
-        list(chunks.in_order([calls.start] * 9, 3))
+        list(chunking.in_order([calls.start] * 9, 3))
     assert [future.cancelled() for future in calls.started] == [False, True, True]
 
 
 def test_leaving_early_cancels_what_is_in_flight() -> None:
     calls = Calls(lambda index, future: future.set_result(index) if index == 0 else None)
-    results = chunks.in_order([calls.start] * 9, 3)
+    results = chunking.in_order([calls.start] * 9, 3)
     assert next(results) == 0
     results.close()
     assert all(future.cancelled() for future in calls.started[1:])
 
 
 def test_rows_too_large_for_half_a_message_go_one_by_one() -> None:
-    assert chunks.rows_per_chunk(chunks.MAX_MESSAGE_BYTES, 1) == 1
-    assert chunks.rows_per_chunk(np.iinfo(np.int64).max, 1) == 1
+    assert chunking.rows_per_chunk(chunking.MAX_MESSAGE_BYTES, 1) == 1
+    assert chunking.rows_per_chunk(np.iinfo(np.int64).max, 1) == 1

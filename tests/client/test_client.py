@@ -12,10 +12,10 @@ import pytest
 import rdserve.client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rdserve.client import Client, InputError, chunks, errors
+from rdserve.client import Client, InputError, chunking, errors
 from rdserve.client.calls import Keys
 from rdserve.data import load
-from rdserve.models.device import How
+from rdserve.models.execution.config import How
 from scripted import scripted
 
 IMAGES = load("digits", split="test").images[:40]
@@ -31,7 +31,7 @@ def client(in_process_service: str) -> Iterator[Client]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "MAX_ROWS", 7)
+    monkeypatch.setattr(chunking, "MAX_ROWS", 7)
 
 
 def same(a: object, b: object, rows: Any = slice(None)) -> None:
@@ -55,7 +55,7 @@ def test_chunks_do_not_show(client: Client, model: str, monkeypatch: pytest.Monk
     for call in calls(client):
         whole = call(model, IMAGES, n_samples=3, seed=5)
         with monkeypatch.context() as patch:
-            patch.setattr(chunks, "MAX_ROWS", 7)
+            patch.setattr(chunking, "MAX_ROWS", 7)
             same(call(model, IMAGES, n_samples=3, seed=5), whole)
 
 
@@ -183,7 +183,7 @@ def test_a_number_of_samples_is_whole_and_positive(n: Any) -> None:
 @given(n=st.integers(1, 50), seed=st.integers(0, 2**64 - 1))
 def test_keys_name_each_row_once(n: int, seed: int) -> None:
     keys = Keys.of(n, 1, seed, None)
-    names = [name for part in chunks.slices(n, 7) for name in keys.noise(part).example_ids]
+    names = [name for part in chunking.slices(n, 7) for name in keys.noise(part).example_ids]
     assert names == list(range(n))
     assert keys.noise(slice(0, 1)).seed == seed
 

@@ -14,7 +14,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 from rdserve.client import Client, ReplyError, errors
-from rdserve.v1 import tensors, vae_pb2
+from rdserve.v1 import vae_pb2
+from rdserve.wire import tensors
 from scripted import scripted
 
 IMAGE = np.zeros((1, 8, 8), bool)

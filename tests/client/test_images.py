@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rdserve.client.errors import InputError
-from rdserve.client.images import as_binary, as_latents
+from rdserve.client.inputs import as_binary, as_latents
 
 BITS = np.random.default_rng(0).random((3, 8, 8)) < 0.5
 

@@ -3,9 +3,9 @@ from io import StringIO
 
 import pytest
 from points import CROWDED, comparison_at
-from rdserve.compare.against import differences_table
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.equivalence import same
+from rdserve.compare.render.against import differences_table
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.equivalence import same
 from rich.console import Console
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from rdserve.client import Client, InputError
 from rdserve.compare.api import Stop, compare
-from rdserve.compare.comparison import Data
-from rdserve.compare.intervals import interval, limits
+from rdserve.compare.scores import Data
+from rdserve.compare.statistics.intervals import interval, limits
 from rdserve.data import load
 from running import start_service, until_serving
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from points import CROWDED, comparison_at
 from rdserve.client.results import Score
-from rdserve.compare import encoding, report
-from rdserve.compare.classes import by_class, in_words
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import to_document
-from rdserve.compare.paired import weighted
+from rdserve.compare.analysis.by_class import by_class, in_words
+from rdserve.compare.render import json_stream
+from rdserve.compare.render.document import to_document
+from rdserve.compare.render.html import report
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics.paired import weighted
 
 
 def shifted(comparison: Comparison, name: str, label: int, nats: float) -> Comparison:
@@ -80,7 +81,7 @@ def test_without_labels_or_a_second_class_there_is_nothing_to_say(two: Compariso
 
 def test_it_is_in_the_terminal_the_document_and_the_report(two: Comparison) -> None:
     assert [line.split()[-1] for line in two.table().splitlines() if line.strip()[:5] in ("0    ", "1    ")]
-    document = json.loads("".join(encoding.text(to_document(two.findings))))["classes"]
+    document = json.loads("".join(json_stream.text(to_document(two.findings))))["classes"]
     found = two.findings.classes
     assert found is not None
     assert document["reference"] == "m1"

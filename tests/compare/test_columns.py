@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from rdserve.client import InputError, Score
-from rdserve.compare import columns
-from rdserve.compare.columns import Columns
+from rdserve.compare.scoring import row_store
+from rdserve.compare.scoring.row_store import Columns
 
 FACTS = {"images_sha256": "a" * 64, "seed": 2**63, "n_samples": 1}
 MODELS = {"one": "1" * 64, "two": "2" * 64}
@@ -41,25 +41,25 @@ def test_rows_are_found_again(folder: Path) -> None:
         assert not whole.rate_is_exact
         assert store.score("one", 5).rate_is_exact
     expected = score(slice(0, N))
-    for name in columns.COLUMNS:
+    for name in row_store.COLUMNS:
         np.testing.assert_array_equal(getattr(whole, name), getattr(expected, name))
         np.testing.assert_array_equal(np.load(folder / "models/one" / f"{name}.npy"), getattr(expected, name))
 
 
 def test_a_run_that_goes_on_began_when_its_rows_did(folder: Path) -> None:
-    manifest = folder / columns.MANIFEST
+    manifest = folder / row_store.MANIFEST
     document = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(document | {"began": "2001-02-03T04:05:06+00:00"}))
     for models in (MODELS, MODELS | {"three": "3" * 64}):
         with opened(folder, models) as store:
             assert store.began == "2001-02-03T04:05:06+00:00"
-    columns.finish(folder)
+    row_store.finish(folder)
     with opened(folder, seed=1) as store:
         assert store.began > document["began"][:4]
         assert json.loads(manifest.read_text())["began"] == store.began
 
 
-@pytest.mark.parametrize("name", columns.COLUMNS)
+@pytest.mark.parametrize("name", row_store.COLUMNS)
 def test_a_chunk_that_does_not_add_up_is_not_done(folder: Path, name: str) -> None:
     column = np.load(folder / "models/one" / f"{name}.npy", mmap_mode="r+")
     column[9] += 1e-9
@@ -96,17 +96,17 @@ def test_another_run_is_refused_by_what_differs(
     assert "--restart" in str(caught.value)
     with opened(folder) as store:
         assert not store.missing("one").all()
-    columns.remove(folder)
+    row_store.remove(folder)
     opened(folder, models, **facts).close()
 
 
 def test_a_finished_run_makes_room_for_another_and_is_found_by_itself(folder: Path) -> None:
-    columns.finish(folder)
+    row_store.finish(folder)
     with opened(folder) as store:
         assert store.missing("one").tolist() == [False, True, False]
     with pytest.raises(InputError, match="seed"):  # opened again, it is under way again
         opened(folder, seed=1)
-    columns.finish(folder)
+    row_store.finish(folder)
     with opened(folder, {"one": "3" * 64}, seed=1) as store:
         assert store.missing("one").all()
 
@@ -137,7 +137,7 @@ def test_one_run_at_a_time(folder: Path) -> None:
         with pytest.raises(InputError, match="is being written by another run"):
             opened(folder)
         with pytest.raises(InputError, match="is being written by another run"):
-            columns.remove(folder)
+            row_store.remove(folder)
     opened(folder).close()
 
 
@@ -156,7 +156,7 @@ def test_the_hash_of_pixels_tells_them_apart_and_not_how_they_are_read() -> None
     images = np.random.default_rng(0).random((10, 3, 3)) < 0.5
 
     def hashed(images: Any, size: int) -> str:
-        return columns.pixels_sha256(images, (slice(at, at + size) for at in range(0, 10, size)))
+        return row_store.pixels_sha256(images, (slice(at, at + size) for at in range(0, 10, size)))
 
     assert hashed(images, 3) == hashed(images.astype(np.uint8), 10)
     assert len({hashed(each, 4) for each in (images, ~images, images[::-1], images.reshape(10, 9, 1))}) == 4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
-from rdserve.compare.comparison import from_document, images_sha256, to_document
-from rdserve.compare.encoding import text
+from rdserve.compare.render.json_stream import text
+from rdserve.compare.scores import from_document, images_sha256, to_document
 
 
 def test_a_document_holds_all_to_the_last_digit() -> None:

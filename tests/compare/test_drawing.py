@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from points import CROWDED, comparison_at
-from rdserve.compare.drawing import BOTTOM, LEFT, RIGHT, TOP, draw, number
-from rdserve.compare.scene import scene, shortened
+from rdserve.compare.render.figures.layout import scene, shortened
+from rdserve.compare.render.html.svg_plane import BOTTOM, LEFT, RIGHT, TOP, draw, number
 
 
 def xy(points: str) -> np.ndarray:  # type: ignore[type-arg]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rdserve.compare.ellipse import confidence_ellipse
+from rdserve.compare.statistics.ellipse import confidence_ellipse
 
 MIX = np.array([[2.0, 0.0], [-1.5, 0.7]])
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rdserve.compare.equivalence import equivalence
+from rdserve.compare.statistics.equivalence import equivalence
 
 N, MARGIN = 100, 0.3
 

@@ -14,8 +14,8 @@ import pytest
 from drawn import pictures_of
 from PIL import Image
 from points import CROWDED, comparison_at
-from rdserve.compare import files, tables
-from rdserve.compare.comparison import Comparison, from_document
+from rdserve.compare.render import export, markup
+from rdserve.compare.scores import Comparison, from_document
 
 NAMES = {
     "report.html",
@@ -41,13 +41,13 @@ def comparison() -> Comparison:
 @pytest.fixture(scope="module")
 def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("files") / "new" / "folder"
-    paths = files.write_all(comparison.findings, pictures_of(comparison), out)
+    paths = export.write_all(comparison.findings, pictures_of(comparison), out)
     assert {path.name for path in paths} == NAMES == {path.name for path in out.iterdir()}
     return out
 
 
 def test_without_pictures_there_is_no_sheet(comparison: Comparison, tmp_path: Path) -> None:
-    paths = files.write_all(comparison.findings, None, tmp_path)
+    paths = export.write_all(comparison.findings, None, tmp_path)
     assert {path.name for path in paths} == NAMES - {"reconstructions.png"}
 
 
@@ -64,10 +64,10 @@ def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
 def test_every_file_warns(comparison: Comparison, tmp_path: Path) -> None:
     words = "not comparable: different likelihoods: m0 bernoulli but m1 gaussian"
     warned = replace(comparison, warnings=(words,)).findings
-    for path in files.write_all(warned, pictures_of(comparison), tmp_path):
+    for path in export.write_all(warned, pictures_of(comparison), tmp_path):
         if path.suffix not in (".csv", ".png"):  # columns; drawn as the SVG is
             assert words in path.read_text(), path.name
-    plain = files.write_all(comparison.findings, pictures_of(comparison), tmp_path / "plain")
+    plain = export.write_all(comparison.findings, pictures_of(comparison), tmp_path / "plain")
     for path in plain:
         if path.suffix == ".png":
             assert path.read_bytes() != (tmp_path / path.name).read_bytes()
@@ -76,12 +76,12 @@ def test_every_file_warns(comparison: Comparison, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("models", "n"), [(1, 1), (1, 9), (2, 1), (2, 2), (5, 30)])
 def test_json_keeps_to_its_schema(models: int, n: int) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    document = json.loads("".join(files.to_json(comparison_at(CROWDED[:models], n=n).findings)))
+    document = json.loads("".join(export.to_json(comparison_at(CROWDED[:models], n=n).findings)))
     jsonschema.validate(document, SCHEMA)
 
 
 def test_the_schema_notices_what_is_missing_or_wrong(comparison: Comparison) -> None:
-    document = json.loads("".join(files.to_json(comparison.findings)))
+    document = json.loads("".join(export.to_json(comparison.findings)))
     for field, value in (("schema", "other/1"), ("signature", "two\nlines"), ("seed", -1), ("models", [])):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(document | {field: value}, SCHEMA)
@@ -91,9 +91,9 @@ def test_the_schema_notices_what_is_missing_or_wrong(comparison: Comparison) -> 
 
 
 def test_json_and_csv_hold_the_examples(comparison: Comparison, folder: Path) -> None:
-    document = json.loads((folder / files.JSON).read_text())
+    document = json.loads((folder / export.JSON).read_text())
     again = from_document(document["examples"])
-    with (folder / files.EXAMPLES).open() as file:
+    with (folder / export.EXAMPLES).open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 4 * comparison.n
     for name in comparison.names:
@@ -107,7 +107,7 @@ def test_json_and_csv_hold_the_examples(comparison: Comparison, folder: Path) ->
 
 
 def test_a_line_per_model(comparison: Comparison, folder: Path) -> None:
-    with (folder / files.CSV).open() as file:
+    with (folder / export.CSV).open() as file:
         lines = {line["name"]: line for line in csv.DictReader(file)}
     assert list(lines) == [row.name for row in comparison.findings.scene.rows]
     for row in comparison.findings.scene.rows:
@@ -116,9 +116,9 @@ def test_a_line_per_model(comparison: Comparison, folder: Path) -> None:
         assert float(lines[row.name]["elbo_standard_error_nats"]) == row.elbo_standard_error_nats
 
 
-@pytest.mark.parametrize("name", [files.CSV, files.EXAMPLES])
+@pytest.mark.parametrize("name", [export.CSV, export.EXAMPLES])
 def test_the_columns_are_described_beside(folder: Path, name: str) -> None:
-    about = json.loads((folder / f"{name}{files.ABOUT}").read_text())
+    about = json.loads((folder / f"{name}{export.ABOUT}").read_text())
     header = (folder / name).read_text().splitlines()[0].split(",")
     assert [column["name"] for column in about["tableSchema"]["columns"]] == header
     assert about["url"] == name
@@ -137,22 +137,22 @@ def test_tables_say_what_the_rows_say(comparison: Comparison, folder: Path) -> N
 
 def test_a_model_that_ignores_its_code_is_marked_in_every_file(tmp_path: Path) -> None:
     both = comparison_at([(0.02, 18), (5, 14)], noise=0.1)
-    files.write_all(both.findings, pictures_of(both), tmp_path)
-    document = json.loads((tmp_path / files.JSON).read_text())
+    export.write_all(both.findings, pictures_of(both), tmp_path)
+    document = json.loads((tmp_path / export.JSON).read_text())
     assert {model["name"]: model["collapsed"] for model in document["models"]} == {"m0": True, "m1": False}
     for name in ("table.md", "table.tex", "rd-plane.svg", "report.html"):
         assert "ignores its code" in (tmp_path / name).read_text(), name
     used = replace(both, models=both.models[1:], scores=both.scores[1:]).findings
-    assert "ignores its code" not in tables.to_markdown(used) + tables.to_latex(used)
+    assert "ignores its code" not in markup.to_markdown(used) + markup.to_latex(used)
 
 
 def test_a_name_breaks_no_table(comparison: Comparison) -> None:
     strange = replace(comparison.models[0], name="a|b_c & 50% \\x {$^~}\n`<b>`")
     odd = replace(comparison, models=(strange, *comparison.models[1:])).findings
     escaped = r"a|b\_c \& 50\% \textbackslash{}x \{\$\textasciicircum{}\textasciitilde{}\} "
-    assert escaped + r"`\textless{}b\textgreater{}`" in tables.to_latex(odd)
+    assert escaped + r"`\textless{}b\textgreater{}`" in markup.to_latex(odd)
     line = next(
-        line for line in tables.to_markdown(odd).splitlines() if r"a\|b\_c" in line and line[0] == "|"
+        line for line in markup.to_markdown(odd).splitlines() if r"a\|b\_c" in line and line[0] == "|"
     )
     assert len(re.findall(r"(?<!\\)\|", line)) == 8
     assert r"\<b\>" in line

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
-from rdserve.compare.gate import Gate, Limits, Outcome, gate, to_junit, to_markdown
+from rdserve.compare.analysis.gate import Gate, Limits, Outcome, gate, to_junit, to_markdown
 
 # m1 has 0.3 nats more rate and 0.3 less distortion than m0, known to some 0.02.
 COMPARISON = comparison_at([(5, 15), (5.3, 14.7)], n=400)

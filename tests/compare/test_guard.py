@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from points import MODEL
 from rdserve.client.errors import InputError
-from rdserve.compare import guard
-from rdserve.compare.comparison import Data
+from rdserve.compare import compatibility
+from rdserve.compare.scores import Data
 
 A = replace(MODEL, name="a")
 
@@ -25,23 +25,23 @@ A = replace(MODEL, name="a")
 def test_refused_by_name_unless_told_and_then_warned(change: dict[str, Any], words: str) -> None:
     models = [A, replace(MODEL, name="b", **change)]
     with pytest.raises(InputError) as refused:
-        guard.check(models)
+        compatibility.check(models)
     assert words in str(refused.value)
     assert "--allow-incomparable" in str(refused.value)
-    assert guard.check(models, allow_incomparable=True) == (f"not comparable: {words}",)
+    assert compatibility.check(models, allow_incomparable=True) == (f"not comparable: {words}",)
 
 
 def test_models_that_compare_carry_no_warning() -> None:
-    assert guard.check([A, replace(MODEL, name="b", beta=0.5, family="---")]) == ()
+    assert compatibility.check([A, replace(MODEL, name="b", beta=0.5, family="---")]) == ()
 
 
 def test_all_that_differs_is_said_at_once() -> None:
     others = [replace(MODEL, name=f"b{i}", likelihood="gaussian", binarisation="none") for i in range(6)]
     with pytest.raises(InputError, match=r"likelihoods: .*b0, b1, b2, b3 and 2 more.*binarisations: "):
-        guard.check([A, *others])
+        compatibility.check([A, *others])
 
 
 def test_models_of_other_data_are_named() -> None:
-    assert guard.foreign([A], Data("digits", "test", "0" * 64)) == ()
-    (warning,) = guard.foreign([A], Data("static-mnist", "test", "e" * 64))
+    assert compatibility.foreign([A], Data("digits", "test", "0" * 64)) == ()
+    (warning,) = compatibility.foreign([A], Data("static-mnist", "test", "e" * 64))
     assert warning == "trained on other data than 'static-mnist' (sha256 eeeeeeeeeeee): a"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from rdserve.compare import intervals
-from rdserve.compare.intervals import Float64
+from rdserve.compare.statistics import intervals
+from rdserve.compare.statistics.intervals import Float64
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Float64]
 

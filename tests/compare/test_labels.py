@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from rdserve.compare.labels import Boxes, Surroundings, nearest, overlaps, place
+from rdserve.compare.render.figures.label_placement import Boxes, Surroundings, nearest, overlaps, place
 
 FRAME = np.array([[0.0, 0.0, 1000.0, 800.0]])
 NO_LINES = np.zeros((0, 2))

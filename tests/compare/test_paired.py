@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from points import score
-from rdserve.compare.multiplicity import holm
-from rdserve.compare.paired import difference, per_class, weighted
-from rdserve.compare.rows import mean
+from rdserve.compare.statistics.multiplicity import holm
+from rdserve.compare.statistics.paired import difference, per_class, weighted
+from rdserve.compare.statistics.summaries import mean
 
 
 def test_a_difference_that_the_means_hide() -> None:

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 from points import CROWDED, comparison_at, score
 from rdserve.client import Client
-from rdserve.compare import pictures
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.pictures import most_different, representatives
+from rdserve.compare.scores import Comparison
+from rdserve.compare.scoring import pictures
+from rdserve.compare.scoring.pictures import most_different, representatives
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (20, 8, 8)).astype(bool)
 

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from points import CROWDED, comparison_at, rows_at
 from rdserve.client.results import Reconstruction, Sample
-from rdserve.compare import plane, sheet
-from rdserve.compare.scene import label, labelled, scene
+from rdserve.compare.render.figures import plane, sheet
+from rdserve.compare.render.figures.layout import label, labelled, scene
 
 
 def texts(figure: Figure) -> list[str]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.compare import intervals
-from rdserve.compare.preference import Preference, preference
+from rdserve.compare.statistics import intervals
+from rdserve.compare.statistics.preference import Preference, preference
 
 BETAS = np.concatenate([np.linspace(0, 3, 61), [10, 1e3, 1e6]])
 

@@ -9,10 +9,10 @@ import grpc
 import numpy as np
 import pytest
 from rdserve.client import Client, errors
-from rdserve.compare import runner
-from rdserve.compare.columns import COLUMNS
-from rdserve.compare.engines import Chunk
-from rdserve.compare.ray_engine import RayEngine, start
+from rdserve.compare.scoring import run
+from rdserve.compare.scoring.engines import Chunk
+from rdserve.compare.scoring.ray_engine import RayEngine, start
+from rdserve.compare.scoring.row_store import COLUMNS
 from rdserve.data import load
 from scripted import scripted
 
@@ -41,8 +41,8 @@ def test_the_numbers_are_those_of_the_local_engine(in_process_service: str) -> N
     options: dict[str, Any] = {"seed": 7, "n_samples": 2}
     with Client(in_process_service) as client:
         models = client.models()
-        local = runner.run(client, models, IMAGES, **options)
-    spread = runner.run(RayEngine(in_process_service), models, IMAGES, **options)
+        local = run.run(client, models, IMAGES, **options)
+    spread = run.run(RayEngine(in_process_service), models, IMAGES, **options)
     assert not spread.failures
     for name, score in local.scores.items():
         for column in COLUMNS:

@@ -10,11 +10,12 @@ import pytest
 from drawn import pictures_of
 from points import CROWDED, comparison_at
 from rdserve.client.results import Score
-from rdserve.compare import encoding, report
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import to_document
 from rdserve.compare.rebuilt import contradictions
 from rdserve.compare.rebuilt_page import altered
+from rdserve.compare.render import json_stream
+from rdserve.compare.render.document import to_document
+from rdserve.compare.render.html import report
+from rdserve.compare.scores import Comparison
 
 Alter = Callable[[dict[str, Any]], object]
 
@@ -40,7 +41,7 @@ def comparison() -> Comparison:
 
 @pytest.fixture
 def document(comparison: Comparison) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads("".join(encoding.text(to_document(comparison.findings))))
+    read: dict[str, Any] = json.loads("".join(json_stream.text(to_document(comparison.findings))))
     return read
 
 
@@ -135,7 +136,7 @@ def test_of_many_the_first_are_named(document: dict[str, Any]) -> None:
 def test_models_that_do_not_compare_are_not_passed_off_as_such(comparison: Comparison) -> None:
     other = replace(comparison.models[0], binarisation="random")
     mixed = replace(comparison, models=(other, *comparison.models[1:]))
-    document = json.loads("".join(encoding.text(to_document(mixed.findings))))
+    document = json.loads("".join(json_stream.text(to_document(mixed.findings))))
     (line,) = contradictions(document)
     assert line.startswith('warnings: "not comparable: different binarisations')
 

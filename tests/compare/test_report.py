@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from drawn import pictures_of
 from points import CROWDED, comparison_at
-from rdserve.compare import document as documents
-from rdserve.compare import encoding, report
-from rdserve.compare.comparison import Comparison, from_document
-from rdserve.compare.document import DATA_ID, to_document
-from rdserve.compare.latents import Latents
 from rdserve.compare.origin import Origin
 from rdserve.compare.rebuilt import contradictions
+from rdserve.compare.render import document as documents
+from rdserve.compare.render import json_stream
+from rdserve.compare.render.document import DATA_ID, to_document
+from rdserve.compare.render.html import report
+from rdserve.compare.scores import Comparison, from_document
+from rdserve.compare.statistics.latents import Latents
 from rdserve.compare.verify import read
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}--><!--"
@@ -99,7 +100,7 @@ def test_the_whole_comparison_is_inside(tmp_path: Path) -> None:
     comparison = comparison_at(CROWDED[:4], labels=True)
     report.write(comparison, tmp_path / "new" / "report.html")
     document = read(tmp_path / "new" / "report.html")
-    assert document == json.loads("".join(encoding.text(to_document(comparison.findings))))
+    assert document == json.loads("".join(json_stream.text(to_document(comparison.findings))))
     again = from_document(document["examples"])
     assert again.models == comparison.models
     for mine, its in zip(comparison.scores, again.scores, strict=True):
@@ -162,7 +163,9 @@ def test_date_service_and_command_are_on_it_and_change_nothing_inside() -> None:
     assert "Begun 2026-01-02 03:04 UTC · service vae.example:50051 · rdserve " in page
     assert " · rdserve compare --data digits " in page
     assert html == report.render(replace(made).findings)
-    assert list(encoding.text(to_document(made.findings))) == list(encoding.text(to_document(plain.findings)))
+    assert list(json_stream.text(to_document(made.findings))) == list(
+        json_stream.text(to_document(plain.findings))
+    )
 
 
 def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_its_card() -> None:

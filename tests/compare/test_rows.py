@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from points import MODEL, rows_at, score
-from rdserve.compare import frontier, rows
-from rdserve.compare.rows import Float64
+from rdserve.compare.statistics import frontier
+from rdserve.compare.statistics import summaries as rows
+from rdserve.compare.statistics.summaries import Float64
 
 Points = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(0, 9))
 

@@ -15,10 +15,11 @@ from engines import Scripted, all_models, failing, rate_of, score_of
 from points import MODEL
 from polling import LONG_SECONDS
 from rdserve.client import Client, InputError, errors
-from rdserve.compare import job, ray_engine, runner
 from rdserve.compare.api import compare
-from rdserve.compare.columns import COLUMNS
-from rdserve.compare.engines import Chunk, Scored
+from rdserve.compare.scoring import executor, ray_engine
+from rdserve.compare.scoring import run as runner
+from rdserve.compare.scoring.engines import Chunk, Scored
+from rdserve.compare.scoring.row_store import COLUMNS
 from rdserve.data import load
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -37,7 +38,7 @@ def models(*names: str) -> list[Any]:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models that failed are tried again at once."""
-    monkeypatch.setattr(job, "AGAIN_SECONDS", 1e-3)
+    monkeypatch.setattr(executor, "AGAIN_SECONDS", 1e-3)
 
 
 @pytest.mark.parametrize("n_samples", [1, 3])
@@ -138,8 +139,8 @@ def test_at_the_deadline_what_came_is_kept_and_who_is_silent_is_given_up() -> No
 
 
 def test_calls_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(job, "AGAIN_SECONDS", 1e-3)
+    monkeypatch.setattr(executor, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(executor, "AGAIN_SECONDS", 1e-3)
     released = Event()
 
     def silent(chunk: Chunk) -> Iterator[Scored]:

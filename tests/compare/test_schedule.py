@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.compare.schedule import AHEAD, ATTEMPTS, BUSY, Schedule
+from rdserve.compare.scoring.scheduler import AHEAD, ATTEMPTS, BUSY, Schedule
 
 
 def everything(models: str, chunks: int) -> Schedule:

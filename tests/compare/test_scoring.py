@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from points import MODEL
 from rdserve.client import Client, InputError, errors
-from rdserve.compare import scoring
+from rdserve.compare.scoring import reconstruct as scoring
 from rdserve.data import load
 from rdserve.v1.vae_pb2 import ReconstructResponse
 from scripted import scripted

@@ -2,9 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from rdserve.compare import intervals
-from rdserve.compare.sequential import START, Running, confidence_sequence, margin
-from rdserve.compare.skewness import skewness
+from rdserve.compare.statistics import intervals
+from rdserve.compare.statistics.sequential import START, Running, confidence_sequence, margin
+from rdserve.compare.statistics.skewness import skewness
 
 
 def crossed(d: np.ndarray, truth: float, level: float = 0.95) -> float:  # type: ignore[type-arg]

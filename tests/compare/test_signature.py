@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from points import CROWDED, comparison_at
 from rdserve.client import Client
+from rdserve.compare.analysis.signature import signature
 from rdserve.compare.api import compare
-from rdserve.compare.comparison import Data
-from rdserve.compare.signature import signature
+from rdserve.compare.scores import Data
 from rdserve.data import load
-from rdserve.models.device import How
+from rdserve.models.execution.config import How
 from running import Running, until_serving
 
 Launch = Callable[..., Running]

@@ -4,7 +4,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 from rdserve.client.results import Reconstruction, Sample
-from rdserve.compare import sprites
+from rdserve.compare.render.html import sprites
 
 
 def test_cells_hold_samples_and_means_as_ink() -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from points import comparison_at
 from rdserve.client.results import Score
-from rdserve.compare import curves, encoding, report
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import to_document
-from rdserve.compare.sweeps import Law, sweeps
+from rdserve.compare.analysis.sweeps import Law, sweeps
+from rdserve.compare.render import json_stream
+from rdserve.compare.render.document import to_document
+from rdserve.compare.render.html import report
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics import curves
 
 FIRST = [(2, 18), (5, 12.4), (10, 8)]
 SECOND = [(3, 17), (6, 11), (11, 7.2)]
@@ -97,7 +99,7 @@ def test_intervals_are_not_given_to_who_stopped_on_what_he_saw(two: Comparison) 
 
 
 def test_they_are_in_the_document_and_the_report(two: Comparison) -> None:
-    found = json.loads("".join(encoding.text(to_document(two.findings))))["curves"]
+    found = json.loads("".join(json_stream.text(to_document(two.findings))))["curves"]
     (gap,) = two.findings.gaps
     assert gap.rate_percent is not None
     assert found["gaps"][0]["rate_percent"]["value"] == gap.rate_percent.value

@@ -3,7 +3,7 @@ from io import StringIO
 
 import pytest
 from points import CROWDED, MODEL, rows_at
-from rdserve.compare import terminal
+from rdserve.compare.render import terminal
 from rich.console import Console
 from rich.table import Table
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from points import MODEL
 from rdserve.client.results import Encoding, Score
-from rdserve.compare import latents
-from rdserve.compare.tightness import identified, tightness
+from rdserve.compare.statistics import latents
+from rdserve.compare.statistics.bound_gap import identified, tightness
 
 N, K, Z = 4000, 8, 3
 

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from points import comparison_at, comparison_of
 from rdserve.client.errors import InputError
-from rdserve.compare.caution import cautions
-from rdserve.compare.gate import Limits, Outcome, gate
-from rdserve.compare.paired import difference
-from rdserve.compare.pairs import Pairs, pairs
+from rdserve.compare.analysis.caution import cautions
+from rdserve.compare.analysis.gate import Limits, Outcome, gate
+from rdserve.compare.analysis.pairs import Pairs, pairs
+from rdserve.compare.statistics.paired import difference
 
 Float64 = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Float64]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from points import comparison_at
 from rdserve.client.results import Score
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.findings import find
-from rdserve.compare.race import standing
-from rdserve.compare.verdict import verdict
-from rdserve.compare.words import listed
+from rdserve.compare.analysis.analysis import find
+from rdserve.compare.analysis.stopping import standing
+from rdserve.compare.render.formatting import listed
+from rdserve.compare.render.verdict import verdict
+from rdserve.compare.scores import Comparison
 
 
 def test_the_better_of_two() -> None:

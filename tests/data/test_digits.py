@@ -3,8 +3,9 @@ import sys
 
 import numpy as np
 from rdserve.data import SPLITS, load
-from rdserve.data.make_digits import THRESHOLD, make
 from sklearn.datasets import load_digits
+
+from tools.make_digits import THRESHOLD, make
 
 
 def test_the_embedded_digits_are_scikit_learns() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from kustomize import Object, build, containers, read
-from rdserve.server.metrics import METRICS
+from rdserve.server.observability.metrics import METRICS
 from rdserve.server.settings import Settings
 
 KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"

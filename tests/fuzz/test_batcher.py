@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdserve.models.card import Architecture
-from rdserve.models.worker import Worker
-from rdserve.server.batcher import Batcher
+from rdserve.models.worker.worker import Worker
+from rdserve.server.batching.scheduler import Batcher
 from rdserve.server.errors import NumericFailure
 from rdserve.server.settings import Settings
-from rdserve.server.work import disclose, enclose
-from rdserve.v1 import rows, tensors, vae_pb2
+from rdserve.server.worker_protocol import disclose, enclose
+from rdserve.v1 import vae_pb2
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_NUMERIC_FAILURE, WorkError, WorkReply, WorkRequest
+from rdserve.wire import batches, tensors
 from tiny import tiny_card
 
 POISON = 666
-OPS: dict[str, type[rows.Request]] = {
+OPS: dict[str, type[batches.Request]] = {
     "encode": vae_pb2.EncodeRequest,
     "decode": vae_pb2.DecodeRequest,
     "reconstruct": vae_pb2.ReconstructRequest,
@@ -45,7 +46,7 @@ class Caller:
     starts: int
     hangs_up: int | None
 
-    def request(self) -> rows.Request:
+    def request(self) -> batches.Request:
         """Rows that differ between callers, as bits or as bytes."""
         ids = [] if self.first_id is None else range(self.first_id, self.first_id + self.n)
         noise = vae_pb2.NoiseKeys(seed=self.seed, example_ids=ids)
@@ -76,11 +77,11 @@ callers = st.builds(
 )
 
 
-def echo(request: rows.Request) -> rows.Response:
+def echo(request: batches.Request) -> batches.Response:
     """Each row's answer names its noise key and sums up its input."""
-    n, k = rows.n_rows(request), rows.n_samples(request)
-    seeds, ids = rows.row_keys(request.noise, n)
-    tensor = rows.input_of(request)
+    n, k = batches.n_rows(request), batches.n_samples(request)
+    seeds, ids = batches.row_keys(request.noise, n)
+    tensor = batches.input_of(request)
     sums = tensors.to_array(tensor).reshape(n, -1).sum(1) if tensor else np.zeros(n)
     facts = np.stack([seeds % 2**20, ids % 2**20, sums], axis=1).astype(np.float64)
     own = {field.name for field in RESPONSES[type(request)].DESCRIPTOR.fields}
@@ -100,7 +101,7 @@ def echo(request: rows.Request) -> rows.Response:
     return RESPONSES[type(request)](**{name: values[name] for name in own})
 
 
-RESPONSES: dict[type[rows.Request], Any] = {
+RESPONSES: dict[type[batches.Request], Any] = {
     vae_pb2.EncodeRequest: vae_pb2.EncodeResponse,
     vae_pb2.DecodeRequest: vae_pb2.DecodeResponse,
     vae_pb2.ReconstructRequest: vae_pb2.ReconstructResponse,
@@ -113,8 +114,8 @@ def echo_work(work: bytes) -> bytes:
     """What an echoing worker makes of an envelope; one poisoned row fails all of it."""
     envelope = WorkRequest.FromString(work)
     op = envelope.WhichOneof("op") or ""
-    request: rows.Request = getattr(envelope, op)
-    seeds, _ = rows.row_keys(request.noise, rows.n_rows(request))
+    request: batches.Request = getattr(envelope, op)
+    seeds, _ = batches.row_keys(request.noise, batches.n_rows(request))
     if POISON in seeds:
         error = WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message="poison")
         return WorkReply(error=error).SerializeToString()
@@ -128,15 +129,15 @@ async def turns(count: int) -> None:
 
 async def play(
     callers: Sequence[Caller], call: Callable[[str, bytes], Awaitable[bytes]], *, max_batch_rows: int
-) -> list[rows.Response | BaseException]:
+) -> list[batches.Response | BaseException]:
     """What each caller gets, when all share one batcher."""
     batcher = Batcher(call, Settings(models=Path(), max_batch_rows=max_batch_rows))
 
-    async def one(caller: Caller) -> rows.Response:
+    async def one(caller: Caller) -> batches.Response:
         await turns(caller.starts)
         return await batcher.run(caller.request(), CARD)
 
-    async def hang_up(task: asyncio.Task[rows.Response], after: int) -> None:
+    async def hang_up(task: asyncio.Task[batches.Response], after: int) -> None:
         await turns(after)
         task.cancel()
 
@@ -149,7 +150,7 @@ async def play(
     return results
 
 
-def check(caller: Caller, got: rows.Response | BaseException, same: Callable[[Any, Any], None]) -> None:
+def check(caller: Caller, got: batches.Response | BaseException, same: Callable[[Any, Any], None]) -> None:
     """A caller that stayed got its answer or its own error; one that hung up, that or nothing."""
     if isinstance(got, asyncio.CancelledError):
         assert caller.hangs_up is not None
@@ -177,7 +178,7 @@ def test_each_caller_gets_what_it_gets_alone(
         await turns(delays[calls % len(delays)])
         return echo_work(work)
 
-    def same(got: rows.Response, caller: Caller) -> None:
+    def same(got: batches.Response, caller: Caller) -> None:
         assert got == echo(caller.request())
 
     for caller, got in zip(
@@ -201,7 +202,7 @@ def test_also_on_a_real_model(worker: Worker, callers: list[Caller], max_batch_r
         await turns(3)
         return worker.work([work])[0]
 
-    def same(got: rows.Response, caller: Caller) -> None:
+    def same(got: batches.Response, caller: Caller) -> None:
         request = caller.request()
         alone = disclose(request, worker.work([enclose(request)])[0])
         for field, value in alone.ListFields():

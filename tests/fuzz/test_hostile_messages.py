@@ -12,7 +12,6 @@ from grpc_status import rpc_status
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from rdserve.client import Client
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import (
     CompareRequest,
     CompareResponse,
@@ -25,6 +24,7 @@ from rdserve.v1.vae_pb2 import (
     SampleRequest,
     ScoreRequest,
 )
+from rdserve.wire import tensors
 from running import Running
 
 VAE, HEALTH = "rdserve.v1.VaeService", "grpc.health.v1.Health"

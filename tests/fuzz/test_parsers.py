@@ -12,19 +12,19 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from rdserve.cli.arrays import read_images
+from rdserve.cli.image_files import read_images
 from rdserve.client import InputError
-from rdserve.client.images import as_binary, as_latents
+from rdserve.client.inputs import as_binary, as_latents
 from rdserve.models.card import CardError, parse_card
-from rdserve.models.worker import Worker
-from rdserve.server.archive import ArchiveError, open_archive
-from rdserve.server.auth import Tokens
+from rdserve.models.worker.worker import Worker
 from rdserve.server.errors import ServiceError
+from rdserve.server.grpc_api.interceptors.auth import Tokens
+from rdserve.server.repository.archive import ArchiveError, open_archive
 from rdserve.server.settings import SettingsError
-from rdserve.server.work import disclose, enclose
-from rdserve.v1 import tensors
+from rdserve.server.worker_protocol import disclose, enclose
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, Tensor
 from rdserve.v1.worker_pb2 import WorkReply
+from rdserve.wire import tensors
 
 fuzz = settings(
     max_examples=150,

@@ -16,7 +16,7 @@ from rdserve.models.card import (
     weights_sha256,
 )
 from rdserve.models.checkpoint import load, save
-from rdserve.models.zoo import build
+from rdserve.models.families import build
 from safetensors.torch import load_file, save_file
 from tiny import NO_HASH, tiny_card
 

@@ -11,11 +11,11 @@ import tiny
 import torch
 from numpy.typing import NDArray
 from rdserve.data import load
-from rdserve.models.device import VARIABLE, How, Precision, chosen_precision
-from rdserve.models.worker import Worker
-from rdserve.v1 import tensors
+from rdserve.models.execution.config import VARIABLE, How, Precision, chosen_precision
+from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_OUT_OF_MEMORY, WorkReply, WorkRequest
+from rdserve.wire import tensors
 
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 
@@ -27,11 +27,11 @@ WORKER = """
 import resource, sys
 from pathlib import Path
 import psutil, torch
-from rdserve.models.calls import run
+from rdserve.models.worker.dispatch import run
 from rdserve.models.card import Architecture
-from rdserve.models.device import out_of_memory
-from rdserve.models.worker import Worker
-from rdserve.models.zoo import build
+from rdserve.models.execution.config import out_of_memory
+from rdserve.models.worker.worker import Worker
+from rdserve.models.families import build
 from rdserve.v1.vae_pb2 import DTYPE_UINT8, NoiseKeys, ReconstructRequest, Tensor
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
 from tiny import tiny_card

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rdserve.models.flows import MADE, MeanOnlyFlow
+from rdserve.models.networks.flows import MADE, MeanOnlyFlow
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 from torch.distributions import Independent, Normal, TransformedDistribution

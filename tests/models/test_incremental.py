@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from rdserve.models.incremental import IncrementalSampler, sample
-from rdserve.models.pixelcnn import PixelCNN
+from rdserve.models.networks.pixelcnn import PixelCNN
+from rdserve.models.networks.pixelcnn_incremental import IncrementalSampler, sample
 from torch import Tensor
 
 SIZES = [4, 6, 7, 8, 28]

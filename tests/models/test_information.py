@@ -7,15 +7,15 @@ import pytest
 import torch
 from rdserve.models import checkpoint
 from rdserve.models.card import Architecture
-from rdserve.models.flows import MeanOnlyFlow
+from rdserve.models.components.marginals import SparseMarginal
+from rdserve.models.distributions.noise import Keys
+from rdserve.models.distributions.spike_slab import SpikeSlab
+from rdserve.models.families import FAMILIES, build
 from rdserve.models.information import Mean, encoded, generated
-from rdserve.models.marginals import SparseMarginal
-from rdserve.models.noise import Keys
-from rdserve.models.spike_slab import SpikeSlab
-from rdserve.models.tables import laws
-from rdserve.models.toy import N, mutual_information, source
+from rdserve.models.networks.flows import MeanOnlyFlow
+from rdserve.models.toy.laws import N, mutual_information, source
+from rdserve.models.toy.vae import laws
 from rdserve.models.vae import VAE, frozen
-from rdserve.models.zoo import FAMILIES, build
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from rdserve.data import load
 from rdserve.models import checkpoint
-from rdserve.models.device import EXECUTION_VARIABLE, How, chosen_execution
-from rdserve.models.graphs import Network, Play
-from rdserve.models.networks import GRAPH_SIZES, Padded, networks, record_networks, speed_up
-from rdserve.models.noise import Keys
+from rdserve.models.distributions.noise import Keys
+from rdserve.models.execution.acceleration import GRAPH_SIZES, Padded, networks, record_networks, speed_up
+from rdserve.models.execution.config import EXECUTION_VARIABLE, How, chosen_execution
+from rdserve.models.execution.cuda_graphs import Network, Play
 from rdserve.models.ops import sample, score
 from rdserve.models.vae import VAE, frozen
-from rdserve.models.worker import Worker
+from rdserve.models.worker.worker import Worker
 from torch import Tensor
 from torch.distributions import Bernoulli
 

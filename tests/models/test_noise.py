@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rdserve.models.card import Architecture
-from rdserve.models.noise import MAX_SAMPLES, Keys, Noise, Purpose, philox
-from rdserve.models.sampling import draw
-from rdserve.models.zoo import FAMILIES, SPARSE_FAMILIES, build
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import MAX_SAMPLES, Keys, Noise, Purpose, philox
+from rdserve.models.families import FAMILIES, SPARSE_FAMILIES, build
 from scipy import stats
 from torch import Tensor
 

@@ -6,11 +6,11 @@ import torch
 from rdserve.client.results import Encoding
 from rdserve.models import ops
 from rdserve.models.card import Architecture
-from rdserve.models.flows import MADE
-from rdserve.models.noise import Keys, Noise, Purpose
-from rdserve.models.sampling import draw
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.families import FAMILIES, build
+from rdserve.models.networks.flows import MADE
 from rdserve.models.vae import VAE, frozen
-from rdserve.models.zoo import FAMILIES, build
 from torch import Tensor, nn
 
 N = 5

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from rdserve.models.decoders import DeconvDecoder, PixelCNNDecoder
-from rdserve.models.noise import Keys, Noise, Purpose
-from rdserve.models.pixelcnn import PixelCNN
-from rdserve.models.sampling import draw
+from rdserve.models.components.decoders import DeconvDecoder, PixelCNNDecoder
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.networks.pixelcnn import PixelCNN
 from torch import Tensor
 from torch.autograd.functional import jacobian
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from rdserve.models.card import Architecture
+from rdserve.models.families import FAMILIES, build
 from rdserve.models.rate_distortion import (
     RateDistortion,
     analytic_rate,
@@ -15,7 +16,6 @@ from rdserve.models.rate_distortion import (
     rate,
 )
 from rdserve.models.vae import VAE
-from rdserve.models.zoo import FAMILIES, build
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, OneHotCategorical
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from rdserve.models.card import Architecture
-from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.spike_slab import SpikeSlab
+from rdserve.models.families import SPARSE_FAMILIES, build
 from rdserve.models.ops import encode, sample, score
 from rdserve.models.rate_distortion import visit
-from rdserve.models.sampling import draw
-from rdserve.models.spike_slab import SpikeSlab
 from rdserve.models.vae import VAE
-from rdserve.models.zoo import SPARSE_FAMILIES, build
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 

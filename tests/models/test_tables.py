@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from rdserve.models import tables
-from rdserve.models.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.noise import Keys, Noise, Purpose
 from rdserve.models.ops import decode, encode, reconstruct, sample, score
-from rdserve.models.sampling import draw
-from rdserve.models.toy import N, Tables, ToyModel, source
+from rdserve.models.toy import vae as tables
+from rdserve.models.toy.laws import N, Tables, ToyModel, source
 from rdserve.models.vae import VAE
 
 BINS = torch.eye(N)[:, None]  # (30, 1, 30)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rdserve.models.toy import Source, Tables, ToyModel, hand_made, panels, source
+from rdserve.models.toy.laws import Source, Tables, ToyModel, hand_made, panels, source
 from torch import Tensor
 
 

@@ -9,10 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdserve.models.card import Architecture
-from rdserve.models.worker import Worker
-from rdserve.models.zoo import build
-from rdserve.v1 import rows
-from rdserve.v1.tensors import to_array, to_message
+from rdserve.models.families import build
+from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import (
     DTYPE_UINT8,
     DecodeRequest,
@@ -24,6 +22,8 @@ from rdserve.v1.vae_pb2 import (
     Tensor,
 )
 from rdserve.v1.worker_pb2 import WorkErrorReason, WorkReply, WorkRequest
+from rdserve.wire import batches
+from rdserve.wire.tensors import to_array, to_message
 from tiny import tiny_card
 
 IMAGES = np.random.default_rng(0).random((12, 8, 8)) < 0.3
@@ -37,16 +37,16 @@ def worker() -> Worker:
     return Worker(tiny_card("tiny", architecture), build(architecture))
 
 
-def body(request: rows.Request) -> bytes:
+def body(request: batches.Request) -> bytes:
     op = type(request).__name__.removesuffix("Request").lower()
     return WorkRequest(**{op: request}).SerializeToString()
 
 
-def replies(worker: Worker, requests: Iterable[rows.Request]) -> list[WorkReply]:
+def replies(worker: Worker, requests: Iterable[batches.Request]) -> list[WorkReply]:
     return [WorkReply.FromString(reply) for reply in worker.work([body(r) for r in requests])]
 
 
-def request(op: str, start: int, n: int, seed: int, k: int) -> rows.Request:
+def request(op: str, start: int, n: int, seed: int, k: int) -> batches.Request:
     noise = NoiseKeys(seed=seed, example_ids=range(start, start + n))
     at = slice(start, start + n)
     if op == "sample":
@@ -80,7 +80,7 @@ def assert_same(a: WorkReply, b: WorkReply) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(calls, min_size=1, max_size=6))
-def test_together_is_as_alone(worker: Worker, requests: list[rows.Request]) -> None:
+def test_together_is_as_alone(worker: Worker, requests: list[batches.Request]) -> None:
     together = replies(worker, requests)
     for request, reply in zip(requests, together, strict=True):
         assert_same(reply, replies(worker, [request])[0])
@@ -106,7 +106,7 @@ def images(array: np.ndarray, **noise: object) -> EncodeRequest:
     ],
 )
 def test_a_bad_request_is_told_why_and_spoils_no_other(
-    worker: Worker, bad: rows.Request, facts: list[str]
+    worker: Worker, bad: batches.Request, facts: list[str]
 ) -> None:
     good = request("encode", 0, 2, 5, 1)
     answers = replies(worker, [good, bad, good])

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from rdserve.models.card import Architecture
-from rdserve.models.flows import MADE
-from rdserve.models.marginals import VampPrior, mixture
+from rdserve.models.components.marginals import VampPrior, mixture
+from rdserve.models.families import FAMILIES, build, slug
+from rdserve.models.networks.flows import MADE
 from rdserve.models.vae import frozen
-from rdserve.models.zoo import FAMILIES, build, slug
 from torch import nn
 from torch.distributions import Categorical
 

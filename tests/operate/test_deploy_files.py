@@ -11,7 +11,7 @@ import prometheus
 import pytest
 import yaml
 from prometheus import DEPLOY, RULES, Prometheus, names
-from rdserve.server.metrics import METRICS
+from rdserve.server.observability.metrics import METRICS
 
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
 RUNBOOKS = Path(__file__).parents[2] / "docs/operations.md"

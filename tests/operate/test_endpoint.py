@@ -17,9 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from rdserve.client import Client, timings
 from rdserve.client.errors import InvalidArgument, NotFound
 from rdserve.models.card import read_card
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire import tensors
 from running import Running
 from shell import rdserve
 

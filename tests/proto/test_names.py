@@ -1,5 +1,5 @@
 import pytest
-from rdserve.v1.names import instead
+from rdserve.wire.names import instead
 
 ZOO = [f"digits-{family}-b1.0" for family in ("mmm", "mmp", "mmv", "mpm", "mpp", "mpv", "ppp")]
 

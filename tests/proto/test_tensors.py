@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import DTYPE_FLOAT32, DTYPE_PACKED_BITS, DTYPE_UINT8, Tensor
+from rdserve.wire import tensors
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=9)
 arrays = st.sampled_from(["<f4", "<f8", "u1", "?"]).flatmap(lambda dtype: hnp.arrays(dtype, shapes))

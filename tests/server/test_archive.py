@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, read_card
-from rdserve.server.archive import HANDLER_FILE, MANIFEST_FILE, MEMBERS, ArchiveError, open_archive
+from rdserve.server.repository.archive import HANDLER_FILE, MANIFEST_FILE, MEMBERS, ArchiveError, open_archive
 
 Members = dict[str, bytes]
 Change = Callable[[Members], object]

@@ -17,9 +17,9 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from grpc_status import rpc_status
-from rdserve.server import auth
-from rdserve.server.auth import RequireToken, Tokens
-from rdserve.server.interceptors import ErrorsToStatus
+from rdserve.server.grpc_api.interceptors import auth
+from rdserve.server.grpc_api.interceptors.auth import RequireToken, Tokens
+from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.server.settings import SettingsError
 from rdserve.v1.vae_pb2 import ListModelsRequest, ListModelsResponse, SampleRequest, SampleResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeServiceServicer_to_server

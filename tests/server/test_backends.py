@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from rdserve.server.app import make_backend
-from rdserve.server.archive import Archive, open_archive
-from rdserve.server.backends import Backend, LoadError
+from rdserve.server.backends.base import Backend, LoadError
 from rdserve.server.errors import InvalidArgument
-from rdserve.server.probe import check_answer, golden_request
+from rdserve.server.lifecycle.probe import check_answer, golden_request
+from rdserve.server.repository.archive import Archive, open_archive
 from rdserve.server.settings import BackendName, Settings
-from rdserve.server.work import ask
-from rdserve.v1.rows import merge
+from rdserve.server.worker_protocol import ask
 from rdserve.v1.vae_pb2 import ScoreRequest, ScoreResponse
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_INVALID_ARGUMENT, WorkReply
+from rdserve.wire.batches import merge
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdserve.models.card import Card
-from rdserve.server import revoking
-from rdserve.server.batcher import Batcher
+from rdserve.server.batching import revocation
+from rdserve.server.batching.latency_model import Pace
+from rdserve.server.batching.model_queue import Lane
+from rdserve.server.batching.revocation import Revocations
+from rdserve.server.batching.scheduler import Batcher
 from rdserve.server.errors import NumericFailure, Overloaded
-from rdserve.server.lane import Lane
-from rdserve.server.pace import Pace
-from rdserve.server.revoking import Revocations
 from rdserve.server.settings import Settings
-from rdserve.v1 import rows, tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
+from rdserve.wire import batches, tensors
 
 
 def score(n: int, *, seed: int = 0, samples: int = 1) -> ScoreRequest:
@@ -30,10 +30,10 @@ class Model:
         self.revocations: list[str] = []
         self.gate = asyncio.Event()
 
-    async def __call__(self, request: rows.Request) -> ScoreResponse:
-        seeds, _ = rows.row_keys(request.noise, rows.n_rows(request))
+    async def __call__(self, request: batches.Request) -> ScoreResponse:
+        seeds, _ = batches.row_keys(request.noise, batches.n_rows(request))
         self.calls.append(len(seeds))
-        self.revocations.append(revoking.FILE.get())
+        self.revocations.append(revocation.FILE.get())
         await self.gate.wait()
         if 666 in seeds:
             raise NumericFailure("row of seed 666")
@@ -131,9 +131,9 @@ async def test_a_call_is_revoked_when_its_last_caller_leaves(tmp_path: Path) -> 
 def make_batcher(tmp_path: Path, calls: list[int], gate: asyncio.Event, **settings: int) -> Batcher:
     async def call(model: str, work: bytes) -> bytes:
         request = WorkRequest.FromString(work).score
-        calls.append(rows.n_rows(request))
+        calls.append(batches.n_rows(request))
         await gate.wait()
-        _, ids = rows.row_keys(request.noise, rows.n_rows(request))
+        _, ids = batches.row_keys(request.noise, batches.n_rows(request))
         return WorkReply(score=ScoreResponse(rate_nats=ids.astype(float))).SerializeToString()
 
     return Batcher(call, Settings(models=tmp_path, **settings))  # type: ignore[arg-type]

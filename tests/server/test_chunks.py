@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.server.chunks import cut, join
-from rdserve.v1 import rows, tensors
+from rdserve.server.batching.chunking import cut, join
 from rdserve.v1.vae_pb2 import EncodeRequest, EncodeResponse, NoiseKeys, SampleRequest, ScoreRequest
+from rdserve.wire import batches, tensors
 
 
-def encode(request: rows.Request) -> EncodeResponse:
+def encode(request: batches.Request) -> EncodeResponse:
     """A stand-in op whose every row depends on its own image and noise key alone."""
     assert isinstance(request, EncodeRequest)
-    images = tensors.to_array(request.images).reshape(rows.n_rows(request), -1)
-    seeds, ids = rows.row_keys(request.noise, len(images))
+    images = tensors.to_array(request.images).reshape(batches.n_rows(request), -1)
+    seeds, ids = batches.row_keys(request.noise, len(images))
     mode = np.column_stack([images.sum(1), seeds % 97, ids % 97]).astype(np.float32)
     return EncodeResponse(posterior_mode=tensors.to_message(mode))
 
@@ -37,7 +37,7 @@ def test_op_of_parts_joined_is_op_of_whole(
         model="m", images=tensors.to_message(images if packed else images.astype(np.uint8)), noise=noise
     )
     parts = list(cut(request, size))
-    assert max(map(rows.n_rows, parts)) <= size
+    assert max(map(batches.n_rows, parts)) <= size
     assert join([encode(part) for part in parts]) == encode(request)
 
 
@@ -49,8 +49,8 @@ def test_a_small_request_is_not_copied() -> None:
 @pytest.mark.parametrize("size", [1, 4, 10, 11])
 def test_samples_keep_their_ids(size: int) -> None:
     parts = list(cut(SampleRequest(model="m", n_latents=10), size))
-    assert sum(rows.n_rows(part) for part in parts) == 10
-    ids = np.concatenate([rows.row_keys(part.noise, rows.n_rows(part))[1] for part in parts])
+    assert sum(batches.n_rows(part) for part in parts) == 10
+    ids = np.concatenate([batches.row_keys(part.noise, batches.n_rows(part))[1] for part in parts])
     assert ids.tolist() == list(range(10))
 
 
@@ -59,4 +59,4 @@ def test_samples_keep_their_ids(size: int) -> None:
 )
 def test_the_first_samples_come_soon(samples: int, sizes: list[int]) -> None:
     request = SampleRequest(model="m", n_latents=sum(sizes), n_samples=samples)
-    assert [rows.n_rows(part) for part in cut(request, 100)] == sizes
+    assert [batches.n_rows(part) for part in cut(request, 100)] == sizes

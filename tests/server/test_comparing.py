@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from rdserve.client import Client, InputError, Score, errors
-from rdserve.client.comparing import Comparing, ModelFailed, ModelRows
+from rdserve.client.compare_stream import Comparing, ModelFailed, ModelRows
 from rdserve.client.results import concatenate
 from rdserve.models.card import Card
-from rdserve.server.batcher import Batcher
-from rdserve.server.catalogue import Catalogue
-from rdserve.server.comparing import compare
+from rdserve.server.batching.scheduler import Batcher
 from rdserve.server.errors import InvalidArgument
+from rdserve.server.grpc_api.compare import compare
+from rdserve.server.registry import Catalogue
 from rdserve.server.settings import Settings
-from rdserve.server.work import Place
-from rdserve.v1 import rows, tensors
+from rdserve.server.worker_protocol import Place
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, NoiseKeys, ScoreResponse
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
+from rdserve.wire import batches, tensors
 from scripted import scripted
 
 MODELS = ["tiny-mmm", "tiny-mpv", "tiny-ppp"]
@@ -54,7 +54,7 @@ def comparing(card: Card, calls: Calls, stuck: asyncio.Event) -> Compare:
 
     async def call(model: str, work: bytes) -> bytes:
         asked = WorkRequest.FromString(work).score
-        seeds, _ = rows.row_keys(asked.noise, rows.n_rows(asked))
+        seeds, _ = batches.row_keys(asked.noise, batches.n_rows(asked))
         calls.append((model, len(seeds)))
         if model == "slow":
             await stuck.wait()

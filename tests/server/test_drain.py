@@ -22,7 +22,7 @@ Start = Callable[..., Running]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[..., Path]) -> Path:
-    from rdserve.server.packaging import package
+    from rdserve.server.repository.packaging import package
 
     folder = tmp_path_factory.mktemp("models")
     package(make_checkpoint(folder / "checkpoints", name="m"), folder)

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from faults import Faults, score
 from polling import until
-from rdserve.v1.limits import MIB
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_SERVING, GetModelRequest, ModelState
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire.limits import MIB
 from refusals import reason_of, refused
 from running import Running, start_with, until_serving
 from watching import Watch
@@ -46,7 +46,7 @@ def archives(
     tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[..., Path]
 ) -> dict[str, Path]:
     """Archives of the models good, bad and spare."""
-    from rdserve.server.packaging import package
+    from rdserve.server.repository.packaging import package
 
     folder = tmp_path_factory.mktemp("archives")
     return {

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from rdserve.server.gathering import LINGER_SECONDS, Gathering
+from rdserve.server.batching.dispatch_policy import LINGER_SECONDS, Gathering
 
 
 def test_a_lone_request_goes_at_once() -> None:

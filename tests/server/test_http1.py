@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from rdserve.server.http1 import Http
+from rdserve.server.backends.torchserve.http import Http
 
 
 @asynccontextmanager

@@ -17,10 +17,10 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import aio
 from grpc_status import rpc_status
 from rdserve.client import Client
-from rdserve.server.intake import Intake
-from rdserve.server.interceptors import ErrorsToStatus
-from rdserve.v1.limits import MIB
+from rdserve.server.grpc_api.interceptors.admission import Intake
+from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.v1.vae_pb2 import DTYPE_UINT8, ScoreRequest, Tensor
+from rdserve.wire.limits import MIB
 from running import Running, start_with, until_serving
 
 SCORE = "/rdserve.v1.VaeService/Score"

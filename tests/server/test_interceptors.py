@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2
 from grpc import aio
 from grpc_status import rpc_status
 from rdserve.server import errors
-from rdserve.server.interceptors import PUSHBACK, ErrorsToStatus
+from rdserve.server.grpc_api.interceptors.errors import PUSHBACK, ErrorsToStatus
 from rdserve.v1.vae_pb2 import GetModelRequest, GetModelResponse, SampleRequest, SampleResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeServiceServicer_to_server
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from rdserve.client import Client, InputError
 from rdserve.client.errors import InvalidArgument
-from rdserve.compare import guard
-from rdserve.models import tables
+from rdserve.compare import compatibility
 from rdserve.models.card import read_card, write_card
 from rdserve.models.checkpoint import load
-from rdserve.models.toy import N, source
-from rdserve.server.packaging import PackagingError, package
+from rdserve.models.toy import vae
+from rdserve.models.toy.laws import N, source
+from rdserve.server.repository.packaging import PackagingError, package
 from running import start_service, until_serving
 
 ZOO = Path(__file__).parents[2] / "zoo/toy"
@@ -41,7 +41,7 @@ def client(
 @pytest.mark.parametrize("name", NAMES)
 def test_bounds_through_the_service(client: Client, name: str) -> None:
     """H - D <= I <= R, all of it known exactly."""
-    data, laws = source(), tables.laws(load(ZOO / name)[1])
+    data, laws = source(), vae.laws(load(ZOO / name)[1])
     p = data.p.numpy()
     score = client.score(name, BINS)
     r, d = p @ score.rate_nats, p @ score.distortion_nats
@@ -77,7 +77,7 @@ def test_every_op_speaks_one_hot(client: Client) -> None:
 
 def test_samples_follow_the_marginal(client: Client) -> None:
     with torch.no_grad():
-        laws = tables.laws(load(ZOO / "toy-target-rate")[1])
+        laws = vae.laws(load(ZOO / "toy-target-rate")[1])
     drawn = client.sample("toy-target-rate", 4000)
     np.testing.assert_allclose(drawn.images[:, 0, 0].mean(0), laws.generated().numpy(), atol=0.03)
 
@@ -102,10 +102,10 @@ def test_the_toy_does_not_compare_with_digits(client: Client) -> None:
         data_sha256=card.data.sha256,
     )
     with pytest.raises(InputError) as refused:
-        guard.check([toy, digits])
+        compatibility.check([toy, digits])
     for words in ("'categorical' but", "'1x30' but", "'one-hot' but", "'toy (sha256 "):
         assert words in str(refused.value)
-    assert guard.check([toy, client.model("toy-target-rate")]) == ()
+    assert compatibility.check([toy, client.model("toy-target-rate")]) == ()
 
 
 def test_sparse_codes_through_the_service(client: Client) -> None:

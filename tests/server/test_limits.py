@@ -12,7 +12,7 @@ import psutil
 import pytest
 from http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, frame
 from rdserve.client import Client, InputError, errors
-from rdserve.v1.limits import MAX_MESSAGE_BYTES, MIB
+from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
 from running import Running, start_service, until_serving
 
 SCORE = "/rdserve.v1.VaeService/Score"

@@ -186,7 +186,7 @@ def test_a_bug_in_a_worker_is_in_the_log_under_its_id(running: Running, stub: Va
     until(named)
     until(lambda: any("a secret of the worker" in line for line in running.lines[named()[0] :]))
     (at,) = named()
-    assert running.lines[at].startswith("ERROR rdserve.server.work")
+    assert running.lines[at].startswith("ERROR rdserve.server.worker_protocol")
     # The traceback follows in the same record, in which no other line begins.
     record = running.lines[at : at + 40]
     end = next(i for i, line in enumerate(record) if "a secret of the worker" in line)

@@ -13,13 +13,13 @@ import grpc
 import numpy as np
 import pytest
 from polling import until
-from rdserve.server import logs
-from rdserve.server.logs import JsonLines
-from rdserve.server.observe import Method
-from rdserve.server.observed import Rpc
-from rdserve.v1 import tensors
+from rdserve.server.grpc_api.interceptors.telemetry import Method
+from rdserve.server.observability import logs
+from rdserve.server.observability.call_context import Rpc
+from rdserve.server.observability.logs import JsonLines
 from rdserve.v1.vae_pb2 import CompareRequest, ListModelsRequest, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire import tensors
 from running import Running, until_serving
 
 Launch = Callable[..., Running]

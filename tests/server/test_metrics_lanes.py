@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
-from rdserve.server import observed
+from rdserve.server.batching.latency_model import Pace
+from rdserve.server.batching.model_queue import Lane
 from rdserve.server.errors import BackendUnavailable, NumericFailure
-from rdserve.server.lane import Lane
-from rdserve.server.metrics import METRICS, Metrics
-from rdserve.server.observe_batches import Batches
-from rdserve.server.observe_gpu import Gpus, gpus
-from rdserve.server.observe_models import Queues
-from rdserve.server.observe_quality import Quality
-from rdserve.server.observed import Rpc
-from rdserve.server.pace import Pace
-from rdserve.v1 import rows, tensors
+from rdserve.server.observability import call_context
+from rdserve.server.observability.batch_observer import Batches
+from rdserve.server.observability.call_context import Rpc
+from rdserve.server.observability.collectors import Queues
+from rdserve.server.observability.gpu_collector import Gpus, gpus
+from rdserve.server.observability.metrics import METRICS, Metrics
+from rdserve.server.observability.quality import Quality
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
+from rdserve.wire import batches, tensors
 
 BAD = 666
 
@@ -36,11 +36,11 @@ class Model:
         self.under_way = asyncio.Event()
         self._lost = lost
 
-    async def __call__(self, request: rows.Request) -> ScoreResponse:
+    async def __call__(self, request: batches.Request) -> ScoreResponse:
         self.under_way.set()
         await self.gate.wait()
-        observed.computed(0.25)
-        seeds, _ = rows.row_keys(request.noise, rows.n_rows(request))
+        call_context.computed(0.25)
+        seeds, _ = batches.row_keys(request.noise, batches.n_rows(request))
         if self._lost:
             self._lost -= 1
             raise BackendUnavailable("gone", worker_ended=True)
@@ -66,7 +66,7 @@ class Watched:
         rpc = Rpc.of("/method", ())
 
         async def call() -> Any:
-            observed.begin(rpc)
+            call_context.begin(rpc)
             return await self.lane.submit(score(n, seed), max_rows=100)
 
         return rpc, asyncio.create_task(call())

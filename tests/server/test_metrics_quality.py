@@ -5,8 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from rdserve.models.card import LEVELS, Card, Quantiles
-from rdserve.server.catalogue import Catalogue, Entry
-from rdserve.server.observe_quality import (
+from rdserve.server.observability.quality import (
     LEAST_DEVIATION_NATS,
     Quality,
     Spread,
@@ -15,6 +14,7 @@ from rdserve.server.observe_quality import (
     bounds_around,
     rate_of,
 )
+from rdserve.server.registry import Catalogue, Entry
 from rdserve.v1.vae_pb2 import DecodeResponse, ScoreResponse
 
 

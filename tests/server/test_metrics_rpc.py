@@ -13,10 +13,10 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from polling import until
 from rdserve.server import errors
-from rdserve.server.interceptors import ErrorsToStatus
-from rdserve.server.metrics import Metrics
-from rdserve.server.observability import SERVICES
-from rdserve.server.observe import Observe
+from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
+from rdserve.server.grpc_api.interceptors.telemetry import Observe
+from rdserve.server.observability.metrics import Metrics
+from rdserve.server.observability.setup import SERVICES
 from rdserve.v1.vae_pb2 import GetModelRequest, GetModelResponse, SampleRequest, SampleResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeServiceServicer_to_server
 

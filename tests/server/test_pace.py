@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.server.pace import Line, Pace
+from rdserve.server.batching.latency_model import Line, Pace
 
 Calls = st.lists(st.integers(1, 256), min_size=2, max_size=50)
 

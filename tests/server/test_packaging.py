@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, read_card, write_card
-from rdserve.server.archive import open_archive
-from rdserve.server.packaging import PackagingError, package
+from rdserve.server.repository.archive import open_archive
+from rdserve.server.repository.packaging import PackagingError, package
 from safetensors.torch import load_file, save_file
 
 MakeCheckpoint = Callable[..., Path]
@@ -94,7 +94,7 @@ def test_the_archiver_removes_no_folder_of_the_models_name(
 
 
 def test_several_are_reported_one_by_one(checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rdserve.server.packaging", str(tmp_path / "store")]
+    command = [sys.executable, "-m", "rdserve.server.repository.packaging", str(tmp_path / "store")]
     missing = tmp_path / "missing"
     done = subprocess.run([*command, str(missing), str(checkpoint)], capture_output=True, check=True)
     refused, made = map(json.loads, done.stdout.splitlines())

@@ -9,9 +9,10 @@ import pytest
 from google.api import field_behavior_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2
-from rdserve.v1 import tensors, vae_pb2
+from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import NoiseKeys
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire import tensors
 
 MODEL = "tiny-mmm"
 WHOLE: dict[str, Any] = {

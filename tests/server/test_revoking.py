@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rdserve.models import stopping
+from rdserve.models import cancellation
 from rdserve.models.card import Card
-from rdserve.models.incremental import IncrementalSampler
-from rdserve.server.archive import open_archive
-from rdserve.server.backends import InProcess
-from rdserve.server.batcher import Batcher
-from rdserve.server.revoking import FILE, Revocations
+from rdserve.models.networks.pixelcnn_incremental import IncrementalSampler
+from rdserve.server.backends.base import InProcess
+from rdserve.server.batching.revocation import FILE, Revocations
+from rdserve.server.batching.scheduler import Batcher
+from rdserve.server.repository.archive import open_archive
 from rdserve.server.settings import Settings
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest, ScoreResponse
+from rdserve.wire import tensors
 
 
 class Held:
@@ -39,8 +39,8 @@ class Held:
         self._loop.call_soon_threadsafe(self.reached.set)
         while True:
             try:
-                stopping.check()
-            except stopping.Abandoned:
+                cancellation.check()
+            except cancellation.Abandoned:
                 return
             time.sleep(0.005)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import grpc
 import pytest
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, read_card
-from rdserve.server.archive import open_archive
-from rdserve.server.packaging import PackagingError, package
-from rdserve.server.selftest import SELFTEST_FILE, parse_selftest, questions
+from rdserve.server.repository.archive import open_archive
+from rdserve.server.repository.packaging import PackagingError, package
+from rdserve.server.repository.selftest import SELFTEST_FILE, parse_selftest, questions
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, ListModelsRequest, ScoreResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from running import Running, until_serving

@@ -13,8 +13,6 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from grpc_status import rpc_status
 from numpy.typing import NDArray
-from rdserve.v1 import rows, tensors
-from rdserve.v1.limits import MAX_MESSAGE_BYTES
 from rdserve.v1.vae_pb2 import (
     DTYPE_UINT8,
     MODEL_STATE_SERVING,
@@ -29,6 +27,8 @@ from rdserve.v1.vae_pb2 import (
     Tensor,
 )
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire import batches, tensors
+from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from refusals import reason_of, refused
 from running import Running
 
@@ -103,7 +103,7 @@ def test_samples_come_in_parts_and_are_the_same_in_any_number(stub: VaeServiceSt
     np.testing.assert_allclose(many[:7], few, rtol=1e-6)
 
 
-BAD: dict[str, tuple[str, rows.Request, grpc.StatusCode, str, tuple[str, ...]]] = {
+BAD: dict[str, tuple[str, batches.Request, grpc.StatusCode, str, tuple[str, ...]]] = {
     "no such model": (
         "Score",
         score("tiny-xyz"),
@@ -164,7 +164,7 @@ BAD: dict[str, tuple[str, rows.Request, grpc.StatusCode, str, tuple[str, ...]]] 
 }
 
 
-def fail(stub: VaeServiceStub, method: str, request: rows.Request) -> grpc.RpcError:
+def fail(stub: VaeServiceStub, method: str, request: batches.Request) -> grpc.RpcError:
     def call() -> None:
         answer = getattr(stub, method)(request)
         if isinstance(answer, Iterator):

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rdserve.server.repository.scan import collect, look
 from rdserve.server.settings import SettingsError
-from rdserve.server.store import collect, look
 
 
 async def names(folder: Path, tmp_path: Path) -> dict[str, str]:

@@ -16,8 +16,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_ser
 from rdserve.cli.exits import Code
 from rdserve.client import Client, InputError, errors
 from rdserve.client.address import is_local
+from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings, SettingsError
-from rdserve.server.tls import server_credentials
 from running import Running, start_service, until_serving
 from shell import rdserve
 

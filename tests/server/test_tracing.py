@@ -12,12 +12,11 @@ import grpc
 import numpy as np
 import pytest
 from polling import until
-from rdserve.models import tracing
 from rdserve.server.app import Service
 from rdserve.server.settings import Settings
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire import tensors, tracing
 from running import Running, until_serving
 
 pytest.importorskip("opentelemetry.sdk")

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from rdserve.models.card import Card
 from rdserve.server.errors import InvalidArgument
-from rdserve.server.validation import check
-from rdserve.v1 import tensors
-from rdserve.v1.rows import Request
+from rdserve.server.grpc_api.validation import check
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_PACKED_BITS,
@@ -19,6 +17,8 @@ from rdserve.v1.vae_pb2 import (
     ScoreRequest,
     Tensor,
 )
+from rdserve.wire import tensors
+from rdserve.wire.batches import Request
 
 GREY = np.zeros((3, 8, 8), np.uint8)
 GREY[2, 5, 1] = 128

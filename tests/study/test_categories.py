@@ -7,8 +7,8 @@ import pytest
 from rdserve.data import load
 from rdserve.study.categories import Category, by_echoes, by_place, file, file_with_support, grouped
 from rdserve.study.classifier import Classifier, train
-from rdserve.study.echoes import Echoes, Heard, hear
-from rdserve.study.paper import FRONTIER, SWEEP, TRADITIONAL
+from rdserve.study.fidelity import Echoes, Heard, hear
+from rdserve.study.published import FRONTIER, SWEEP, TRADITIONAL
 from studied import BLIND, run_at
 
 RNG = np.random.default_rng(0)

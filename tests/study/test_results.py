@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from rdserve.compare import encoding
-from rdserve.study import page, paper
+from rdserve.compare.render import json_stream
+from rdserve.study import published, results_page
 from rdserve.study.categories import file
-from rdserve.study.examples import Examples
 from rdserve.study.results import Study, document
-from rdserve.study.runs import Run, Runs
+from rdserve.study.subset import Examples
+from rdserve.study.zoo_scores import Run, Runs
 from studied import BLIND, N, run_at, runs_at
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "study/results.schema.json").read_text())
@@ -24,7 +24,7 @@ RUNS = [
 ]
 
 
-def study_of(found: list[Run], name: str = paper.DATA, **about: Any) -> Study:
+def study_of(found: list[Run], name: str = published.DATA, **about: Any) -> Study:
     """Of runs as if on static MNIST, whole."""
     runs = runs_at(found)
     dataset = replace(runs.examples.dataset, name=name, sha256="0" * 64, images=runs.examples.images)
@@ -36,9 +36,9 @@ def study_of(found: list[Run], name: str = paper.DATA, **about: Any) -> Study:
 def written(study: Study) -> tuple[dict[str, Any], str]:
     """The document as it is read back, and the page."""
     found = document(study, "rdserve results")
-    read: dict[str, Any] = json.loads("".join(encoding.text(found)))
+    read: dict[str, Any] = json.loads("".join(json_stream.text(found)))
     jsonschema.validate(read, SCHEMA)
-    return read, page.render(found)
+    return read, results_page.render(found)
 
 
 def test_the_schema_is_one_and_refuses_what_is_not() -> None:
@@ -51,7 +51,7 @@ def test_the_schema_is_one_and_refuses_what_is_not() -> None:
 
 def test_the_papers_runs_stand_beside_the_zoos() -> None:
     read, text = written(study_of(RUNS))
-    assert len(read["published"]) == len(paper.PUBLISHED) == 25
+    assert len(read["published"]) == len(published.PUBLISHED) == 25
     beside = {(one["paper"]["family"], one["paper"]["beta"]): one["model"] for one in read["published"]}
     assert beside["---", 1.0] == RUNS[0].name
     assert beside["+-v", 1.0] is None

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rdserve.client import Client, InputError
 from rdserve.data import load
-from rdserve.study import runs
-from rdserve.study.examples import examples
+from rdserve.study import zoo_scores
+from rdserve.study.subset import examples
 
 TEST = load("digits", split="test")
 
@@ -29,8 +29,10 @@ def test_the_noise_is_the_cards_and_a_second_study_scores_nothing(
 ) -> None:
     few, told = examples(TEST, 12), []
     with Client(in_process_service) as client:
-        models, left_out = runs.fitting(client, (8, 8))
-        found = runs.score(client, models, few, folder=tmp_path, on_progress=lambda *row: told.append(row))
+        models, left_out = zoo_scores.fitting(client, (8, 8))
+        found = zoo_scores.score(
+            client, models, few, folder=tmp_path, on_progress=lambda *row: told.append(row)
+        )
         for run in found.all:
             said = run.info.reference
             assert said is not None
@@ -44,10 +46,10 @@ def test_the_noise_is_the_cards_and_a_second_study_scores_nothing(
     rates = [run.row.rate_nats for run in found.all]
     assert rates == sorted(rates)
     with Client("localhost:1") as nobody:
-        again = runs.score(nobody, models, few, folder=tmp_path)
+        again = zoo_scores.score(nobody, models, few, folder=tmp_path)
     assert [run.row for run in again.all] == [run.row for run in found.all]
 
 
 def test_images_that_no_model_takes(in_process_service: str) -> None:
     with Client(in_process_service) as client, pytest.raises(InputError, match="none of 3 served models"):
-        runs.fitting(client, (28, 28))
+        zoo_scores.fitting(client, (28, 28))

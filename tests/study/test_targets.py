@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 from rdserve.study import targets
-from rdserve.study.paper import DECONVOLUTIONAL, SWEEP, TRADITIONAL
-from rdserve.study.runs import Run
+from rdserve.study.published import DECONVOLUTIONAL, SWEEP, TRADITIONAL
 from rdserve.study.targets import Outcome, Target, Zoo
+from rdserve.study.zoo_scores import Run
 from studied import run_at
 
 

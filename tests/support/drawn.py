@@ -2,8 +2,8 @@
 
 import numpy as np
 from rdserve.client.results import Reconstruction, Sample
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.pictures import Pictures, most_different, representatives
+from rdserve.compare.scores import Comparison
+from rdserve.compare.scoring.pictures import Pictures, most_different, representatives
 
 
 def pictures_of(comparison: Comparison, *, side: int = 8) -> Pictures:

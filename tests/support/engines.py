@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from rdserve.client import Score
 from rdserve.client.errors import Cancelled, RdserveError
-from rdserve.compare.engines import Chunk, Scored
+from rdserve.compare.scoring.engines import Chunk, Scored
 
 
 def rate_of(ids: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]

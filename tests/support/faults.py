@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from polling import until
-from rdserve.v1 import tensors
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
+from rdserve.wire import tensors
 
 # Noise seeds with a meaning, see faulty/sitecustomize.py.
 HELD = 9001  # waits in the worker until `Faults.release`

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from rdserve.client import Client
-from rdserve.compare.runner import run
+from rdserve.compare.scoring.run import run
 from rdserve.data import load
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from engines import Scripted, rate_of
 from points import MODEL
 from rdserve.client.results import ModelInfo
-from rdserve.compare.comparison import Comparison, Data
-from rdserve.compare.files import write_all
-from rdserve.compare.paired import difference
-from rdserve.compare.runner import Outcome, run
+from rdserve.compare.render.export import write_all
+from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.scoring.run import Outcome, run
+from rdserve.compare.statistics.paired import difference
 
 
 class Made:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.comparison import Comparison, Data
-from rdserve.compare.rows import Row, compare
+from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.statistics.summaries import Row, compare
 
 MODEL = ModelInfo(
     name="model",

@@ -6,7 +6,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from rdserve.server import errors
-from rdserve.server.interceptors import PUSHBACK
+from rdserve.server.grpc_api.interceptors.errors import PUSHBACK
 
 CAUSES = {cause.error.reason: cause for cause in errors.CAUSES}
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 from points import MODEL, score
-from rdserve.compare.rows import compare
+from rdserve.compare.statistics.summaries import compare
 from rdserve.data import load
-from rdserve.study.echoes import Echoes
-from rdserve.study.examples import Examples, examples
-from rdserve.study.runs import Run, Runs, marked
+from rdserve.study.fidelity import Echoes
+from rdserve.study.subset import Examples, examples
+from rdserve.study.zoo_scores import Run, Runs, marked
 
 N = 20
 Place = tuple[str, float, float, float]  # family, beta, R, D

@@ -7,9 +7,9 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import Card, read_card
-from rdserve.trainer.finish import finished
-from rdserve.trainer.measure import reference
-from rdserve.trainer.zoo import Entry, read_recipe
+from rdserve.trainer.publish import finished
+from rdserve.trainer.recipe import Entry, read_recipe
+from rdserve.trainer.reference import reference
 
 ZOO = Path(__file__).parents[2] / "zoo"
 ENTRIES = read_recipe(ZOO / "digits.toml")

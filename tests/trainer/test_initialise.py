@@ -1,8 +1,8 @@
 import pytest
 import torch
-from rdserve.models.layers import GatedConv2d, GatedDeconv2d
-from rdserve.models.marginals import VampPrior
-from rdserve.models.zoo import build
+from rdserve.models.components.marginals import VampPrior
+from rdserve.models.families import build
+from rdserve.models.networks.layers import GatedConv2d, GatedDeconv2d
 from rdserve.trainer import configure
 from rdserve.trainer.initialise import initialise
 from torch import nn

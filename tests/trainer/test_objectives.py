@@ -4,12 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.models.noise import Keys
+from rdserve.models.distributions.noise import Keys
+from rdserve.models.families import build
 from rdserve.models.ops import encode, sample, score
 from rdserve.models.rate_distortion import RateDistortion
-from rdserve.models.zoo import build
 from rdserve.trainer import configure, objectives, train
-from rdserve.trainer.measure import validate
 from rdserve.trainer.objectives import (
     IWAE,
     OBJECTIVES,
@@ -24,6 +23,7 @@ from rdserve.trainer.objectives import (
     ramp,
     squared_mmd,
 )
+from rdserve.trainer.reference import validate
 
 
 def _rd(rate: float, distortion: float) -> RateDistortion:

@@ -9,9 +9,9 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import LEVELS, CardError, read_card, write_card
-from rdserve.models.noise import Keys
+from rdserve.models.distributions.noise import Keys
 from rdserve.models.ops import encode, score
-from rdserve.trainer.measure import reference
+from rdserve.trainer.reference import reference
 from rdserve.trainer.remeasure import main, remeasure
 
 MODEL = "digits-mmv-b1.0"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rdserve.models.zoo import SPARSE_FAMILIES
+from rdserve.models.families import SPARSE_FAMILIES
 from rdserve.trainer import configure, train
 from rdserve.trainer.progress import Watch
 from rdserve.trainer.run import Means

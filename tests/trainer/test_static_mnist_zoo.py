@@ -5,9 +5,9 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE
-from rdserve.trainer.finish import finished
-from rdserve.trainer.measure import measure
-from rdserve.trainer.zoo import read_recipe
+from rdserve.trainer.publish import finished
+from rdserve.trainer.recipe import read_recipe
+from rdserve.trainer.reference import measure
 from shared_data import ROOT, SHARED, needs_mnist
 
 ZOO = ROOT / "zoo" / "static-mnist"

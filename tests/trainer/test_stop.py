@@ -2,7 +2,7 @@ import os
 import signal
 
 import pytest
-from rdserve.trainer.stop import stop_asked
+from rdserve.trainer.signals import stop_asked
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

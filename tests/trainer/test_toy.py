@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rdserve.models.card import Objective
 from rdserve.models.checkpoint import load
-from rdserve.models.toy import hand_made, source
+from rdserve.models.toy.laws import hand_made, source
 from rdserve.trainer.toy import Standing, train, write
 
 H = source().entropy.item()

@@ -13,10 +13,10 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import read_card, weights_sha256
-from rdserve.models.networks import networks
-from rdserve.trainer import Config, ConfigError, Diverged, configure, state, train
-from rdserve.trainer.measure import measure
+from rdserve.models.execution.acceleration import networks
+from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
 from rdserve.trainer.progress import Watch
+from rdserve.trainer.reference import measure
 from rdserve.trainer.run import Means, begin
 from rdserve.trainer.train import one_step
 from safetensors.torch import load_file
@@ -83,7 +83,7 @@ def test_the_card_says_what_the_stored_weights_measure(whole: Path) -> None:
 def test_a_killed_run_goes_on_to_the_same_bits(whole: Path, tmp_path: Path) -> None:
     code, _ = interrupt(tmp_path, "step 1.67", signal.SIGKILL)
     assert code == -signal.SIGKILL
-    assert (tmp_path / state.FILE).is_file()
+    assert (tmp_path / resume.FILE).is_file()
     with talking(tmp_path) as process:
         assert process.stdout
         first = process.stdout.readline()
@@ -216,14 +216,14 @@ def test_a_finished_run_is_left_alone(whole: Path) -> None:
 def test_a_run_that_diverges_keeps_its_last_good_state(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"at step .* a lower learning rate"):
         train(configure("---", "digits", **TINY, learning_rate=1e30), tmp_path, name="model")
-    if (tmp_path / state.FILE).is_file():
-        assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / state.FILE).values())
+    if (tmp_path / resume.FILE).is_file():
+        assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / resume.FILE).values())
     assert not (tmp_path / "model.json").exists()
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    (tmp_path / state.FILE).write_bytes(b"not tensors")
-    with pytest.raises(state.StateError, match=r"training\.safetensors is damaged .* delete it"):
+    (tmp_path / resume.FILE).write_bytes(b"not tensors")
+    with pytest.raises(resume.StateError, match=r"training\.safetensors is damaged .* delete it"):
         train(CONFIG, tmp_path, name="model")
 
 
@@ -252,7 +252,7 @@ def test_annealing_ends_with_a_higher_rate(tmp_path: Path) -> None:
 
 def test_the_trainer_stands_alone() -> None:
     code = (
-        "import sys, rdserve.trainer, rdserve.trainer.zoo\n"
+        "import sys, rdserve.trainer, rdserve.trainer.recipe\n"
         "print(sorted({'grpc', 'ts', 'typer', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -9,8 +9,8 @@ import pytest
 from rdserve.models.card import Card, read_card
 from rdserve.trainer import ConfigError, train
 from rdserve.trainer.progress import Board, Watch
+from rdserve.trainer.recipe import Entry, Failed, read_recipe, train_all
 from rdserve.trainer.run import Means
-from rdserve.trainer.zoo import Entry, Failed, read_recipe, train_all
 
 RECIPE = """
 data = "digits"
@@ -160,7 +160,7 @@ import subprocess
 import sys
 from multiprocessing import active_children
 from pathlib import Path
-from rdserve.trainer.zoo import read_recipe, train_all
+from rdserve.trainer.recipe import read_recipe, train_all
 if __name__ == "__main__":
     for card in train_all(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), jobs=1):
         print(card.name, *(child.pid for child in active_children()), flush=True)

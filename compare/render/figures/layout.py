@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from rdserve.compare import frontier, rows
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.ellipse import Ellipse, confidence_ellipse
-from rdserve.compare.latents import MARK
-from rdserve.compare.rows import Row
+from rdserve.compare.scores import Comparison
+from rdserve.compare.statistics import frontier
+from rdserve.compare.statistics import summaries as rows
+from rdserve.compare.statistics.ellipse import Ellipse, confidence_ellipse
+from rdserve.compare.statistics.latents import MARK
+from rdserve.compare.statistics.summaries import Row
 
 Float64 = NDArray[np.float64]
 

@@ -12,13 +12,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
-from rdserve.compare import frontier
-from rdserve.compare.ellipse import Ellipse
-from rdserve.compare.key import ACCENT, BEST, FAINT, FRONTIER, HULL, INK, MUTED, PAPER, draw_key, marker
-from rdserve.compare.labels import Surroundings, dotted, nearest, needs_leader, place
-from rdserve.compare.latents import LEGEND
-from rdserve.compare.rows import Row
-from rdserve.compare.scene import Scene, iso_ends, label, labelled
+from rdserve.compare.render.figures.label_placement import Surroundings, dotted, nearest, needs_leader, place
+from rdserve.compare.render.figures.layout import Scene, iso_ends, label, labelled
+from rdserve.compare.render.figures.legend import (
+    ACCENT,
+    BEST,
+    FAINT,
+    FRONTIER,
+    HULL,
+    INK,
+    MUTED,
+    PAPER,
+    draw_key,
+    marker,
+)
+from rdserve.compare.statistics import frontier
+from rdserve.compare.statistics.ellipse import Ellipse
+from rdserve.compare.statistics.latents import LEGEND
+from rdserve.compare.statistics.summaries import Row
 
 LABEL = {"fontsize": 9, "color": INK, "family": "DejaVu Sans Mono", "parse_math": False}
 WARNING_WIDTH = 150  # signs

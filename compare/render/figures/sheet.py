@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from rdserve.client.results import Reconstruction, Sample
-from rdserve.compare.key import FAINT, INK, MUTED, PAPER
-from rdserve.compare.latents import LEGEND, MARK
-from rdserve.compare.rows import Row
-from rdserve.compare.scene import label
+from rdserve.compare.render.figures.layout import label
+from rdserve.compare.render.figures.legend import FAINT, INK, MUTED, PAPER
+from rdserve.compare.statistics.latents import LEGEND, MARK
+from rdserve.compare.statistics.summaries import Row
 
 # Everything below is measured in cells: one cell holds one image.
 MODELS_PER_PANEL = 6

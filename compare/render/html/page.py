@@ -5,20 +5,32 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdserve.client.results import ModelInfo
-from rdserve.compare import paired, sprites
-from rdserve.compare.classes import Classes
-from rdserve.compare.document import in_report
-from rdserve.compare.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, SHAPES, TOP, WIDTH, Drawing, draw, style
-from rdserve.compare.findings import Findings
-from rdserve.compare.key import parts
-from rdserve.compare.latents import COLLAPSED_RATE, IGNORES, LEGEND, MARK, Latents
-from rdserve.compare.pictures import N_DRAWS, Pictures
-from rdserve.compare.pixels import independent_pixels_nats
-from rdserve.compare.rows import Row
-from rdserve.compare.scene import CROWD
-from rdserve.compare.signature import fields
-from rdserve.compare.tightness import Tightness, tightness
-from rdserve.compare.verdict import objective
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.by_class import Classes
+from rdserve.compare.analysis.signature import fields
+from rdserve.compare.render.document import in_report
+from rdserve.compare.render.figures.layout import CROWD
+from rdserve.compare.render.figures.legend import parts
+from rdserve.compare.render.html import sprites
+from rdserve.compare.render.html.svg_plane import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    SHAPES,
+    TOP,
+    WIDTH,
+    Drawing,
+    draw,
+    style,
+)
+from rdserve.compare.render.verdict import objective
+from rdserve.compare.scoring.pictures import N_DRAWS, Pictures
+from rdserve.compare.statistics import paired
+from rdserve.compare.statistics.bound_gap import Tightness, tightness
+from rdserve.compare.statistics.independent_pixels import independent_pixels_nats
+from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES, LEGEND, MARK, Latents
+from rdserve.compare.statistics.summaries import Row
 
 ENCODERS = {"-": "Gaussian", "+": "inverse autoregressive flow"}
 DECODERS = {"-": "deconvolution", "+": "autoregressive"}

@@ -10,14 +10,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from rdserve.compare import encoding, view
-from rdserve.compare import pictures as pictures_
-from rdserve.compare.comparison import Comparison
-from rdserve.compare.document import DATA_ID, in_report, to_document
-from rdserve.compare.findings import Findings
-from rdserve.compare.pictures import Pictures
-from rdserve.compare.verdict import verdict
-from rdserve.compare.words import interval, nats, p_value, signed
+from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.render import json_stream
+from rdserve.compare.render.document import DATA_ID, in_report, to_document
+from rdserve.compare.render.formatting import interval, nats, p_value, signed
+from rdserve.compare.render.html import page as view
+from rdserve.compare.render.verdict import verdict
+from rdserve.compare.scores import Comparison
+from rdserve.compare.scoring import pictures as pictures_
+from rdserve.compare.scoring.pictures import Pictures
 
 
 def write(comparison: Comparison, path: Path, pictures: Pictures | None = None) -> None:
@@ -69,7 +70,7 @@ def _environment() -> Environment:
 def embedded(document: Mapping[str, Any]) -> Markup:
     """JSON that ends no script element and opens no comment, whatever it says."""
     harmless = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&"})
-    return Markup("".join(part.translate(harmless) for part in encoding.text(document)))
+    return Markup("".join(part.translate(harmless) for part in json_stream.text(document)))
 
 
 def _hash(text: str) -> str:

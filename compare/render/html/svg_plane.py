@@ -6,9 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from rdserve.compare.key import parts
-from rdserve.compare.labels import Boxes, Surroundings, dotted, nearest, needs_leader, overlaps, place
-from rdserve.compare.scene import CROWD, Scene, iso_ends, label, labelled
+from rdserve.compare.render.figures.label_placement import (
+    Boxes,
+    Surroundings,
+    dotted,
+    nearest,
+    needs_leader,
+    overlaps,
+    place,
+)
+from rdserve.compare.render.figures.layout import CROWD, Scene, iso_ends, label, labelled
+from rdserve.compare.render.figures.legend import parts
 
 Float64 = NDArray[np.float64]
 

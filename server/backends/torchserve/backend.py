@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from rdserve.server.archive import SUFFIX, Archive, ArchiveError, open_archive
-from rdserve.server.backends import LoadError
+from rdserve.server.backends.base import LoadError
+from rdserve.server.backends.torchserve.http import Http
+from rdserve.server.backends.torchserve.process import Java
+from rdserve.server.backends.torchserve.workers import Workers
 from rdserve.server.errors import BackendUnavailable
-from rdserve.server.http1 import Http
-from rdserve.server.java import Java
+from rdserve.server.repository.archive import SUFFIX, Archive, ArchiveError, open_archive
 from rdserve.server.scratch import Scratch
 from rdserve.server.settings import Settings
-from rdserve.server.workers import Workers
 
 log = logging.getLogger(__name__)
 

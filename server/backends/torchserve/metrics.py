@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
-from rdserve.server.metrics import (
+from rdserve.server.observability.metrics import (
     TORCHSERVE_CALLS,
     TORCHSERVE_INFERENCE,
     TORCHSERVE_LOAD,

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rdserve.server.settings import Settings
-from rdserve.v1.limits import MAX_MESSAGE_BYTES, MIB
+from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
 
 log = logging.getLogger("rdserve.torchserve")
 

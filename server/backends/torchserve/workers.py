@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from math import inf
 from time import monotonic
 
-from rdserve.server.backends import LoadError
+from rdserve.server.backends.base import LoadError
 from rdserve.server.settings import Settings
 
 # A worker may be unlucky once.

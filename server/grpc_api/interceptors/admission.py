@@ -16,8 +16,14 @@ from typing import Any
 import grpc
 from grpc import aio
 from rdserve.server.errors import InvalidArgument, Overloaded
-from rdserve.server.interceptors import Context, Handler, PerMethod, behaviour_of, handler_like
-from rdserve.v1.limits import MAX_MESSAGE_BYTES, MIB
+from rdserve.server.grpc_api.interceptors.errors import (
+    Context,
+    Handler,
+    PerMethod,
+    behaviour_of,
+    handler_like,
+)
+from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
 
 
 @dataclass(eq=False)

@@ -10,8 +10,8 @@ from typing import Any, Self
 import grpc
 from grpc import aio
 from rdserve.server.errors import Unauthenticated
-from rdserve.server.interceptors import Context, Handler
-from rdserve.server.private_file import read_private
+from rdserve.server.grpc_api.interceptors.errors import Context, Handler
+from rdserve.server.security.secret_files import read_private
 from rdserve.server.settings import SettingsError
 
 HEALTH = "/grpc.health.v1.Health/"

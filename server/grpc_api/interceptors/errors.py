@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
-from rdserve.server import observed
 from rdserve.server.errors import Defect, InvalidArgument, ServiceError, UnknownMethod, pushback_ms
+from rdserve.server.observability import call_context
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
     status = to_status(seen)
     rich: Any = rpc_status.to_status(status)
     pushback = (PUSHBACK, str(pushback_ms(seen)))
-    noted = observed.failed(seen.reason)
+    noted = call_context.failed(seen.reason)
     await context.abort(seen.status, status.message, (*rich.trailing_metadata, pushback, *noted))
 
 

@@ -15,11 +15,17 @@ from typing import Any, NamedTuple
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc import StatusCode, aio
-from rdserve.models import tracing
-from rdserve.server import logs, observed
-from rdserve.server.interceptors import Context, Handler, PerMethod, behaviour_of, handler_like
-from rdserve.server.metrics import UNKNOWN, Metrics
-from rdserve.server.observed import Rpc
+from rdserve.server.grpc_api.interceptors.errors import (
+    Context,
+    Handler,
+    PerMethod,
+    behaviour_of,
+    handler_like,
+)
+from rdserve.server.observability import call_context, logs
+from rdserve.server.observability.call_context import Rpc
+from rdserve.server.observability.metrics import UNKNOWN, Metrics
+from rdserve.wire import tracing
 
 # Clients give up a moment before this side's deadline, which began later.
 DEADLINE_SLACK = 0.1
@@ -72,7 +78,7 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         name = handler_call_details.method
         rpc = Rpc.of(name, handler_call_details.invocation_metadata)
         rpc.span = tracing.start(name.lstrip("/"), rpc.traceparent, server=True)
-        observed.begin(rpc)
+        call_context.begin(rpc)
         outcome = Outcome(self._methods.get(name, self._nobodys), rpc)
         _OUTCOME.set(outcome)
         task = asyncio.current_task()

@@ -12,7 +12,7 @@ import time
 from importlib.abc import Loader, MetaPathFinder
 
 FOLDER = os.environ.get("RDSERVE_FAULTS")
-TARGET = "rdserve.models.calls"
+TARGET = "rdserve.models.worker.dispatch"
 
 
 def _trace(line):
@@ -36,8 +36,8 @@ def _hold():
 
 def _row_by_row(seed):
     """Write down the rows of pixels that are drawn, and wait in one of them until nobody waits for them."""
-    from rdserve.models import stopping
-    from rdserve.models.incremental import IncrementalSampler
+    from rdserve.models import cancellation
+    from rdserve.models.networks.pixelcnn_incremental import IncrementalSampler
 
     real = IncrementalSampler.begin_row
 
@@ -47,8 +47,8 @@ def _row_by_row(seed):
         held = row == 2 and _once("held")
         while held and not os.path.exists(f"{FOLDER}/open"):
             try:
-                stopping.check()
-            except stopping.Abandoned:
+                cancellation.check()
+            except cancellation.Abandoned:
                 break
             time.sleep(0.005)
         real(self, row)

@@ -1,0 +1,26 @@
+"""Serve latent-variable models, and compare them where an ELBO cannot: in the rate-distortion plane.
+
+    from rdserve import Client, load          # the service's client; a data set's split
+    from rdserve.compare import compare       # models side by side
+
+Nothing is imported before it is asked for: the client alone needs grpcio, protobuf and numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rdserve.client import Client
+    from rdserve.compare import Comparison
+    from rdserve.data import load
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Comparison", "__version__", "load"]
+
+_HOMES = {"Client": "rdserve.client", "Comparison": "rdserve.compare", "load": "rdserve.data"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rdserve' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
