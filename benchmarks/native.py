@@ -90,7 +90,7 @@ async def _start(
     environment = {"TMPDIR": folder / "tmp", "LOG_LOCATION": folder, "METRICS_LOCATION": folder}
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RDSERVE_TORCH_THREADS"), threads)
     # It and its workers die with this process, however that ends.
-    bound = Path(java.__file__).with_name("bound.py")
+    bound = Path(java.__file__).with_name("die_with_parent.py")
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(bound), str(os.getpid())),
         *_command(folder, config),

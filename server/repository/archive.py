@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import rdserve.models
+import rdserve.models.worker
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, parse_card
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, parse_selftest
 
@@ -68,7 +68,7 @@ class Archive:
 
 def installed_handler() -> Path:
     """The handler that archives made here carry."""
-    return Path(rdserve.models.__file__).with_name(HANDLER_FILE)
+    return Path(rdserve.models.worker.__file__).with_name(HANDLER_FILE)
 
 
 def open_archive(path: Path) -> Archive:

@@ -30,7 +30,7 @@ NAMES = {
     "table.tex",
     "table.md",
 }
-SCHEMA = json.loads(resources("rdserve.compare").joinpath("comparison.schema.json").read_text())
+SCHEMA = json.loads(resources("rdserve.compare.render").joinpath("comparison.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")

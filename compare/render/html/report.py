@@ -37,7 +37,7 @@ def render(findings: Findings, pictures: Pictures | None = None) -> str:
     env = _environment()
     page = view.page(findings, pictures)
     css = env.get_template("report.css.j2").render(page=page)
-    script = files("rdserve.compare").joinpath("templates/report.js").read_text(encoding="utf-8")
+    script = files("rdserve.compare.render.html").joinpath("templates/report.js").read_text(encoding="utf-8")
     return env.get_template("report.html.j2").render(
         page=page,
         css=Markup(css),
@@ -57,7 +57,7 @@ def _verdict(findings: Findings) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("rdserve.compare"),
+        loader=PackageLoader("rdserve.compare.render.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

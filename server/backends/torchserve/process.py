@@ -60,7 +60,7 @@ class Java:
             TorchServeError: no Java, or it stopped, or it took too long.
         """
         self._clear()
-        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("bound.py")), str(os.getpid())]
+        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("die_with_parent.py")), str(os.getpid())]
         self._process = await asyncio.create_subprocess_exec(
             *command,
             *_command(self.folder, self._write_config()),
