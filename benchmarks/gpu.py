@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from rdserve.loadtest.load import closed
 from rdserve.loadtest.requests import OPS, bodies
 from rdserve.loadtest.routes import Front
-from rdserve.models.execution.config import Execution, How, Precision
+from rdserve.models.execution.config import Execution, ExecutionConfig, Precision
 from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
@@ -46,7 +46,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 ROWS, IN_FLIGHT, SECONDS, REPEATS = 256, 8, 2.0, 10
 
 
-class Way(NamedTuple):
+class GpuRoute(NamedTuple):
     """How networks compute."""
 
     precision: Precision
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     device = torch.device("cuda" if given.gpus else "cpu")
-    ways = [Way(*way) for way in product(PRECISIONS, given.executions.split(","))]
+    ways = [GpuRoute(*way) for way in product(PRECISIONS, given.executions.split(","))]
     name = torch.cuda.get_device_name() if given.gpus else "CPU"
     print(f"{name}, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as scratch:
@@ -113,14 +113,14 @@ def main() -> None:
         given.out.write_text(json.dumps({"device": name} | rows, indent=1) + "\n")
 
 
-def bare(chosen: subjects.Subjects, device: torch.device, ways: list[Way]) -> Iterator[Bare]:
+def bare(chosen: subjects.Subjects, device: torch.device, ways: list[GpuRoute]) -> Iterator[Bare]:
     """Every model in every way, beside eager float32."""
     for name, folder in chosen.checkpoints.items():
         body = own_images(name, folder, device)
         with FlopCounterMode(display=False) as counter:  # which does not see into graphs
-            exact = _scores(Worker.load(folder, How(device)), body)
+            exact = _scores(Worker.load(folder, ExecutionConfig(device)), body)
         for way in ways:
-            worker = Worker.load(folder, How(device, way.precision, execution=way.execution))
+            worker = Worker.load(folder, ExecutionConfig(device, way.precision, execution=way.execution))
             moved = _scores(worker, body) - exact
             seconds = median(_timed(worker, body, device) for _ in range(REPEATS))
             share = counter.get_total_flops() / seconds / peak(device, way.precision)
@@ -132,7 +132,9 @@ def own_images(name: str, folder: Path, device: torch.device) -> bytes:
     """A request to score ROWS images that the model draws, the same at every precision."""
     noise = NoiseKeys(seed=0)
     draw = SampleRequest(model=name, n_latents=ROWS, noise=noise, n_samples=1)
-    reply = Worker.load(folder, How(device)).work([WorkRequest(sample=draw).SerializeToString()])[0]
+    reply = Worker.load(folder, ExecutionConfig(device)).work([WorkRequest(sample=draw).SerializeToString()])[
+        0
+    ]
     images = tensors.to_array(WorkReply.FromString(reply).sample.images)[:, 0]
     score = ScoreRequest(model=name, images=tensors.to_message(images), noise=noise)
     return WorkRequest(score=score).SerializeToString()
@@ -152,13 +154,13 @@ def _timed(worker: Worker, body: bytes, device: torch.device) -> float:
     return perf_counter() - start
 
 
-def served(chosen: subjects.Subjects, backend: str, way: Way, gpus: int) -> list[Served]:
+def served(chosen: subjects.Subjects, backend: str, way: GpuRoute, gpus: int) -> list[Served]:
     """Every op of every model through one service."""
     with _service(chosen.store, backend, way, gpus) as address:
         return asyncio.run(_served(address, chosen, backend, way))
 
 
-async def _served(address: str, chosen: subjects.Subjects, backend: str, way: Way) -> list[Served]:
+async def _served(address: str, chosen: subjects.Subjects, backend: str, way: GpuRoute) -> list[Served]:
     front, found = Front(address), []
     for name in chosen.checkpoints:
         for op in OPS:
@@ -173,7 +175,7 @@ async def _served(address: str, chosen: subjects.Subjects, backend: str, way: Wa
 
 
 @contextmanager
-def _service(store: Path, backend: str, way: Way, gpus: int) -> Iterator[str]:
+def _service(store: Path, backend: str, way: GpuRoute, gpus: int) -> Iterator[str]:
     command = [sys.executable, "-m", "rdserve.cli", "serve", "--port", "0", "--models", str(store)]
     command += ["--backend", backend, "--gpus", str(gpus), "--no-request-log"]
     command += ["--precision", way.precision, "--execution", way.execution]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.scores import Comparison, ScoredData
 from rdserve.compare.statistics.intervals import Method
 
 
@@ -16,7 +16,7 @@ def made(
         models=tuple(_info(f"m{index}") for index in range(len(values))),
         scores=tuple(Score(rate, d, -(rate + d), np.ones(n), True) for rate, d in values),
         example_ids=np.arange(n, dtype=np.uint64),
-        data=Data("made", "all", "0" * 64),
+        data=ScoredData("made", "all", "0" * 64),
         labels=labels,
         method=method,
     )

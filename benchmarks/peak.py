@@ -3,7 +3,7 @@
 from time import perf_counter
 
 import torch
-from rdserve.models.execution.config import How, Precision
+from rdserve.models.execution.config import ExecutionConfig, Precision
 
 MATRIX = 4096
 REPEATS = 10
@@ -11,7 +11,7 @@ REPEATS = 10
 
 def peak(device: torch.device, precision: Precision) -> float:
     """Operations per second of a large matrix product, measured here."""
-    how = How(device, precision)
+    how = ExecutionConfig(device, precision)
     how.prepare()
     size = MATRIX if device.type == "cuda" else MATRIX // 4
     a = torch.ones(size, size, device=device)

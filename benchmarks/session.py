@@ -9,13 +9,13 @@ from pathlib import Path
 from rdserve.loadtest import plan
 from rdserve.loadtest.meter import Announce, Effort, Meter
 from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, UNMERGED, Results
-from rdserve.loadtest.routes import Front, InProcess, Native, Unmerged, Way
+from rdserve.loadtest.routes import Front, InProcess, Native, Route, Unmerged
 
 from benchmarks import subjects
 from benchmarks.native import UNBATCHED, Batching, native
 from benchmarks.scoring import score_ratio
 from benchmarks.subjects import PAPER, SMALL, Subjects
-from benchmarks.targets import Target, targets
+from benchmarks.targets import BenchmarkTarget, targets
 
 # TorchServe's own batching at its best: sizes and delays in ms that were worth trying.
 BATCHINGS = (Batching(8, 1), Batching(32, 1), Batching(32, 5))
@@ -25,7 +25,7 @@ SCORED_IMAGES = 10_000
 
 async def compare(
     address: str, chosen: Subjects, effort: Effort, announce: Announce, *, quick: bool
-) -> tuple[Results, list[Target]]:
+) -> tuple[Results, list[BenchmarkTarget]]:
     """Measure a service beside a private TorchServe and the bare models; `quick`: one batching only."""
     batchings = BATCHINGS[1:2] if quick else BATCHINGS
     names = tuple(chosen.checkpoints)
@@ -34,7 +34,7 @@ async def compare(
     async with native(chosen.archives, (UNBATCHED, *batchings), workers=WORKERS, threads=THREADS) as at:
         batched = {_called(NATIVE, batching): Native(at.grpc, batching.suffix) for batching in batchings}
         unmerged = {_called(UNMERGED, batching): Unmerged(at.http, batching.suffix) for batching in batchings}
-        ways: dict[str, Way] = {
+        ways: dict[str, Route] = {
             FRONT: Front(address),
             NATIVE: Native(at.grpc, UNBATCHED.suffix),
             **batched,
@@ -68,7 +68,7 @@ async def front_only(
     return meter.results
 
 
-def _concluded(results: Results, scoring: dict[str, float]) -> tuple[Results, list[Target]]:
+def _concluded(results: Results, scoring: dict[str, float]) -> tuple[Results, list[BenchmarkTarget]]:
     found = targets(results, SMALL, PAPER, scoring)
     results.ratios = {target.name: round(target.value, 3) for target in found}
     results.facts = _facts() | {"workers": WORKERS, "threads": THREADS, "scoring": scoring}
@@ -90,7 +90,7 @@ def _facts() -> dict[str, object]:
 
 def run_compare(
     serve: Callable[[Path], str], folder: Path, effort: Effort, announce: Announce, *, quick: bool
-) -> tuple[Results, list[Target]]:
+) -> tuple[Results, list[BenchmarkTarget]]:
     """Prepare the models in `folder`, let `serve` start a service over them, and compare."""
     names: Sequence[str] = (SMALL,) if quick else (SMALL, PAPER)
     announce("preparing the models")

@@ -12,7 +12,7 @@ from time import process_time
 from typing import TypeVar
 
 import numpy as np
-from rdserve.compare.analysis.analysis import Findings, find
+from rdserve.compare.analysis.analysis import Analysis, analyse
 from rdserve.compare.render.document import to_document
 from rdserve.compare.render.json_stream import text
 from rdserve.compare.render.terminal import as_text
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Cost:
     """Seconds. find: all statistics. words: verdict and tables. written: comparison.json.
 
-    pair_by_pair: of what `find` says of pairs; ratio: that over find, words and written together.
+    pair_by_pair: of what `analyse` says of pairs; ratio: that over find, words and written together.
     """
 
     models: int
@@ -56,8 +56,8 @@ def cost(models: int, images: int) -> Cost:
     values = np.random.default_rng(0).normal(size=(models, 2, images)) + np.array([[10.0], [80.0]])
     comparison = made(values, labels=np.arange(images) % 10)
     count = models * (models - 1) // 2
-    words_of(find(made(values[:3, :, :40])))
-    findings, found = timed(lambda: find(comparison))
+    words_of(analyse(made(values[:3, :, :40])))
+    findings, found = timed(lambda: analyse(comparison))
     _, words = timed(lambda: words_of(findings))
     _, written = timed(lambda: sum(map(len, text(to_document(findings), "\n"))))
     _, singly = timed(lambda: pair_by_pair(comparison, SOME_PAIRS))
@@ -71,7 +71,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), process_time() - before
 
 
-def words_of(findings: Findings) -> None:
+def words_of(findings: Analysis) -> None:
     """Classes, verdict, and the tables of a terminal."""
     verdict(findings)
     as_text(findings)

@@ -39,7 +39,15 @@ def prepare(folder: Path, names: tuple[str, ...]) -> Subjects:
 def _make_paper(folder: Path) -> None:
     """A simple VAE of the paper's size with random weights: good for timing, and for nothing else."""
     import torch
-    from rdserve.models.card import Architecture, Card, Data, InputSpec, Objective, Reference, Weights
+    from rdserve.models.card import (
+        Architecture,
+        Card,
+        InputSpec,
+        ReferenceScores,
+        TrainedObjective,
+        TrainingData,
+        Weights,
+    )
     from rdserve.models.checkpoint import save
     from rdserve.models.families import build
 
@@ -49,11 +57,11 @@ def _make_paper(folder: Path) -> None:
         name=folder.name,
         architecture=architecture,
         input=InputSpec(shape=SHAPES[PAPER], binarisation="none"),
-        objective=Objective(),
-        data=Data(name="random", sha256="0" * 64),
+        objective=TrainedObjective(),
+        data=TrainingData(name="random", sha256="0" * 64),
         weights=Weights(sha256="0" * 64),
         code_version="0",
-        reference=Reference(
+        reference=ReferenceScores(
             split="test",
             n_examples=1,
             seed=0,

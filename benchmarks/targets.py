@@ -6,7 +6,7 @@ from rdserve.loadtest.results import IN_PROCESS, NATIVE, Cell, Results
 
 
 @dataclass(frozen=True)
-class Target:
+class BenchmarkTarget:
     """A ratio, and the bound that it should keep."""
 
     name: str
@@ -20,34 +20,40 @@ class Target:
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
 
-def targets(results: Results, small: str, paper: str, scoring: dict[str, float]) -> list[Target]:
+def targets(results: Results, small: str, paper: str, scoring: dict[str, float]) -> list[BenchmarkTarget]:
     """Those that were measured. Ratios are medians over rounds of the front's figure over the other's."""
     found = [target for model in (small, paper) for target in _of_one_image(results, model)]
     many = Cell(small, "encode", 64, in_flight=32)
     if (best := results.best_batched(many)) is not None:
         found.append(
-            Target(f"{many.name}: rps over native, its own batching", results.speed(many, best), 1.0)
+            BenchmarkTarget(f"{many.name}: rps over native, its own batching", results.speed(many, best), 1.0)
         )
     many = Cell(paper, "encode", 64, in_flight=32)
     if results.of(many, IN_PROCESS):
-        found.append(Target(f"{many.name}: images/s over in-process", results.speed(many, IN_PROCESS), 0.9))
+        found.append(
+            BenchmarkTarget(f"{many.name}: images/s over in-process", results.speed(many, IN_PROCESS), 0.9)
+        )
     if scoring:
         found.append(
-            Target(f"{paper} score of a set through the client: over in-process", scoring["ratio"], 0.9)
+            BenchmarkTarget(
+                f"{paper} score of a set through the client: over in-process", scoring["ratio"], 0.9
+            )
         )
     return found
 
 
-def _of_one_image(results: Results, model: str) -> list[Target]:
+def _of_one_image(results: Results, model: str) -> list[BenchmarkTarget]:
     found = []
     alone, crowd = Cell(model, "encode", 1, in_flight=1), Cell(model, "encode", 1, in_flight=32)
     if (best := results.best_batched(crowd)) is not None:
         found += [
-            Target(f"{crowd.name}: rps over native, its own batching", results.speed(crowd, best), 1.0),
-            Target(f"{crowd.name}: rps over native, unbatched", results.speed(crowd, NATIVE), 2.5),
+            BenchmarkTarget(
+                f"{crowd.name}: rps over native, its own batching", results.speed(crowd, best), 1.0
+            ),
+            BenchmarkTarget(f"{crowd.name}: rps over native, unbatched", results.speed(crowd, NATIVE), 2.5),
         ]
     if results.of(alone, NATIVE):
         found.append(
-            Target(f"{alone.name}: p50 over native", results.delay(alone, NATIVE), 1.4, at_most=True)
+            BenchmarkTarget(f"{alone.name}: p50 over native", results.delay(alone, NATIVE), 1.4, at_most=True)
         )
     return found

@@ -16,7 +16,7 @@ from rdserve.client import InputError
 
 if TYPE_CHECKING:
     from benchmarks.soak import Memory
-    from benchmarks.targets import Target
+    from benchmarks.targets import BenchmarkTarget
 
 _say = partial(typer.echo, err=True)
 
@@ -60,7 +60,7 @@ def bench(
         _sampling(sampling, quick)
         return
     effort = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0) if quick else Effort()
-    found: list[Target] = []
+    found: list[BenchmarkTarget] = []
     if server is not None:
         shapes = _shapes(server, models, quick)
         results = asyncio.run(front_only(server, shapes, effort, _say))

@@ -19,9 +19,9 @@ from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
 from rdserve.compare import api
-from rdserve.compare.analysis.gate import Limits, Outcome, gate, to_junit, to_markdown
+from rdserve.compare.analysis.gate import GateOutcome, Limits, gate, to_junit, to_markdown
 from rdserve.compare.render import export, terminal
-from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.scores import Comparison, ScoredData
 from rdserve.compare.scoring import pictures, reconstruct, row_store
 from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.data import load
@@ -50,7 +50,7 @@ class Source:
 
     images: NDArray[np.bool_]
     labels: NDArray[np.integer] | None
-    about: Data | None
+    about: ScoredData | None
 
 
 @trusting
@@ -143,7 +143,7 @@ def _source(
         raise InputError("--labels are of images of your own; give --images FILE too")
     dataset = load(data or "digits", split=split, root=root)
     classes = None if dataset.labels is None else dataset.labels[:limit]
-    return Source(dataset.images[:limit], classes, Data(dataset.name, dataset.split, dataset.sha256))
+    return Source(dataset.images[:limit], classes, ScoredData(dataset.name, dataset.split, dataset.sha256))
 
 
 def _choose(served: Sequence[ModelInfo], wanted: str, baseline: str | None, source: Source) -> list[str]:
@@ -211,10 +211,10 @@ def _pictures(comparison: Comparison) -> pictures.Pictures | None:
 
 def _gate(
     comparison: Comparison, baseline: str | None, limits: Limits, out: Path, paths: list[Path]
-) -> Outcome:
+) -> GateOutcome:
     """Say and write down whether the limits are kept, adding to `paths`; without limits they are."""
     if baseline is None or not limits.any:
-        return Outcome.PASS
+        return GateOutcome.PASS
     if comparison.failures:
         raise RdserveError(f"no gate over models that failed: {', '.join(comparison.failures)}")
     checked = gate(comparison, baseline, limits)

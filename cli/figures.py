@@ -10,7 +10,7 @@ from rdserve.cli.options import ADDRESS, DataRoot, Server, Split, Timeout, conne
 from rdserve.cli.trust import trusting
 from rdserve.compare.render.figures import plane
 from rdserve.study.figures.draw import NAMES, SERVED, Drawn, draw_all, models_of
-from rdserve.study.zoo_scores import Run, Runs
+from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 
 Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a model's category.")]
 TOY = Path("zoo/toy")
@@ -60,10 +60,10 @@ def chosen_names(only: str) -> Sequence[str]:
     return names
 
 
-def signature(runs: Runs) -> str:
+def signature(runs: ScoredZoo) -> str:
     """One line that says what the numbers of a figure depend on."""
 
-    def one(run: Run) -> str:
+    def one(run: ScoredModel) -> str:
         return f"{run.name}@{run.info.weights_sha256[:12]} seed {run.seed} K {run.row.n_samples}"
 
     data = runs.examples.dataset

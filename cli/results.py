@@ -16,7 +16,7 @@ from rdserve.compare.render import json_stream, terminal
 from rdserve.models.card import CardError, read_card
 from rdserve.study import results_page
 from rdserve.study.results import JUDGED_ON, SPLITS, Study, counts, document
-from rdserve.study.zoo_scores import Runs
+from rdserve.study.zoo_scores import ScoredZoo
 
 NBounds = Annotated[int, typer.Option(min=2, help="Images in the mixture that bounds the information.")]
 NGenerated = Annotated[int, typer.Option(min=0, help="Pairs drawn from each model for bounds; 0: no bounds.")]
@@ -68,7 +68,9 @@ def chosen_splits(wanted: str) -> list[str]:
     return sorted(set(names), key=lambda name: -SPLITS.index(name))
 
 
-def _scored(client: Client, data: str, split: str, root: Path | None, limit: int | None, work: Path) -> Runs:
+def _scored(
+    client: Client, data: str, split: str, root: Path | None, limit: int | None, work: Path
+) -> ScoredZoo:
     start = monotonic()
     runs = study_inputs.scored(client, data, split, root=root, limit=limit, folder=work)
     typer.echo(f"scored {runs.title} in {monotonic() - start:.0f} s", err=True)
@@ -77,7 +79,7 @@ def _scored(client: Client, data: str, split: str, root: Path | None, limit: int
 
 def _study(
     client: Client,
-    scored: dict[str, Runs],
+    scored: dict[str, ScoredZoo],
     data: str,
     root: Path | None,
     n_images: int,

@@ -9,10 +9,10 @@ from rdserve.client import Client
 from rdserve.compare.render import terminal
 from rdserve.data import load
 from rdserve.study import categories, fidelity, zoo_scores
-from rdserve.study.categories import Filed
+from rdserve.study.categories import Categorised
 from rdserve.study.classifier import Classifier, train
 from rdserve.study.subset import Examples, examples
-from rdserve.study.zoo_scores import Run, Runs
+from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 
 Limit = Annotated[int | None, typer.Option(min=2, help="So many images of each split, drawn at random.")]
 Work = Annotated[Path, typer.Option(help="Folder for rows, to go on from; of figures and results alike.")]
@@ -21,7 +21,7 @@ WORK = Path("report/study-rows")
 
 def scored(
     client: Client, data: str, split: str, *, root: Path | None, limit: int | None, folder: Path
-) -> Runs:
+) -> ScoredZoo:
     """Every served model that takes the data set's images, with a bar; what fails is said on stderr.
 
     Raises:
@@ -55,13 +55,13 @@ def few(of: Examples, n: int) -> Examples:
 
 
 def filed(
-    client: Client, chosen: Sequence[Run], of: Examples, classifier: Classifier | None
-) -> dict[str, Filed]:
+    client: Client, chosen: Sequence[ScoredModel], of: Examples, classifier: Classifier | None
+) -> dict[str, Categorised]:
     """The category of each run by name, from its reconstructions of these examples."""
     title, total = (
         f"reconstructing {of.n} images with {len(chosen)} models",
         (1 + fidelity.N_FRESH) * len(chosen),
     )
     with terminal.progress(title, total, terminal.console(stderr=True)) as done:
-        found = fidelity.listen(client, chosen, of, classifier, on_progress=lambda _: done(1))
-    return {run.name: categories.file_with_support(run, found[run.name]) for run in chosen}
+        found = fidelity.ask_reconstructions(client, chosen, of, classifier, on_progress=lambda _: done(1))
+    return {run.name: categories.categorise_with_support(run, found[run.name]) for run in chosen}

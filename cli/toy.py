@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rdserve.trainer.toy import Standing
+    from rdserve.trainer.toy import ToyResult
 
 
 def toy(
@@ -24,10 +24,10 @@ def toy(
     """
     from rdserve.compare.render import terminal
     from rdserve.compare.render.figures.toy import figure, table
-    from rdserve.models.toy.laws import hand_made, panels, source
+    from rdserve.models.toy.laws import hand_made, panels, toy_source
     from rdserve.trainer.toy import stand, train
 
-    data = source()
+    data = toy_source()
     with terminal.progress("training", 100, terminal.console(stderr=True)) as done:
         shown = 0
 
@@ -57,14 +57,14 @@ def toy(
     typer.echo(f"\n{out / 'toy.png'}\n{out / 'toy.json'}")
 
 
-def write_all(folder: Path, models: "list[Standing]", target_rate: float, seed: int) -> None:
+def write_all(folder: Path, models: "list[ToyResult]", target_rate: float, seed: int) -> None:
     """The hand-made model, the ELBO's and the target rate's, in this order."""
-    from rdserve.models.card import Objective
+    from rdserve.models.card import TrainedObjective
     from rdserve.trainer.toy import write
 
     by_hand, elbo, target = (standing.tables for standing in models)
-    write(by_hand, "toy-hand-made", Objective(name="none"), folder / "toy-hand-made")
-    write(elbo, "toy-elbo", Objective(name="beta-vae"), folder / "toy-elbo", seed=seed)
-    objective = Objective(name="target-rate")
+    write(by_hand, "toy-hand-made", TrainedObjective(name="none"), folder / "toy-hand-made")
+    write(elbo, "toy-elbo", TrainedObjective(name="beta-vae"), folder / "toy-elbo", seed=seed)
+    objective = TrainedObjective(name="target-rate")
     write(target, name := "toy-target-rate", objective, folder / name, seed=seed, target_rate=target_rate)
     typer.echo(f"{folder}: rdserve serve --models {folder}")

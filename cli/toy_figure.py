@@ -5,7 +5,7 @@ from pathlib import Path
 from rdserve.compare.render.figures.toy import figure
 from rdserve.models.card import CardError
 from rdserve.models.checkpoint import load
-from rdserve.models.toy.laws import panels, source
+from rdserve.models.toy.laws import panels, toy_source
 from rdserve.models.toy.vae import laws
 from rdserve.study.figures.draw import Drawn
 
@@ -15,7 +15,7 @@ COLUMNS = {"toy-hand-made": "hand-made", "toy-elbo": "ELBO", "toy-target-rate": 
 
 def figure_2(folder: Path) -> Drawn:
     """The columns whose checkpoints are there, with what the others are called."""
-    data, columns, missing = source(), [], []
+    data, columns, missing = toy_source(), [], []
     for name, words in COLUMNS.items():
         try:
             tables = laws(load(folder / name)[1])

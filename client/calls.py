@@ -26,7 +26,7 @@ T = TypeVar("T", Encoding, Decoding, Reconstruction, Score)
 
 
 @dataclass(frozen=True)
-class Keys:
+class RowKeys:
     """What names the noise of n rows: seed and ids (n,), and how many samples each row asks for."""
 
     n_samples: int
@@ -81,7 +81,7 @@ class Caller:
         method: Any,
         request: Request,
         rows: tensors.Array,
-        keys: Keys,
+        keys: RowKeys,
         kind: type[T],
         on_progress: Progress | None,
     ) -> T:
@@ -122,7 +122,7 @@ class Caller:
         return unreachable.typed(error, self.lifetime.address, self.channel, self.timeout)
 
 
-def _chunk(request: Request, rows: tensors.Array, keys: Keys, part: slice) -> Request:
+def _chunk(request: Request, rows: tensors.Array, keys: RowKeys, part: slice) -> Request:
     """A request like `request` for these rows."""
     chunk = type(request)(model=request.model, n_samples=keys.n_samples, noise=keys.noise(part))
     into = chunk.latents if isinstance(chunk, vae_pb2.DecodeRequest) else chunk.images
@@ -139,7 +139,7 @@ def _check_row(rows: tensors.Array) -> None:
         )
 
 
-def _row_bytes(rows: tensors.Array, kind: type[T], keys: Keys) -> int:
+def _row_bytes(rows: tensors.Array, kind: type[T], keys: RowKeys) -> int:
     """Bytes of one row's request or reply, whichever is larger."""
     sent = int(rows[:1].nbytes)
     if kind is Score:

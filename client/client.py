@@ -10,9 +10,9 @@ import grpc
 from numpy.typing import ArrayLike
 from rdserve.client import chunking, results
 from rdserve.client.attempts import Lifetime
-from rdserve.client.calls import Caller, Ids, Keys, Progress
+from rdserve.client.calls import Caller, Ids, Progress, RowKeys
 from rdserve.client.channel import Security, open_channel
-from rdserve.client.compare_stream import Comparing
+from rdserve.client.compare_stream import CompareStream
 from rdserve.client.errors import InputError, ReplyError, Unavailable
 from rdserve.client.health import wait_until_serving
 from rdserve.client.inputs import as_binary, as_latents
@@ -102,7 +102,7 @@ class Client:
     ) -> Encoding:
         """Posterior of each binary image (N, H, W): its mode, scale and n_samples draws."""
         rows = as_binary(images)
-        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        keys = RowKeys.of(len(rows), n_samples, seed, example_ids)
         request = vae_pb2.EncodeRequest(model=model)
         return self._caller.rows(self._stub.Encode, request, rows, keys, Encoding, on_progress)
 
@@ -118,7 +118,7 @@ class Client:
     ) -> Decoding:
         """n_samples images drawn from d(x|z) for each of the latents (N, Z)."""
         rows = as_latents(latents)
-        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        keys = RowKeys.of(len(rows), n_samples, seed, example_ids)
         request = vae_pb2.DecodeRequest(model=model)
         return self._caller.rows(self._stub.Decode, request, rows, keys, Decoding, on_progress)
 
@@ -134,7 +134,7 @@ class Client:
     ) -> Reconstruction:
         """One z ~ e(z|x) per binary image (N, H, W), then n_samples images from d(x|z) with that z."""
         rows = as_binary(images)
-        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        keys = RowKeys.of(len(rows), n_samples, seed, example_ids)
         request = vae_pb2.ReconstructRequest(model=model)
         return self._caller.rows(self._stub.Reconstruct, request, rows, keys, Reconstruction, on_progress)
 
@@ -150,7 +150,7 @@ class Client:
     ) -> Score:
         """Rate and distortion of each binary image (N, H, W), in nats, means over n_samples of e(z|x)."""
         rows = as_binary(images)
-        keys = Keys.of(len(rows), n_samples, seed, example_ids)
+        keys = RowKeys.of(len(rows), n_samples, seed, example_ids)
         request = vae_pb2.ScoreRequest(model=model)
         return self._caller.rows(self._stub.Score, request, rows, keys, Score, on_progress)
 
@@ -162,15 +162,15 @@ class Client:
         n_samples: int = 1,
         seed: int = 0,
         example_ids: Ids | None = None,
-    ) -> Comparing:
+    ) -> CompareStream:
         """As `score` on several models at once: the images are sent once, and rows come as they are made.
 
         For as many images as one message carries. A model that fails is yielded with its error, and the
         others go on; what fails for all is raised by the iteration, which can be cancelled.
         """
         rows = as_binary(images)
-        keys = Keys.of(len(rows), n_samples, seed, example_ids)
-        return Comparing(self._caller, self._stub.Compare, models, rows, keys)
+        keys = RowKeys.of(len(rows), n_samples, seed, example_ids)
+        return CompareStream(self._caller, self._stub.Compare, models, rows, keys)
 
     def sample(
         self,
@@ -194,10 +194,10 @@ class Client:
         self, model: str, n: int, *, n_samples: int = 1, seed: int = 0, example_ids: Ids | None = None
     ) -> Iterator[Sample]:
         """As `sample`, in parts as the server makes them; leaving the loop cancels the rest."""
-        keys = Keys.of(n, n_samples, seed, example_ids)
+        keys = RowKeys.of(n, n_samples, seed, example_ids)
         return self._sample_parts(model, n, keys)
 
-    def _sample_parts(self, model: str, n: int, keys: Keys) -> Iterator[Sample]:
+    def _sample_parts(self, model: str, n: int, keys: RowKeys) -> Iterator[Sample]:
         for part in chunking.slices(n, chunking.rows_per_chunk(0, keys.n_samples)):
             start, until = part.start, self._caller.deadline()
             while start < part.stop:
@@ -205,7 +205,7 @@ class Client:
                     start += len(sample.latents)
                     yield sample
 
-    def _sample_part(self, model: str, rows: slice, keys: Keys, until: float) -> Iterator[Sample]:
+    def _sample_part(self, model: str, rows: slice, keys: RowKeys, until: float) -> Iterator[Sample]:
         """Rows from rows.start on: all, or those that came before the server went away.
 
         A row depends on its key only, so another server can go on where this one stopped.

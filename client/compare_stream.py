@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rdserve.client import results
-from rdserve.client.calls import KEY_BYTES, Caller, Keys
+from rdserve.client.calls import KEY_BYTES, Caller, RowKeys
 from rdserve.client.errors import InputError, ReplyError, ServiceError, from_status
 from rdserve.client.results import Score
 from rdserve.v1 import vae_pb2
@@ -31,7 +31,7 @@ class ModelFailed:
     error: ServiceError
 
 
-class Comparing:
+class CompareStream:
     """One call under way; iterate over it once.
 
     Raises:
@@ -41,7 +41,7 @@ class Comparing:
     """
 
     def __init__(
-        self, caller: Caller, method: Any, models: Sequence[str], rows: tensors.Array, keys: Keys
+        self, caller: Caller, method: Any, models: Sequence[str], rows: tensors.Array, keys: RowKeys
     ) -> None:
         if not models or len(set(models)) < len(models):
             raise InputError(f"name at least one model, each once; got {', '.join(models) or 'none'}")

@@ -14,12 +14,12 @@ from rdserve.client.inputs import as_binary
 from rdserve.client.results import ModelInfo, unserved
 from rdserve.compare import compatibility
 from rdserve.compare.analysis.caution import cautions
-from rdserve.compare.analysis.stopping import standing
+from rdserve.compare.analysis.stopping import stopping_status
 from rdserve.compare.origin import Origin
-from rdserve.compare.scores import Comparison, Data, images_sha256
+from rdserve.compare.scores import Comparison, ScoredData, images_sha256
 from rdserve.compare.scoring import reconstruct
 from rdserve.compare.scoring.engines import Engine
-from rdserve.compare.scoring.run import Outcome, Run
+from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
 
 Progress = Callable[[str, int], None]
 T = TypeVar("T", bound=np.generic)
@@ -45,7 +45,7 @@ def compare(
     images: ArrayLike,
     *,
     labels: ArrayLike | None = None,
-    data: Data | None = None,
+    data: ScoredData | None = None,
     seed: int = 0,
     n_samples: int = 1,
     level: float = 0.95,
@@ -89,7 +89,7 @@ def compare(
         raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
     # Data sets may be sorted by class.
     order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
-    about = data or Data("images", "", images_sha256(pixels))
+    about = data or ScoredData("images", "", images_sha256(pixels))
     warnings = compatibility.check(chosen, allow_incomparable=allow_incomparable)
     unscored = Comparison(
         models=(),
@@ -140,9 +140,9 @@ def _run(
     folder: Path | None,
     restart: bool,
     on_progress: Progress | None,
-) -> Run:
+) -> ScoringRun:
     assert unscored.images is not None
-    return Run(
+    return ScoringRun(
         engine,
         models,
         unscored.images,
@@ -155,17 +155,19 @@ def _run(
     )
 
 
-def _score(run: Run, models: Sequence[ModelInfo], unscored: Comparison, stop: Stop | None) -> Comparison:
+def _score(
+    run: ScoringRun, models: Sequence[ModelInfo], unscored: Comparison, stop: Stop | None
+) -> Comparison:
     """Add images chunk by chunk until all are scored, or until what `stop` asks is known."""
     comparison = unscored
     for part in slices(unscored.n, stop.chunk if stop else unscored.n):
         comparison = _scored(unscored, models, run.until(part.stop), part.stop)
-        if stop and standing(comparison, stop.baseline, stop.equivalence_margin).settled:
+        if stop and stopping_status(comparison, stop.baseline, stop.equivalence_margin).settled:
             break
     return replace(comparison, warnings=comparison.warnings + cautions(comparison))
 
 
-def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: Outcome, n: int) -> Comparison:
+def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: ScoringOutcome, n: int) -> Comparison:
     """The first n examples, on the models that gave scores."""
     failed = tuple(f"{model} is left out, it failed: {why}" for model, why in outcome.failures.items())
     return replace(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo
-from rdserve.compare.scores import Data
+from rdserve.compare.scores import ScoredData
 
 # What must agree, as a reader would call it.
 _FACTS = {
@@ -42,7 +42,7 @@ def check(models: Sequence[ModelInfo], *, allow_incomparable: bool = False) -> t
     return tuple(f"not comparable: {difference}" for difference in found)
 
 
-def foreign(models: Sequence[ModelInfo], data: Data) -> tuple[str, ...]:
+def foreign(models: Sequence[ModelInfo], data: ScoredData) -> tuple[str, ...]:
     """A warning where models were trained on other data than they are compared on."""
     strangers = [model.name for model in models if model.data_sha256 != data.sha256]
     if not strangers:

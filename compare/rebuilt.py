@@ -15,7 +15,7 @@ from rdserve.compare.analysis.signature import signature
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import to_document
 from rdserve.compare.scores import Comparison, from_document
-from rdserve.compare.statistics.summaries import compare
+from rdserve.compare.statistics.summaries import summarise
 
 # Sums taken in another order, logarithms of another build: far below what any statement depends on.
 RELATIVE, ABSOLUTE = 1e-7, 1e-11
@@ -96,7 +96,7 @@ def _of_a_part(document: Mapping[str, Any], comparison: Comparison) -> Iterator[
 def _means(document: Mapping[str, Any], comparison: Comparison) -> Iterator[str]:
     left_out = 1 - comparison.n / document["examples"]["part_of"]
     said = {model.get("name"): model for model in document.get("models", [])}
-    for row in compare(comparison.models, comparison.scores, n_samples=comparison.n_samples):
+    for row in summarise(comparison.models, comparison.scores, n_samples=comparison.n_samples):
         for name in ("rate_nats", "distortion_nats", "elbo_nats", "importance_bound_nats"):
             value, mean = said.get(row.name, {}).get(name), getattr(row, name)
             error = getattr(row, name.replace("_nats", "_standard_error_nats"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
-    from rdserve.compare.analysis.analysis import Findings
+    from rdserve.compare.analysis.analysis import Analysis
     from rdserve.compare.analysis.pairs import Pairs
 
 SCHEMA = "rdserve-comparison-data/1"
@@ -48,7 +48,7 @@ def images_sha256(images: NDArray[np.bool_]) -> str:
 
 
 @dataclass(frozen=True)
-class Data:
+class ScoredData:
     """Which images: a named data set's split, or "images" for arrays that a caller brought.
 
     sha256: of the whole data set, or of the caller's pixels.
@@ -80,7 +80,7 @@ class Comparison:
     models: tuple[ModelInfo, ...]
     scores: tuple[Score, ...]
     example_ids: NDArray[np.uint64]
-    data: Data
+    data: ScoredData
     seed: int = 0
     n_samples: int = 1
     labels: NDArray[np.int64] | None = None
@@ -143,11 +143,11 @@ class Comparison:
     # What follows is computed by modules that stand on this one, hence imported on use.
 
     @cached_property
-    def findings(self) -> "Findings":
+    def findings(self) -> "Analysis":
         """All that is said of it: rows, pairs, frontier, who is dominated."""
-        from rdserve.compare.analysis.analysis import find
+        from rdserve.compare.analysis.analysis import analyse
 
-        return find(self)
+        return analyse(self)
 
     @property
     def pairs(self) -> "Pairs":
@@ -249,7 +249,7 @@ def _comparison(document: Mapping[str, Any]) -> Comparison:
         models=tuple(_INFO.validate_python(model["info"]) for model in models),
         scores=tuple(_score(model) for model in models),
         example_ids=np.array(document["example_ids"], np.uint64),
-        data=Data(**data),
+        data=ScoredData(**data),
         seed=int(document["seed"]),
         n_samples=int(document["n_samples"]),
         labels=None if labels is None else np.array(labels, np.int64),

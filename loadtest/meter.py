@@ -8,7 +8,7 @@ from rdserve.loadtest.cpu_time import Costs
 from rdserve.loadtest.load import Send, closed, opened
 from rdserve.loadtest.requests import Bodies, bodies
 from rdserve.loadtest.results import FRONT, Cell, Results
-from rdserve.loadtest.routes import Way
+from rdserve.loadtest.routes import Route
 
 Announce = Callable[[str], None]
 
@@ -28,7 +28,7 @@ class Meter:
 
     def __init__(
         self,
-        ways: Mapping[str, Way],
+        ways: Mapping[str, Route],
         shapes: Mapping[str, tuple[int, int]],
         effort: Effort,
         announce: Announce,

@@ -7,10 +7,10 @@ from rdserve.loadtest.results import FRONT, Cell, Results, cpu_ms
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.targets import Target
+from benchmarks.targets import BenchmarkTarget
 
 
-def show(results: Results, targets: Sequence[Target], console: Console) -> None:
+def show(results: Results, targets: Sequence[BenchmarkTarget], console: Console) -> None:
     """Every cell of the front, then the ways side by side, then the targets."""
     console.print(_grid(results))
     for cell in dict.fromkeys(cell for cell, _ in results.visits):
@@ -60,7 +60,7 @@ def _load(cell: Cell) -> str:
     return f"{cell.in_flight} in flight" if cell.in_flight else f"{cell.rate:.0f}/s arriving"
 
 
-def _targets(targets: Sequence[Target]) -> Table:
+def _targets(targets: Sequence[BenchmarkTarget]) -> Table:
     table = Table("ratio", title="Targets")
     for heading in ("measured", "asked", ""):
         table.add_column(heading, justify="right")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from grpc import aio
 from rdserve.loadtest.load import Send
 from rdserve.loadtest.requests import Bodies
-from rdserve.server.backends.torchserve.http import Http
+from rdserve.server.backends.torchserve.http import UnixHttpClient
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 _OPTIONS = [
@@ -20,7 +20,7 @@ _OPTIONS = [
 _PREDICTIONS = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 
 
-class Way(Protocol):
+class Route(Protocol):
     """A way to models."""
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
@@ -54,7 +54,7 @@ class Unmerged:
     for each request. The front's own gRPC would come on top."""
 
     def __init__(self, socket: FilePath, suffix: str) -> None:
-        self._http = Http(socket, token="none is asked for")
+        self._http = UnixHttpClient(socket, token="none is asked for")
         self._suffix = suffix
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:

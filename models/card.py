@@ -78,7 +78,7 @@ class InputSpec(_Part):
         return tuple(value) if isinstance(value, list) else value
 
 
-class Objective(_Part):
+class TrainedObjective(_Part):
     """What was minimised: distortion + beta * rate (eq. 6); beta rose from 0 over annealing_epochs."""
 
     name: str = "beta-vae"
@@ -86,7 +86,7 @@ class Objective(_Part):
     annealing_epochs: Annotated[int, Field(ge=0)] = 0
 
 
-class Data(_Part):
+class TrainingData(_Part):
     name: str
     sha256: Sha256
 
@@ -116,7 +116,7 @@ class Quantiles(_Part):
     latent_norm: FiveNumbers
 
 
-class Reference(_Part):
+class ReferenceScores(_Part):
     """Mean rate and distortion over a split, in nats, each with its standard error over examples."""
 
     split: str
@@ -139,12 +139,12 @@ class Card(_Part):
     architecture: Architecture
     input: InputSpec
     likelihood: Literal["bernoulli", "categorical"] = "bernoulli"
-    objective: Objective
-    data: Data
+    objective: TrainedObjective
+    data: TrainingData
     weights: Weights
     code_version: str
     training: dict[str, str | int | float | bool] = {}
-    reference: Reference
+    reference: ReferenceScores
 
 
 def read_card(folder: Path) -> Card:

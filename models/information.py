@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.rate_distortion import distortion, evaluate, importance_bound, rate
 from rdserve.models.vae import VAE, frozen
 from torch import Tensor
@@ -36,14 +36,14 @@ SATURATED = 0.95
 
 
 @dataclass(frozen=True)
-class Mean:
+class MonteCarloMean:
     """A mean over draws, and its standard error."""
 
     value: float
     standard_error: float
 
     @classmethod
-    def of(cls, values: Tensor) -> "Mean":
+    def of(cls, values: Tensor) -> "MonteCarloMean":
         """Of values (N,)."""
         return cls(values.double().mean().item(), values.double().std().item() / len(values) ** 0.5)
 
@@ -53,15 +53,15 @@ class Encoded:
     """On n images, one z each. low, high: the two estimates that bracket I; mismatch_*: KL(e(z) || m(z))."""
 
     n: int
-    rate: Mean
-    distortion: Mean
-    low: Mean
-    high: Mean
-    mismatch_low: Mean
-    mismatch_high: Mean
+    rate: MonteCarloMean
+    distortion: MonteCarloMean
+    low: MonteCarloMean
+    high: MonteCarloMean
+    mismatch_low: MonteCarloMean
+    mismatch_high: MonteCarloMean
 
     @property
-    def most(self) -> Mean:
+    def most(self) -> MonteCarloMean:
         """The lesser of the two that are at least I on average: `high`, which explodes where I is beyond
         log n, and R."""
         return min(self.high, self.rate, key=lambda mean: mean.value)
@@ -83,9 +83,9 @@ class Generated:
 
     n: int
     k: int
-    e: Mean
-    low: Mean
-    high: Mean
+    e: MonteCarloMean
+    low: MonteCarloMean
+    high: MonteCarloMean
 
 
 @torch.inference_mode()
@@ -104,7 +104,7 @@ def both(
 
 
 @torch.inference_mode()
-def encoded(vae: VAE, x: Tensor, keys: Keys) -> Encoded:
+def encoded(vae: VAE, x: Tensor, keys: NoiseKeys) -> Encoded:
     """The encoder's side on images x (N, H, W), N >= 2, under the noise of `keys`.
 
     Raises:
@@ -121,21 +121,23 @@ def encoded(vae: VAE, x: Tensor, keys: Keys) -> Encoded:
     d = torch.cat([distortion(vae.decoder(codes), images) for codes, images in parts])
     return Encoded(
         len(x),
-        rate=Mean.of(r),
-        distortion=Mean.of(d),
-        low=Mean.of(own - with_self),
-        high=Mean.of(own - without),
-        mismatch_low=Mean.of(r - (own - without)),
-        mismatch_high=Mean.of(r - (own - with_self)),
+        rate=MonteCarloMean.of(r),
+        distortion=MonteCarloMean.of(d),
+        low=MonteCarloMean.of(own - with_self),
+        high=MonteCarloMean.of(own - without),
+        mismatch_low=MonteCarloMean.of(r - (own - without)),
+        mismatch_high=MonteCarloMean.of(r - (own - with_self)),
     )
 
 
 @torch.inference_mode()
-def generated(vae: VAE, keys: Keys, k: int) -> Generated:
+def generated(vae: VAE, keys: NoiseKeys, k: int) -> Generated:
     """The generator's side on one pair (x, z) per key, with k samples of e(z|x)."""
-    rows = [_pairs(vae, Keys(*part), k) for part in zip(*(key.split(_rows(k)) for key in keys), strict=True)]
+    rows = [
+        _pairs(vae, NoiseKeys(*part), k) for part in zip(*(key.split(_rows(k)) for key in keys), strict=True)
+    ]
     e, low, high = torch.cat(rows, 1)
-    return Generated(len(keys.seed), k, Mean.of(e), Mean.of(low), Mean.of(high))
+    return Generated(len(keys.seed), k, MonteCarloMean.of(e), MonteCarloMean.of(low), MonteCarloMean.of(high))
 
 
 def mixtures(e: Distribution, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,7 +166,7 @@ def _codes(e: Distribution, noise: Noise) -> tuple[Distribution, Tensor, Tensor]
     return e, z, z
 
 
-def _pairs(vae: VAE, keys: Keys, k: int) -> Tensor:
+def _pairs(vae: VAE, keys: NoiseKeys, k: int) -> Tensor:
     """(3, B): the terms of E, of its raised form, of G, one pair (x, z) per key."""
     m = vae.marginal()
     z = draw(m, Noise(keys, Purpose.PRIOR), 1)[0]
@@ -178,8 +180,8 @@ def _pairs(vae: VAE, keys: Keys, k: int) -> Tensor:
     return torch.stack([log_ratio, log_d - above, log_d - importance_bound(rd)]).double()
 
 
-def _keys(ids: Tensor, seed: int) -> Keys:
-    return Keys(torch.full_like(ids, seed), ids)
+def _keys(ids: Tensor, seed: int) -> NoiseKeys:
+    return NoiseKeys(torch.full_like(ids, seed), ids)
 
 
 def _rows(k: int) -> int:

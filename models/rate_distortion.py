@@ -68,7 +68,7 @@ class Evaluation(NamedTuple):
     m: Distribution
 
 
-def visit(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> Evaluation:
+def evaluate_with_codes(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> Evaluation:
     """`evaluate`, for who also wants the codes and the marginal."""
     e, m = vae.encoder(x), vae.marginal()
     z = draw(e, n_samples)
@@ -83,7 +83,7 @@ def visit(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised)
 
 def evaluate(vae: VAE, x: Tensor, n_samples: int = 1, draw: Draw = reparameterised) -> RateDistortion:
     """Rate and distortion of images x (B, H, W), with n_samples draws of z for each."""
-    return visit(vae, x, n_samples, draw).rd
+    return evaluate_with_codes(vae, x, n_samples, draw).rd
 
 
 def importance_bound(rd: RateDistortion) -> Tensor:

@@ -16,19 +16,19 @@ from typing import Any
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
-from rdserve.server.backends.base import Backend, InProcess
+from rdserve.server.backends.base import Backend, InProcessBackend
 from rdserve.server.batching.revocation import Revocations
-from rdserve.server.batching.scheduler import Batcher, OnLoss
+from rdserve.server.batching.scheduler import OnLoss, Scheduler
 from rdserve.server.grpc_api import reflection
-from rdserve.server.grpc_api.active_calls import Door
-from rdserve.server.grpc_api.interceptors.admission import Intake
+from rdserve.server.grpc_api.active_calls import ActiveCalls
+from rdserve.server.grpc_api.interceptors.admission import UploadAdmission
 from rdserve.server.grpc_api.interceptors.auth import RequireToken, Tokens
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.server.grpc_api.servicer import VaeServicer
-from rdserve.server.lifecycle.supervisor import NOT_SERVING, SERVICE, Announce, Fleet
+from rdserve.server.lifecycle.supervisor import NOT_SERVING, SERVICE, Announce, ModelSupervisor
 from rdserve.server.observability.setup import Observability
-from rdserve.server.registry import Catalogue
-from rdserve.server.repository.scan import Found, Offer, collect, look
+from rdserve.server.registry import ModelRegistry
+from rdserve.server.repository.scan import RepositoryModel, ScanResult, load_all, scan
 from rdserve.server.scratch import Scratch, sweep
 from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings
@@ -66,20 +66,20 @@ class StartError(RuntimeError):
     """A service that cannot start; the message says why."""
 
 
-class Service:
+class Server:
     """One service. `announce` gets a line per phase."""
 
     def __init__(self, settings: Settings, announce: Announce) -> None:
         self.settings = settings
         self._announce = announce
-        self._catalogue = Catalogue()
+        self._catalogue = ModelRegistry()
         self._health = health_aio.HealthServicer()
-        self._fleet = Fleet(self._catalogue, self._health, settings, announce)
+        self._fleet = ModelSupervisor(self._catalogue, self._health, settings, announce)
         self._backend = make_backend(settings, self._fleet.down, self._fleet.lost)
         self._observability = Observability(self._catalogue)
         # Archives made of checkpoints, which may have to be loaded again; and revocations of calls.
         self._scratch = Scratch()
-        self._batcher = Batcher(
+        self._batcher = Scheduler(
             self._backend.call,
             settings,
             self._fleet.lost,
@@ -87,7 +87,7 @@ class Service:
             Revocations(self._scratch.folder),
         )
         self._observability.attach(self._batcher, self._backend)
-        self._door = Door()
+        self._door = ActiveCalls()
         self._credentials = server_credentials(settings)
         self._server = _make_server(settings, self._observability.interceptor)
         self.address = ""
@@ -99,7 +99,7 @@ class Service:
             StartError: the port is taken, the backend did not start, or no model serves.
             SettingsError: the models folder has nothing to serve.
         """
-        found = look(self.settings.models)
+        found = scan(self.settings.models)
         for folder in await asyncio.to_thread(sweep):
             log.warning("removed %s, which a service that was killed had left", folder)
         await self._listen()
@@ -163,11 +163,11 @@ class Service:
             return self._server.add_insecure_port(address)
         return self._server.add_secure_port(address, self._credentials)
 
-    async def _prepare(self, found: Found, scratch: Path) -> list[Offer]:
+    async def _prepare(self, found: ScanResult, scratch: Path) -> list[RepositoryModel]:
         """Verify the models while the backend starts. The offers' archives lie in `scratch`."""
         starting = asyncio.create_task(self._backend.start())
         try:
-            offers = await collect(found, scratch)
+            offers = await load_all(found, scratch)
             await starting
         except RuntimeError as error:
             raise StartError(str(error)) from error
@@ -204,10 +204,10 @@ def make_backend(
     """The backend that the settings name; `on_down` hears why everything that it ran is gone, `on_lost` of
     each worker that ended by itself."""
     if settings.backend == "in-process":
-        return InProcess(settings)
-    from rdserve.server.backends.torchserve.backend import TorchServe
+        return InProcessBackend(settings)
+    from rdserve.server.backends.torchserve.backend import TorchServeBackend
 
-    return TorchServe(settings, on_down, on_lost)
+    return TorchServeBackend(settings, on_down, on_lost)
 
 
 def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") -> aio.Server:
@@ -216,7 +216,7 @@ def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") 
     if settings.token_file is not None:
         interceptors.append(RequireToken(Tokens.read(settings.token_file)))
     # Health checks neither wait for others' uploads nor are a way around the bound.
-    interceptors += [Intake(prefix, settings.max_uploads) for prefix in (f"/{SERVICE}/", "/grpc.")]
+    interceptors += [UploadAdmission(prefix, settings.max_uploads) for prefix in (f"/{SERVICE}/", "/grpc.")]
     return aio.server(interceptors=interceptors, options=list(LISTENING.items()))
 
 
@@ -230,7 +230,7 @@ async def serve(settings: Settings, announce: Announce, ready_file: Path | None 
     """
     stopping = asyncio.Event()
     announce = _patient(announce)
-    service = Service(settings, announce)
+    service = Server(settings, announce)
 
     def signalled(number: signal.Signals) -> None:
         if stopping.is_set():

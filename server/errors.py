@@ -19,7 +19,7 @@ MAX_RETRY_SECONDS = 30.0
 MAX_MESSAGE_CHARACTERS = 1000
 
 
-class ServiceError(Exception):
+class StatusError(Exception):
     """An error that a caller is meant to see.
 
     retry_seconds: how long a caller should wait before it tries again; None where it should not.
@@ -43,7 +43,7 @@ class ServiceError(Exception):
             yield details_pb2.RetryInfo(retry_delay=delay)
 
 
-class InvalidArgument(ServiceError):
+class InvalidRequest(StatusError):
     status = StatusCode.INVALID_ARGUMENT
     reason = "INVALID_ARGUMENT"
 
@@ -57,12 +57,12 @@ class InvalidArgument(ServiceError):
         yield details_pb2.BadRequest(field_violations=[violation])
 
 
-class Unauthenticated(ServiceError):
+class MissingCredentials(StatusError):
     status = StatusCode.UNAUTHENTICATED
     reason = "UNAUTHENTICATED"
 
 
-class UnknownMethod(ServiceError):
+class UnknownMethod(StatusError):
     status = StatusCode.UNIMPLEMENTED
     reason = "METHOD_NOT_FOUND"
 
@@ -70,7 +70,7 @@ class UnknownMethod(ServiceError):
         super().__init__(f"no method {method[:128]} here; is the client newer than the service?")
 
 
-class UnknownModel(ServiceError):
+class UnknownModel(StatusError):
     status = StatusCode.NOT_FOUND
     reason = "MODEL_NOT_FOUND"
 
@@ -85,18 +85,18 @@ class UnknownModel(ServiceError):
         )
 
 
-class ModelFailed(ServiceError):
+class ModelFailed(StatusError):
     status = StatusCode.FAILED_PRECONDITION
     reason = "MODEL_FAILED"
 
 
-class ModelNotReady(ServiceError):
+class ModelNotReady(StatusError):
     status = StatusCode.UNAVAILABLE
     reason = "MODEL_NOT_READY"
     retry_seconds = RETRY_SECONDS
 
 
-class Stopping(ServiceError):
+class Stopping(StatusError):
     status = StatusCode.UNAVAILABLE
     reason = "STOPPING"
     retry_seconds = RETRY_SECONDS
@@ -105,7 +105,7 @@ class Stopping(ServiceError):
         super().__init__("the service is stopping: it finishes what it has and takes nothing new")
 
 
-class BackendUnavailable(ServiceError):
+class BackendUnavailable(StatusError):
     status = StatusCode.UNAVAILABLE
     reason = "WORKER_UNAVAILABLE"
     retry_seconds = RETRY_SECONDS
@@ -115,11 +115,11 @@ class BackendUnavailable(ServiceError):
         self.worker_ended = worker_ended
 
 
-class WorkerCrashed(ServiceError):
+class WorkerCrashed(StatusError):
     reason = "WORKER_CRASHED"
 
 
-class Overloaded(ServiceError):
+class Overloaded(StatusError):
     status = StatusCode.RESOURCE_EXHAUSTED
     reason = "QUEUE_FULL"
     retry_seconds = RETRY_SECONDS
@@ -129,7 +129,7 @@ class Overloaded(ServiceError):
         self.retry_seconds = min(max(RETRY_SECONDS, wait_seconds), MAX_RETRY_SECONDS)
 
 
-class DeadlineTooShort(ServiceError):
+class DeadlineTooShort(StatusError):
     status = StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_TOO_SHORT"
 
@@ -142,16 +142,16 @@ class DeadlineTooShort(ServiceError):
         )
 
 
-class OutOfMemory(ServiceError):
+class OutOfMemory(StatusError):
     status = StatusCode.RESOURCE_EXHAUSTED
     reason = "OUT_OF_MEMORY"
 
 
-class NumericFailure(ServiceError):
+class NumericError(StatusError):
     reason = "NUMERIC_FAILURE"
 
 
-class Defect(ServiceError):
+class Defect(StatusError):
     def __init__(self, error_id: str) -> None:
         super().__init__(
             f"internal error {error_id}; the service's log has the rest under this id", error_id=error_id
@@ -162,17 +162,17 @@ class Cause(NamedTuple):
     """A row of the table: what happened, the error that says so, and what rides along with its ErrorInfo."""
 
     what: str
-    error: type[ServiceError]
+    error: type[StatusError]
     details: str = ""
 
 
 CAUSES = (
     Cause(
         "no message; shape, dtype, byte count, grey pixels, NaN; too many rows or samples",
-        InvalidArgument,
+        InvalidRequest,
         "BadRequest: the field, both facts",
     ),
-    Cause("no token, or an unknown one", Unauthenticated),
+    Cause("no token, or an unknown one", MissingCredentials),
     Cause("no such method", UnknownMethod),
     Cause("no such model", UnknownModel, "ResourceInfo"),
     Cause("the model has failed: its file is broken, or its worker ends at every start", ModelFailed),
@@ -189,12 +189,12 @@ CAUSES = (
     Cause("queue full", Overloaded, "RetryInfo"),
     Cause("the queue is longer than the caller's deadline", DeadlineTooShort),
     Cause("the request is too large for a worker's memory", OutOfMemory),
-    Cause("the model produced NaN or an infinity", NumericFailure),
+    Cause("the model produced NaN or an infinity", NumericError),
     Cause("a bug", Defect, "an id; the log has the traceback under it"),
 )
 
 
-def pushback_ms(error: type[ServiceError] | ServiceError) -> int:
+def pushback_ms(error: type[StatusError] | StatusError) -> int:
     """What `grpc-retry-pushback-ms` says: when to retry, as RetryInfo does, or -1 for never."""
     return -1 if error.retry_seconds is None else round(1000 * error.retry_seconds)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from rdserve.models.card import Card
 from rdserve.server.errors import ModelFailed, ModelNotReady, UnknownModel
 from rdserve.server.observability import call_context
-from rdserve.server.worker_protocol import NOWHERE, Place
+from rdserve.server.worker_protocol import NOWHERE, Placement
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, Model, ModelState
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelRecord:
     """One model. card: None where it could not be read; the reason then says why.
 
     place: what it computed on when it last served.
@@ -23,27 +23,27 @@ class Entry:
     card: Card | None
     state: ModelState.ValueType = MODEL_STATE_LOADING
     reason: str = ""
-    place: Place = NOWHERE
+    place: Placement = NOWHERE
     callers_wait: bool = False
 
 
-class Catalogue:
+class ModelRegistry:
     """The models by name. complete: false while more may come, so that none can be said not to be here."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ModelRecord] = {}
         self.complete = True
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ModelRecord]:
         return iter(sorted(self._entries.values(), key=lambda entry: entry.name))
 
     def add(self, name: str, card: Card) -> None:
         """A model that is loading."""
-        self._put(Entry(name, card))
+        self._put(ModelRecord(name, card))
 
-    def serving(self, name: str, card: Card, place: Place) -> None:
+    def serving(self, name: str, card: Card, place: Placement) -> None:
         """The model answers; its card may not have been known."""
-        self._put(Entry(name, card, MODEL_STATE_SERVING, place=place))
+        self._put(ModelRecord(name, card, MODEL_STATE_SERVING, place=place))
 
     def loading(self, name: str, reason: str, *, callers_wait: bool = False) -> None:
         """The model has stopped answering and is brought back."""
@@ -52,10 +52,10 @@ class Catalogue:
 
     def failed(self, name: str, reason: str) -> None:
         """The model does not answer; it need not be known yet."""
-        known = self._entries.get(name, Entry(name, None))
+        known = self._entries.get(name, ModelRecord(name, None))
         self._put(replace(known, state=MODEL_STATE_FAILED, reason=reason, callers_wait=False))
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> ModelRecord:
         """The model called `name`; with `name@version`, that version of it and no other.
 
         Raises:
@@ -89,11 +89,11 @@ class Catalogue:
             raise ModelFailed(f"model {name!r} has failed: {entry.reason}")
         raise ModelNotReady(f"model {name!r} is loading" + (f": {entry.reason}" if entry.reason else ""))
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: ModelRecord) -> None:
         self._entries[entry.name] = entry
 
 
-def to_message(entry: Entry) -> Model:
+def to_message(entry: ModelRecord) -> Model:
     """An entry as the wire shows it."""
     message = Model(name=entry.name, state=entry.state, state_reason=entry.reason, **entry.place._asdict())
     if entry.card is not None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from rdserve.server.batching import revocation
-from rdserve.server.errors import Defect, InvalidArgument, NumericFailure, OutOfMemory
+from rdserve.server.errors import Defect, InvalidRequest, NumericError, OutOfMemory
 from rdserve.server.observability.call_context import computed
 from rdserve.v1 import worker_pb2
 from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
@@ -40,14 +40,14 @@ def op_of(request: Request) -> str:
     return _OP[type(request)]
 
 
-def enclose(request: Request) -> bytes:
+def encode_request(request: Request) -> bytes:
     """A request as a serialized WorkRequest."""
     envelope = WorkRequest(traceparent=CARRIED.get(), revocation_file=revocation.FILE.get())
     getattr(envelope, op_of(request)).CopyFrom(request)
     return envelope.SerializeToString()
 
 
-def disclose(request: Request, reply: bytes) -> Response:
+def decode_reply(request: Request, reply: bytes) -> Response:
     """The response in a serialized WorkReply.
 
     Raises:
@@ -65,38 +65,38 @@ def disclose(request: Request, reply: bytes) -> Response:
     return response
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """What a worker computes on and in, as `Model` says it; empty where that is not known."""
 
     device: str = ""
     dtype: str = ""
 
 
-NOWHERE = Place()
+NOWHERE = Placement()
 
 
-def place_of(reply: bytes) -> Place:
+def place_of(reply: bytes) -> Placement:
     """Where a serialized WorkReply was made."""
     envelope = WorkReply.FromString(reply)
-    return Place(envelope.device, envelope.dtype)
+    return Placement(envelope.device, envelope.dtype)
 
 
-async def ask(call: Call, request: Request) -> Response:
+async def call_worker(call: Call, request: Request) -> Response:
     """Send one request to its model's workers and await the response.
 
     Raises:
         ServiceError: what the worker, or the way to it, reported.
     """
-    return disclose(request, await call(request.model, enclose(request)))
+    return decode_reply(request, await call(request.model, encode_request(request)))
 
 
 def _to_exception(error: WorkError) -> Exception:
     if error.reason == worker_pb2.WORK_ERROR_REASON_ABANDONED:
         return Revoked()
     if error.reason == worker_pb2.WORK_ERROR_REASON_INVALID_ARGUMENT:
-        return InvalidArgument(error.message, field=error.field)
+        return InvalidRequest(error.message, field=error.field)
     if error.reason == worker_pb2.WORK_ERROR_REASON_NUMERIC_FAILURE:
-        return NumericFailure(error.message)
+        return NumericError(error.message)
     if error.reason == worker_pb2.WORK_ERROR_REASON_OUT_OF_MEMORY:
         return OutOfMemory(error.message)
     log.error("internal error %s in a worker", error.error_id, exc_info=_Raised(error.message))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from rdserve.study.fidelity import Echoes, Heard
-from rdserve.study.zoo_scores import Run
+from rdserve.study.fidelity import Fidelity, FidelitySamples
+from rdserve.study.zoo_scores import ScoredModel
 
 # Cohen's kappa above which agreement is "substantial" (Landis and Koch, Biometrics 1977).
 CLASS_KEPT = 0.6
@@ -31,16 +31,16 @@ class Category(StrEnum):
 
 
 @dataclass(frozen=True)
-class Filed:
+class Categorised:
     """A run, its category, and what the category was told from.
 
     support: the share of resamples of the images, with replacement, that file it the same; None where
     images had no part in it.
     """
 
-    run: Run
+    run: ScoredModel
     category: Category
-    echoes: Echoes
+    echoes: Fidelity
     support: float | None = None
 
     @property
@@ -49,25 +49,25 @@ class Filed:
         return "R and D alone" if self.echoes.kept is None else "measured"
 
 
-def file(run: Run, echoes: Echoes) -> Filed:
+def categorise(run: ScoredModel, echoes: Fidelity) -> Categorised:
     """The run under its category."""
     if echoes.kept is None:
-        return Filed(run, by_place(run.row.rate_nats, run.row.distortion_nats), echoes)
-    return Filed(run, by_echoes(run.row.rate_nats, echoes.kept, echoes.error, echoes.fresh_z), echoes)
+        return Categorised(run, by_place(run.row.rate_nats, run.row.distortion_nats), echoes)
+    return Categorised(run, by_fidelity(run.row.rate_nats, echoes.kept, echoes.error, echoes.fresh_z), echoes)
 
 
-def file_with_support(run: Run, heard: Heard) -> Filed:
+def categorise_with_support(run: ScoredModel, heard: FidelitySamples) -> Categorised:
     """The run under its category, and how firmly it lies there."""
-    filed = file(run, heard.echoes())
+    filed = categorise(run, heard.echoes())
     if filed.echoes.kept is None:
         return filed
     rng = np.random.default_rng(heard.seed)
     resamples = (heard.echoes(rng.integers(heard.n, size=heard.n)) for _ in range(N_RESAMPLES))
-    alike = [file(run, echoes).category == filed.category for echoes in resamples]
+    alike = [categorise(run, echoes).category == filed.category for echoes in resamples]
     return replace(filed, support=float(np.mean(alike)))
 
 
-def by_echoes(rate_nats: float, kept: float, error: float, resampled: float) -> Category:
+def by_fidelity(rate_nats: float, kept: float, error: float, resampled: float) -> Category:
     """From the rate, the classes kept (kappa), and pixels: wrong ones, and those that z leaves open."""
     if error <= COPIED:
         return Category.AUTOENCODER
@@ -85,7 +85,7 @@ def by_place(rate_nats: float, distortion_nats: float) -> Category:
     return Category.SEMANTIC if rate_nats < MOST_SEMANTIC_NATS else Category.SYNTACTIC
 
 
-def grouped(filed: Sequence[Filed]) -> list[Filed]:
+def grouped(filed: Sequence[Categorised]) -> list[Categorised]:
     """By category, in the order in which each first comes."""
     order = list(dict.fromkeys(one.category for one in filed))
     return sorted(filed, key=lambda one: order.index(one.category))

@@ -9,7 +9,7 @@ from rdserve.client import Client
 from rdserve.compare.scoring import reconstruct
 from rdserve.study.classifier import Classifier
 from rdserve.study.subset import Examples
-from rdserve.study.zoo_scores import Run
+from rdserve.study.zoo_scores import ScoredModel
 
 # Reconstructions of an image: so many from one z, and one from each of so many further z.
 N_SAME, N_FRESH = 3, 2
@@ -21,7 +21,7 @@ Shares = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Echoes:
+class Fidelity:
     """Of n images and their reconstructions; differences are shares of what two images of the data differ by.
 
     agreement: share of reconstructions with the input's class, as the classifier sees both; chance: what
@@ -47,7 +47,7 @@ class Echoes:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class FidelitySamples:
     """What makes up Echoes, image by image.
 
     inputs (N,), outputs (N, F): classes as the classifier sees them, None without one.
@@ -65,24 +65,24 @@ class Heard:
     def n(self) -> int:
         return len(self.error)
 
-    def echoes(self, images: Labels | None = None) -> Echoes:
+    def echoes(self, images: Labels | None = None) -> Fidelity:
         """Of all images, or of those at these places, some of them more than once."""
         at = np.arange(self.n) if images is None else images
         agreement = chance = None
         if self.inputs is not None and self.outputs is not None:
             agreement, chance = _agreement(self.inputs[at], self.outputs[at])
         means = (float(each[at].mean()) for each in (self.error, self.same_z, self.fresh_z))
-        return Echoes(len(at), self.seed, agreement, chance, *means)
+        return Fidelity(len(at), self.seed, agreement, chance, *means)
 
 
-def listen(
+def ask_reconstructions(
     client: Client,
-    runs: Sequence[Run],
+    runs: Sequence[ScoredModel],
     examples: Examples,
     classifier: Classifier | None,
     *,
     on_progress: Callable[[str], None] | None = None,
-) -> dict[str, Heard]:
+) -> dict[str, FidelitySamples]:
     """Ask every model for reconstructions of the examples, and measure what they keep.
 
     The noise of z number k is that of the card's seed + k. on_progress: told each model 1 + N_FRESH times.
@@ -90,23 +90,23 @@ def listen(
     Raises:
         ServiceError: a model failed.
     """
-    found: dict[str, Heard] = {}
+    found: dict[str, FidelitySamples] = {}
     for seed in sorted({run.seed for run in runs}):
         names = [run.name for run in runs if run.seed == seed]
         drawn = [_from_z(client, names, examples, seed, k, on_progress) for k in range(N_FRESH + 1)]
         for name in names:
             same, *others = (one[name] for one in drawn)
             fresh = np.concatenate([same[:, :1], *others], axis=1)
-            found[name] = hear(examples.images, same, fresh, classifier=classifier, seed=seed)
+            found[name] = measure_fidelity(examples.images, same, fresh, classifier=classifier, seed=seed)
     return found
 
 
-def hear(
+def measure_fidelity(
     images: Bools, same: Bools, fresh: Bools, *, classifier: Classifier | None = None, seed: int = 0
-) -> Heard:
+) -> FidelitySamples:
     """From inputs (N, H, W), K reconstructions (N, K, H, W) of one z each, and F (N, F, H, W) of F z each."""
     (between,) = _spread(images[None])
-    return Heard(
+    return FidelitySamples(
         seed,
         inputs=None if classifier is None else classifier(images),
         outputs=None if classifier is None else classifier(fresh),

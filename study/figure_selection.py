@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rdserve.study.zoo_scores import Run
+from rdserve.study.zoo_scores import ScoredModel
 
 # The paper's order of the families (figure 5), and of its sweep along beta (figure 4a).
 FIGURE_5 = ("---", "--+", "+--", "+-+", "--v", "+-v", "-+-", "-++", "++-", "+++", "-+v", "++v")
@@ -16,10 +16,10 @@ NEAR = 0.05
 
 
 @dataclass(frozen=True)
-class Choice:
+class FigureSelection:
     """The models of a figure, in its order, and what it should show besides."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[ScoredModel, ...]
     missing: tuple[str, ...] = ()
 
 
@@ -29,7 +29,7 @@ def words(family: str, beta: float, *, annealed: bool) -> str:
     return f"{family} at beta {beta:g}{how}"
 
 
-def find(runs: Sequence[Run], family: str, beta: float, *, annealed: bool) -> Run | None:
+def find(runs: Sequence[ScoredModel], family: str, beta: float, *, annealed: bool) -> ScoredModel | None:
     """The beta-VAE so trained; of several, the one with the least D + beta R.
 
     Where annealing does not decide what comes out, a run of the other kind stands in for one that is not
@@ -43,7 +43,7 @@ def find(runs: Sequence[Run], family: str, beta: float, *, annealed: bool) -> Ru
     return min(alike, key=lambda run: run.row.distortion_nats + beta * run.row.rate_nats, default=None)
 
 
-def stand_in(run: Run, start: str | None, *, annealed: bool | None) -> str:
+def stand_in(run: ScoredModel, start: str | None, *, annealed: bool | None) -> str:
     """How a run's training differs from one of random weights, annealed or not; empty where it does not.
 
     start: the checkpoint it began from, as its card says; annealed: None where anything will do.
@@ -60,43 +60,43 @@ def _decides(family: str, beta: float) -> bool:
     return beta == 1 and family[1:2] == "+"
 
 
-def sweep(runs: Sequence[Run]) -> Choice:
+def sweep(runs: Sequence[ScoredModel]) -> FigureSelection:
     """Figures 4a and 4b: one family along beta, annealed."""
     return _wanted(runs, [(FIGURE_4A_FAMILY, beta) for beta in FIGURE_4A_BETAS], annealed=True)
 
 
-def traditional_vamp(runs: Sequence[Run]) -> Choice:
+def traditional_vamp(runs: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 4c: VampPriors at beta 1, not annealed."""
     return _wanted(runs, [(family, 1.0) for family in FIGURE_4C], annealed=False)
 
 
-def traditional(runs: Sequence[Run]) -> Choice:
+def traditional(runs: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 5: all families as traditional VAEs, at beta 1 and not annealed."""
     return _wanted(runs, [(family, 1.0) for family in FIGURE_5], annealed=False)
 
 
-def of_equal_elbo(runs: Sequence[Run]) -> Choice:
+def of_equal_elbo(runs: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 4d: four models whose ELBOs are near the best and whose rates are as apart as can be."""
     least = min(run.cost for run in runs)
     near = [run for run in runs if run.cost <= (1 + NEAR) * least]
     if len(near) < N_OF_EQUAL_ELBO:
         lacking = f"{N_OF_EQUAL_ELBO - len(near)} more models within {NEAR:.0%} of the best R + D"
-        return Choice(_by_rate(near), (lacking,))
-    chosen: list[Run] = []
+        return FigureSelection(_by_rate(near), (lacking,))
+    chosen: list[ScoredModel] = []
     rates = [run.row.rate_nats for run in near]
     for rate in np.linspace(max(rates), min(rates), N_OF_EQUAL_ELBO):
         left = [run for run in near if run not in chosen]
         chosen.append(min(left, key=lambda run: abs(run.row.rate_nats - rate)))
-    return Choice(_by_rate(chosen))
+    return FigureSelection(_by_rate(chosen))
 
 
-def on_frontier(runs: Sequence[Run]) -> Choice:
+def on_frontier(runs: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 6: the models of the Pareto frontier; of more than 13, those with the least R + D."""
     best = sorted((run for run in runs if run.row.on_frontier), key=lambda run: run.cost)
-    return Choice(_by_rate(best[:N_ON_FRONTIER]))
+    return FigureSelection(_by_rate(best[:N_ON_FRONTIER]))
 
 
-RULES: dict[str, Callable[[Sequence[Run]], Choice]] = {
+RULES: dict[str, Callable[[Sequence[ScoredModel]], FigureSelection]] = {
     "4a": sweep,
     "4b": sweep,
     "4c": traditional_vamp,
@@ -106,12 +106,14 @@ RULES: dict[str, Callable[[Sequence[Run]], Choice]] = {
 }
 
 
-def _wanted(runs: Sequence[Run], wanted: Sequence[tuple[str, float]], *, annealed: bool) -> Choice:
+def _wanted(
+    runs: Sequence[ScoredModel], wanted: Sequence[tuple[str, float]], *, annealed: bool
+) -> FigureSelection:
     found = {(f, b): find(runs, f, b, annealed=annealed) for f, b in wanted}
     there = [run for run in found.values() if run is not None]
     missing = [words(f, b, annealed=annealed) for (f, b), run in found.items() if run is None]
-    return Choice(tuple(there), tuple(missing))
+    return FigureSelection(tuple(there), tuple(missing))
 
 
-def _by_rate(runs: Sequence[Run]) -> tuple[Run, ...]:
+def _by_rate(runs: Sequence[ScoredModel]) -> tuple[ScoredModel, ...]:
     return tuple(sorted(runs, key=lambda run: -run.row.rate_nats))

@@ -6,12 +6,12 @@ from typing import Any
 
 from rdserve.client import ModelInfo
 from rdserve.study import published, targets
-from rdserve.study.categories import Filed
+from rdserve.study.categories import Categorised
 from rdserve.study.classifier import Classifier
 from rdserve.study.figure_selection import find, stand_in
 from rdserve.study.subset import Examples
 from rdserve.study.targets import Target, Zoo
-from rdserve.study.zoo_scores import Run, Runs
+from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 
 SCHEMA = "rdserve-results/1"
 SPLITS = ("train", "valid", "test")
@@ -28,8 +28,8 @@ class Study:
     where that is at hand.
     """
 
-    scored: Mapping[str, Runs]
-    filed: Mapping[str, Filed]
+    scored: Mapping[str, ScoredZoo]
+    filed: Mapping[str, Categorised]
     of: Examples
     classifier: Classifier | None
     bounds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Study:
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
-    def judged(self) -> Runs:
+    def judged(self) -> ScoredZoo:
         """On the split by which targets are judged."""
         return self.scored[JUDGED_ON]
 
@@ -58,7 +58,7 @@ class Study:
         """By model, the checkpoint whose weights it began from; "" for random ones."""
         return {name: str(one["start"]) for name, one in self.training.items() if "start" in one}
 
-    def run(self, name: str, split: str) -> Run | None:
+    def run(self, name: str, split: str) -> ScoredModel | None:
         """A model on a split."""
         there = self.scored[split].all if split in self.scored else ()
         return next((run for run in there if run.name == name), None)
@@ -96,7 +96,7 @@ def _extent(examples: Examples) -> dict[str, Any]:
     return {"split": examples.dataset.split, "n": examples.n, "of": len(examples.dataset.images)}
 
 
-def _model(run: Run, study: Study) -> dict[str, Any]:
+def _model(run: ScoredModel, study: Study) -> dict[str, Any]:
     places = {split: study.run(run.name, split) for split in study.scored}
     return {
         "name": run.name,
@@ -115,7 +115,7 @@ def _model(run: Run, study: Study) -> dict[str, Any]:
     }
 
 
-def _place(run: Run, of: Examples) -> dict[str, Any]:
+def _place(run: ScoredModel, of: Examples) -> dict[str, Any]:
     row = run.row
     return _extent(of) | {
         "seed": run.seed,
@@ -132,7 +132,7 @@ def _place(run: Run, of: Examples) -> dict[str, Any]:
     }
 
 
-def _card(info: ModelInfo, run: Run | None, study: Study) -> dict[str, Any] | None:
+def _card(info: ModelInfo, run: ScoredModel | None, study: Study) -> dict[str, Any] | None:
     """The card's own numbers, and how far the service's are from them; null unless on the same images."""
     said = info.reference
     if said is None:
@@ -148,7 +148,7 @@ def _card(info: ModelInfo, run: Run | None, study: Study) -> dict[str, Any] | No
     return stated | {"difference_nats": differ, "reproduced": reproduced}
 
 
-def _category(filed: Filed, of: Examples) -> dict[str, Any]:
+def _category(filed: Categorised, of: Examples) -> dict[str, Any]:
     about = {"name": str(filed.category), "by": filed.by, "support": filed.support} | _extent(of)
     return about | asdict(filed.echoes) | {"kept": filed.echoes.kept}
 
@@ -174,4 +174,4 @@ def _beside(one: published.Published, study: Study) -> dict[str, Any]:
 
 def counts(outcomes: Sequence[str]) -> str:
     """ "3 met, 2 missed, 4 not trained"."""
-    return ", ".join(f"{outcomes.count(one)} {one}" for one in targets.Outcome if one in outcomes)
+    return ", ".join(f"{outcomes.count(one)} {one}" for one in targets.TargetOutcome if one in outcomes)

@@ -7,14 +7,14 @@ from itertools import combinations
 
 from rdserve.study.figure_selection import find, stand_in, words
 from rdserve.study.published import BEST_COST, DECONVOLUTIONAL, Published
-from rdserve.study.zoo_scores import Run
+from rdserve.study.zoo_scores import ScoredModel
 
 # Published costs that differ by less are a tie: 84.7 and 84.2, of --v and --+.
 TIE = 0.6
 NEAR = 3.0
 
 
-class Outcome(StrEnum):
+class TargetOutcome(StrEnum):
     """Of a target."""
 
     MET = "met"
@@ -32,7 +32,7 @@ class Target:
     paper: str
     measured: str
     models: tuple[str, ...]
-    outcome: Outcome
+    outcome: TargetOutcome
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Zoo:
     starts: per model the checkpoint whose weights it began from, "" for random ones, where known.
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[ScoredModel]
     paper_size: Mapping[str, bool]
     starts: Mapping[str, str] = field(default_factory=dict)
 
-    def deconvolutional(self) -> list[tuple[Published, Run | None]]:
+    def deconvolutional(self) -> list[tuple[Published, ScoredModel | None]]:
         """The six families, as published and as found."""
         return [(one, find(self.runs, one.family, one.beta, annealed=False)) for one in DECONVOLUTIONAL]
 
-    def stand_in(self, run: Run, annealed: bool | None) -> str:
+    def stand_in(self, run: ScoredModel, annealed: bool | None) -> str:
         """As `choose.stand_in`."""
         return stand_in(run, self.starts.get(run.name), annealed=annealed)
 
@@ -60,7 +60,7 @@ def evaluate(zoo: Zoo, *, comparable: bool) -> list[Target]:
     found = [target for check in CHECKS for target in check(zoo)]
     if comparable:
         return found
-    other = Outcome.NOT_COMPARABLE
+    other = TargetOutcome.NOT_COMPARABLE
     return [replace(target, outcome=other) for target in found]
 
 
@@ -77,9 +77,9 @@ def _order(zoo: Zoo) -> Iterator[Target]:
     shown = " > ".join(f"{one.family} {run.cost:.1f}{_in_brackets(zoo, run)}" for one, run in ranked)
     lacking = [one.family for one, run in zoo.deconvolutional() if run is None]
     if wrong:
-        outcome, shown = Outcome.MISSED, f"{shown}; {', '.join(wrong)}"
+        outcome, shown = TargetOutcome.MISSED, f"{shown}; {', '.join(wrong)}"
     else:
-        outcome = Outcome.NOT_TRAINED if lacking else Outcome.MET
+        outcome = TargetOutcome.NOT_TRAINED if lacking else TargetOutcome.MET
     if lacking:
         shown = f"{shown or 'none'}; not trained: {', '.join(lacking)}"
     published = sorted(DECONVOLUTIONAL, key=lambda one: -one.cost)
@@ -119,7 +119,7 @@ def _costs(zoo: Zoo) -> Iterator[Target]:
         yield _marked(target, zoo, run, annealed=False)
 
 
-def _marked(target: Target, zoo: Zoo, run: Run | None, *, annealed: bool | None) -> Target:
+def _marked(target: Target, zoo: Zoo, run: ScoredModel | None, *, annealed: bool | None) -> Target:
     """Says where the model is not known to be as large as the paper's, and where it stands in for a run that
     was trained otherwise; annealed: None where there is no such run, and only its start is told."""
     if run is None:
@@ -132,7 +132,7 @@ def _marked(target: Target, zoo: Zoo, run: Run | None, *, annealed: bool | None)
     return replace(target, measured=measured)
 
 
-def _in_brackets(zoo: Zoo, run: Run) -> str:
+def _in_brackets(zoo: Zoo, run: ScoredModel) -> str:
     how = zoo.stand_in(run, annealed=False)
     return f" ({how})" if how else ""
 
@@ -182,15 +182,15 @@ def _about(
     name: str,
     wanted: str,
     paper: str,
-    run: Run | None,
-    kept: Callable[[Run], bool],
-    shown: Callable[[Run], str],
+    run: ScoredModel | None,
+    kept: Callable[[ScoredModel], bool],
+    shown: Callable[[ScoredModel], str],
 ) -> Target:
     if run is None:
-        return Target(name, wanted, paper, "", (), Outcome.NOT_TRAINED)
-    outcome = Outcome.MET if kept(run) else Outcome.MISSED
+        return Target(name, wanted, paper, "", (), TargetOutcome.NOT_TRAINED)
+    outcome = TargetOutcome.MET if kept(run) else TargetOutcome.MISSED
     return Target(name, wanted, paper, shown(run), (run.name,), outcome)
 
 
-def _place(run: Run) -> str:
+def _place(run: ScoredModel) -> str:
     return f"R {run.row.rate_nats:z.2f}, D {run.row.distortion_nats:.2f}"

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import numpy as np
 from rdserve.client import Client, InputError, ModelInfo, Score
-from rdserve.compare.render.figures.layout import Scene, of_rows
+from rdserve.compare.render.figures.layout import PlaneLayout, of_rows
 from rdserve.compare.scoring import reconstruct, row_store
 from rdserve.compare.scoring import run as runner
 from rdserve.compare.statistics import frontier, summaries
 from rdserve.compare.statistics.ellipse import confidence_ellipse
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 from rdserve.study.subset import Examples
 
 Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ScoredModel:
     """A trained model and where it stands on some examples, under the noise of `seed`."""
 
     info: ModelInfo
-    row: Row
+    row: ModelSummary
     score: Score
     seed: int
 
@@ -55,15 +55,15 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Runs:
+class ScoredZoo:
     """All runs of a zoo, along the frontier. failures: why others have no scores."""
 
     examples: Examples
-    all: tuple[Run, ...]
+    all: tuple[ScoredModel, ...]
     failures: Mapping[str, str]
 
     @property
-    def scene(self) -> Scene:
+    def scene(self) -> PlaneLayout:
         """Their rate-distortion plane."""
         ellipses = [confidence_ellipse(run.score.rate_nats, run.score.distortion_nats) for run in self.all]
         return of_rows([run.row for run in self.all], ellipses)
@@ -95,7 +95,7 @@ def score(
     *,
     folder: Path | None = None,
     on_progress: Progress | None = None,
-) -> Runs:
+) -> ScoredZoo:
     """Score the examples on every model, with the seed and the number of samples of the model's card.
 
     folder: keeps the rows: what is there is not scored again. on_progress: told (model, rows).
@@ -104,7 +104,7 @@ def score(
         InputError: the folder holds rows of other images, or is in use.
         RdserveError: no model gave its scores.
     """
-    runs: list[Run] = []
+    runs: list[ScoredModel] = []
     failures: dict[str, str] = {}
     for seed, n_samples in sorted({_noise(model) for model in models}):
         group = [model for model in models if _noise(model) == (seed, n_samples)]
@@ -123,7 +123,7 @@ def score(
             row_store.finish(place)  # retrained models may take the room
         failures |= outcome.failures
         runs += _runs(group, outcome.scores, seed, n_samples)
-    return Runs(examples, tuple(marked(runs)), failures)
+    return ScoredZoo(examples, tuple(marked(runs)), failures)
 
 
 def _noise(model: ModelInfo) -> tuple[int, int]:
@@ -131,13 +131,15 @@ def _noise(model: ModelInfo) -> tuple[int, int]:
     return (model.reference.seed, model.reference.n_samples) if model.reference else (0, 1)
 
 
-def _runs(models: Sequence[ModelInfo], scores: Mapping[str, Score], seed: int, n_samples: int) -> list[Run]:
+def _runs(
+    models: Sequence[ModelInfo], scores: Mapping[str, Score], seed: int, n_samples: int
+) -> list[ScoredModel]:
     there = {model.name: model for model in models if model.name in scores}
-    found = summaries.compare(list(there.values()), [scores[name] for name in there], n_samples=n_samples)
-    return [Run(there[row.name], row, scores[row.name], seed) for row in found]
+    found = summaries.summarise(list(there.values()), [scores[name] for name in there], n_samples=n_samples)
+    return [ScoredModel(there[row.name], row, scores[row.name], seed) for row in found]
 
 
-def marked(runs: Sequence[Run]) -> list[Run]:
+def marked(runs: Sequence[ScoredModel]) -> list[ScoredModel]:
     """By rate, each told whether it is on the frontier of all of them."""
     points = np.array([[run.row.rate_nats, run.row.distortion_nats] for run in runs]).reshape(-1, 2)
     best = frontier.pareto(points)

@@ -13,7 +13,7 @@ from rich.text import Text
 NAME_WIDTH, DONE_WIDTH = 28, 16
 
 
-class Watch:
+class TrainingProgress:
     """Told by the trainer; this one keeps quiet."""
 
     def stepped(self, epoch: float, train: Means) -> None:
@@ -23,7 +23,7 @@ class Watch:
         """After each epoch: how many are done, and the means over it and over the validation split."""
 
 
-class Bar(Watch):
+class TrainingBar(TrainingProgress):
     """Live rate, distortion and ELBO below a progress bar. epoch: how many are done already."""
 
     def __init__(self, progress: Progress, title: str, n_epochs: int, epoch: float = 0) -> None:
@@ -58,36 +58,36 @@ class _TwoLines(Progress):
 
 
 @contextmanager
-def bar(title: str, config: Config, console: Console, *, epoch: float = 0) -> Iterator[Watch]:
+def bar(title: str, config: Config, console: Console, *, epoch: float = 0) -> Iterator[TrainingProgress]:
     """A live bar where there is a terminal, a silent watch elsewhere. epoch: where the run stands already."""
     if not console.is_terminal:
-        yield Watch()
+        yield TrainingProgress()
         return
     with _TwoLines(*_columns(), console=console, transient=True) as progress:
-        yield Bar(progress, title, config.epochs, epoch)
+        yield TrainingBar(progress, title, config.epochs, epoch)
 
 
-class Board:
+class ZooProgress:
     """Told which models of a zoo are under way; this one keeps quiet."""
 
-    def began(self, title: str, n_epochs: int) -> Watch:
+    def began(self, title: str, n_epochs: int) -> TrainingProgress:
         """What is to be told of this model's training."""
-        return Watch()
+        return TrainingProgress()
 
     def ended(self, title: str) -> None:
         """However it ended."""
 
 
-class Bars(Board):
+class ZooBars(ZooProgress):
     """A bar for all models, and one for each under way."""
 
     def __init__(self, progress: Progress, n_models: int) -> None:
         self._progress = progress
         self._all = progress.add_task("all", total=n_models, unit="model", train="", valid="")
-        self._bars: dict[str, Bar] = {}
+        self._bars: dict[str, TrainingBar] = {}
 
-    def began(self, title: str, n_epochs: int) -> Watch:
-        self._bars[title] = Bar(self._progress, title, n_epochs)
+    def began(self, title: str, n_epochs: int) -> TrainingProgress:
+        self._bars[title] = TrainingBar(self._progress, title, n_epochs)
         return self._bars[title]
 
     def ended(self, title: str) -> None:
@@ -97,13 +97,13 @@ class Bars(Board):
 
 
 @contextmanager
-def board(n_models: int, console: Console) -> Iterator[Board]:
+def board(n_models: int, console: Console) -> Iterator[ZooProgress]:
     """Live bars where there is a terminal, a silent board elsewhere."""
     if not console.is_terminal:
-        yield Board()
+        yield ZooProgress()
         return
     with _TwoLines(*_columns(), console=console, transient=True) as progress:
-        yield Bars(progress, n_models)
+        yield ZooBars(progress, n_models)
 
 
 def _columns() -> list[ProgressColumn]:

@@ -7,7 +7,7 @@ from multiprocessing.queues import Queue
 from threading import Thread
 from typing import NamedTuple
 
-from rdserve.trainer.progress import Board, Watch
+from rdserve.trainer.progress import TrainingProgress, ZooProgress
 from rdserve.trainer.run import Means
 
 
@@ -20,7 +20,7 @@ class News(NamedTuple):
     valid: Means | None = None
 
 
-class Reporter(Watch):
+class Reporter(TrainingProgress):
     """Of one model, in the process that trains it."""
 
     def __init__(self, title: str, news: "Queue[News | None]") -> None:
@@ -37,9 +37,9 @@ class Reporter(Watch):
 class Relay:
     """Where the board is. news: what reporters in other processes are to be given."""
 
-    def __init__(self, board: Board, spawn: SpawnContext) -> None:
+    def __init__(self, board: ZooProgress, spawn: SpawnContext) -> None:
         self._board = board
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, TrainingProgress] = {}
         self.news: Queue[News | None] = spawn.Queue()
 
     def began(self, title: str, n_epochs: int) -> None:
@@ -62,7 +62,7 @@ class Relay:
 
 
 @contextmanager
-def relay(board: Board, spawn: SpawnContext) -> Iterator[Relay]:
+def relay(board: ZooProgress, spawn: SpawnContext) -> Iterator[Relay]:
     """One that listens in a thread of its own."""
     here = Relay(board, spawn)
     thread = Thread(target=here.listen, daemon=True)

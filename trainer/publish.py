@@ -6,14 +6,14 @@ from pathlib import Path
 
 from rdserve.data import Dataset
 from rdserve.models import checkpoint
-from rdserve.models.card import CARD_FILE, Card, Data, InputSpec, Objective, Weights, read_card
+from rdserve.models.card import CARD_FILE, Card, InputSpec, TrainedObjective, TrainingData, Weights, read_card
 from rdserve.trainer.config import DEFAULTS, Config, ConfigError, differences, parse
 from rdserve.trainer.reference import Measured, measure, reference
-from rdserve.trainer.run import Run
+from rdserve.trainer.run import TrainingRun
 from torch import Tensor
 
 
-def finished(config: Config, name: str, folder: Path) -> Card | None:
+def published(config: Config, name: str, folder: Path) -> Card | None:
     """The card in the folder, or None where there is none yet.
 
     Raises:
@@ -34,8 +34,8 @@ def finished(config: Config, name: str, folder: Path) -> Card | None:
     return card
 
 
-def finish(
-    run: Run, name: str, folder: Path, data: Mapping[str, Dataset], images: Mapping[str, Tensor]
+def publish(
+    run: TrainingRun, name: str, folder: Path, data: Mapping[str, Dataset], images: Mapping[str, Tensor]
 ) -> Card:
     """Write the checkpoint. The card's reference numbers are those of the stored weights."""
     epoch = run.config.epochs
@@ -51,10 +51,10 @@ def finish(
         name=name,
         architecture=run.config.architecture,
         input=InputSpec(shape=data["test"].images.shape[1:], binarisation=data["test"].binarisation),
-        objective=Objective(
+        objective=TrainedObjective(
             name=run.config.objective, beta=run.config.beta, annealing_epochs=run.config.annealing_epochs
         ),
-        data=Data(name=data["test"].name, sha256=data["test"].sha256),
+        data=TrainingData(name=data["test"].name, sha256=data["test"].sha256),
         weights=Weights(sha256="0" * 64),  # `save` states the real one
         code_version=version("rdserve"),
         training={**run.config.as_dict(), "kept_epoch": epoch, **_others(others)},

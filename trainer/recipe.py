@@ -36,7 +36,7 @@ import torch
 from rdserve.models.card import CARD_FILE, Card
 from rdserve.models.families import slug
 from rdserve.trainer.config import Config, ConfigError, configure
-from rdserve.trainer.progress import Board
+from rdserve.trainer.progress import ZooProgress
 from rdserve.trainer.progress_relay import News, Reporter, relay
 from rdserve.trainer.resume import StateError
 from rdserve.trainer.train import Stopped, TrainingError, train
@@ -46,7 +46,7 @@ _news: "Queue[News | None] | None" = None
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecipeEntry:
     """One model of a zoo."""
 
     name: str
@@ -61,7 +61,7 @@ class Failed:
     why: str
 
 
-def read_recipe(path: Path) -> list[Entry]:
+def read_recipe(path: Path) -> list[RecipeEntry]:
     """The models of a recipe, named like digits-mpv-b0.4.
 
     Raises:
@@ -80,7 +80,7 @@ def read_recipe(path: Path) -> list[Entry]:
     return entries
 
 
-def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[Entry]:
+def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[RecipeEntry]:
     families, betas, suffix = group.pop("families"), group.pop("betas"), group.pop("suffix", "")
     given = {"size": recipe.get("size"), **recipe.get("settings", {}), **group}
     for family in families:
@@ -88,17 +88,17 @@ def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[Entry]:
         start = {"start": f"{stem}-{group['start']}"} if "start" in group else {}
         for beta in betas:
             config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
-            yield Entry(f"{stem}-b{float(beta)}{suffix}", config)
+            yield RecipeEntry(f"{stem}-b{float(beta)}{suffix}", config)
 
 
 def train_all(
-    entries: list[Entry],
+    entries: list[RecipeEntry],
     folder: Path,
     *,
     jobs: int,
     device: str = "auto",
     data_root: Path | None = None,
-    board: Board | None = None,
+    board: ZooProgress | None = None,
 ) -> Iterator[Card | Failed]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
@@ -108,11 +108,11 @@ def train_all(
     Raises:
         Stopped: on Ctrl-C or SIGTERM; every model under way has saved its state.
     """
-    waiting, under_way = list(entries), dict[Future[Card], Entry]()
+    waiting, under_way = list(entries), dict[Future[Card], RecipeEntry]()
     spawn = multiprocessing.get_context("spawn")
     with (
         _sigterm_for_all(),
-        relay(board or Board(), spawn) as told,
+        relay(board or ZooProgress(), spawn) as told,
         ProcessPoolExecutor(jobs, spawn, _start_worker, (told.news,)) as pool,
     ):
         try:
@@ -155,14 +155,14 @@ def _sigterm_for_all() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _outcome(future: Future[Card], entry: Entry) -> Card | Failed:
+def _outcome(future: Future[Card], entry: RecipeEntry) -> Card | Failed:
     try:
         return future.result()
     except (TrainingError, ConfigError, StateError) as error:
         return Failed(entry.name, str(error))
 
 
-def _may_start(entry: Entry, folder: Path) -> bool:
+def _may_start(entry: RecipeEntry, folder: Path) -> bool:
     """Whether what it starts from is there."""
     return not entry.config.start or (folder / entry.config.start / CARD_FILE).is_file()
 
@@ -184,7 +184,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _train(entry: Entry, folder: Path, device: str, data_root: Path | None) -> Card:
+def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None) -> Card:
     start = folder / entry.config.start if entry.config.start else None
     assert _news
     return train(

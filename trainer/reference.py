@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from rdserve.models.card import LEVELS, Quantiles, Reference
+from rdserve.models.card import LEVELS, Quantiles, ReferenceScores
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.ops import encode, score
 from rdserve.models.vae import VAE
 from rdserve.trainer.objectives import Objective, Validation, squared_mmd
@@ -63,14 +63,14 @@ def latent_norms(vae: VAE, images: Tensor, *, seed: int) -> Tensor:
     return latents.double().norm(dim=-1).cpu()
 
 
-def _chunks(images: Tensor, seed: int, step: int) -> Iterator[tuple[Tensor, Keys]]:
+def _chunks(images: Tensor, seed: int, step: int) -> Iterator[tuple[Tensor, NoiseKeys]]:
     for start in range(0, len(images), step):
         x = images[start : start + step].float()
         example = torch.arange(start, start + len(x), device=images.device)
-        yield x, Keys(torch.full_like(example, seed), example)
+        yield x, NoiseKeys(torch.full_like(example, seed), example)
 
 
-def reference(vae: VAE, images: Tensor, split: str, *, seed: int, n_samples: int) -> Reference:
+def reference(vae: VAE, images: Tensor, split: str, *, seed: int, n_samples: int) -> ReferenceScores:
     """What a card states of a split: means with their standard errors over images, and quantiles.
 
     Quantiles are of one draw for each image, as most callers have it: the mean of more varies less.
@@ -78,7 +78,7 @@ def reference(vae: VAE, images: Tensor, split: str, *, seed: int, n_samples: int
     measured = measure(vae, images, seed=seed, n_samples=n_samples)
     once = measure(vae, images, seed=seed) if n_samples > 1 else measured
     root_n = len(measured.rate) ** 0.5
-    return Reference(
+    return ReferenceScores(
         split=split,
         n_examples=len(measured.rate),
         seed=seed,

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from rdserve.data import DataError, load
 from rdserve.models import checkpoint
-from rdserve.models.card import Card, CardError, Reference, write_card
+from rdserve.models.card import Card, CardError, ReferenceScores, write_card
 from rdserve.models.toy import vae as tables
-from rdserve.models.toy.laws import SHA256, source
+from rdserve.models.toy.laws import SHA256, toy_source
 from rdserve.models.vae import VAE
 from rdserve.trainer.reference import reference
 from rdserve.trainer.toy import exact_reference, stand
@@ -50,7 +50,7 @@ def departures(folder: Path, data_root: Path | None, tolerance: float) -> tuple[
     return card, list(differing(card.reference, measured(card, vae, data_root), tolerance))
 
 
-def measured(card: Card, vae: VAE, data_root: Path | None = None) -> Reference:
+def measured(card: Card, vae: VAE, data_root: Path | None = None) -> ReferenceScores:
     """The card's reference as its weights give it now, with the card's noise, over the whole split.
 
     Raises:
@@ -58,7 +58,7 @@ def measured(card: Card, vae: VAE, data_root: Path | None = None) -> Reference:
         DataError: the data are not at hand.
     """
     if card.architecture.discrete and card.data.sha256 == SHA256:
-        return exact_reference(stand(tables.laws(vae), source()))
+        return exact_reference(stand(tables.laws(vae), toy_source()))
     stated = card.reference
     data = load(card.data.name, split=stated.split, root=data_root)
     if data.sha256 != card.data.sha256:
@@ -67,7 +67,7 @@ def measured(card: Card, vae: VAE, data_root: Path | None = None) -> Reference:
     return reference(vae, images, stated.split, seed=stated.seed, n_samples=stated.n_samples)
 
 
-def differing(stated: Reference, again: Reference, tolerance: float) -> Iterator[str]:
+def differing(stated: ReferenceScores, again: ReferenceScores, tolerance: float) -> Iterator[str]:
     """Each number that the card states and that is another by more than `tolerance`, in words."""
     now = _flat(again.model_dump())
     for name, then in _flat(stated.model_dump(exclude_none=True)).items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from rdserve.trainer.config import ConfigError, differences, parse
-from rdserve.trainer.run import Best, Run
+from rdserve.trainer.run import Best, TrainingRun
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,7 +21,7 @@ class StateError(ValueError):
     """A state file that cannot be read."""
 
 
-def save(run: Run, folder: Path) -> None:
+def save(run: TrainingRun, folder: Path) -> None:
     """Write the state: a reader, or a resumed run, sees the old one or the new one."""
     draft = folder / f".{FILE}.draft"
     head = {
@@ -37,7 +37,7 @@ def save(run: Run, folder: Path) -> None:
     draft.replace(folder / FILE)
 
 
-def restore(run: Run, folder: Path) -> bool:
+def restore(run: TrainingRun, folder: Path) -> bool:
     """Bring a run just begun to where the state in the folder stands; False where there is none.
 
     Raises:
@@ -72,7 +72,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, T
     return head, tensors
 
 
-def _tensors(run: Run) -> dict[str, Tensor]:
+def _tensors(run: TrainingRun) -> dict[str, Tensor]:
     """Every tensor of a run, its names prefixed by what it belongs to."""
     slots = run.optimiser.state_dict()["state"]
     return {
@@ -85,7 +85,7 @@ def _tensors(run: Run) -> dict[str, Tensor]:
     }
 
 
-def _fill(run: Run, head: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _fill(run: TrainingRun, head: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     run.step = head["step"]
     run.totals.copy_(tensors["totals"])
     run.vae.load_state_dict(_of("model", tensors))

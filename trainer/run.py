@@ -39,7 +39,7 @@ class Best:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """step: how many steps are done; totals: sums of rate, distortion and loss over the epoch so far.
 
     No state of a random generator: all noise is a function of (seed, epoch, example).
@@ -64,7 +64,9 @@ class Run:
         return self.totals.device
 
 
-def begin(config: Config, images: Tensor, start: VAE | None = None, compiler: str = "inductor") -> Run:
+def begin(
+    config: Config, images: Tensor, start: VAE | None = None, compiler: str = "inductor"
+) -> TrainingRun:
     """A run at step 0, where the training images (N, H, W) are; with the weights of `start`, if any.
 
     compiler: a backend of torch.compile, for a config that asks for it.
@@ -85,7 +87,7 @@ def begin(config: Config, images: Tensor, start: VAE | None = None, compiler: st
     objective = objectives.build(config).to(images.device)
     optimiser = optim.build(config, vae, objective)
     totals = torch.zeros(3, dtype=torch.float64, device=images.device)
-    return Run(config, vae, objective, optimiser, totals, average)
+    return TrainingRun(config, vae, objective, optimiser, totals, average)
 
 
 def memory_format(config: Config) -> torch.memory_format:

@@ -8,9 +8,18 @@ from pathlib import Path
 
 import torch
 from rdserve.models import checkpoint
-from rdserve.models.card import ONE_HOT, Architecture, Card, Data, InputSpec, Objective, Reference, Weights
+from rdserve.models.card import (
+    ONE_HOT,
+    Architecture,
+    Card,
+    InputSpec,
+    ReferenceScores,
+    TrainedObjective,
+    TrainingData,
+    Weights,
+)
 from rdserve.models.toy import vae as tables
-from rdserve.models.toy.laws import SHA256, N, Source, Tables, ToyModel, source
+from rdserve.models.toy.laws import SHA256, N, Tables, ToyModel, ToySource, toy_source
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,7 +32,7 @@ INIT_SCALE_ELBO, INIT_SCALE_TARGET = 0.3, 0.1
 
 
 @dataclass(frozen=True)
-class Standing:
+class ToyResult:
     """A model of the toy and where it stands, nats; accuracy: of the true class read from z."""
 
     tables: Tables
@@ -45,13 +54,13 @@ class Standing:
 
 
 def train(
-    source: Source,
+    source: ToySource,
     target_rate: float = 0.5,
     *,
     n_starts: int = 4,
     seed: int = 0,
     on_step: Callable[[int, int], None] | None = None,
-) -> tuple[Standing, Standing]:
+) -> tuple[ToyResult, ToyResult]:
     """Minimise R + D, and D + |target_rate - R| (section 3), from n_starts random starts each.
 
     All runs advance together as one batch; `on_step` gets the steps done and their total. Returns the
@@ -88,15 +97,15 @@ def minimise(model: ToyModel, loss: Callable[[Tables], Tensor], learning_rate: f
         yield step + 1
 
 
-def best(tables: Tables, source: Source, runs: range) -> Standing:
+def best(tables: Tables, source: ToySource, runs: range) -> ToyResult:
     """The run among `runs` whose z tells the true classes apart best."""
     run = max(runs, key=tables.accuracy(source.joint).tolist().__getitem__)
     return stand(Tables(*(table[run] for table in tables)), source)
 
 
-def stand(tables: Tables, source: Source) -> Standing:
+def stand(tables: Tables, source: ToySource) -> ToyResult:
     """Where one model stands, by exact sums."""
-    return Standing(
+    return ToyResult(
         tables,
         rate=tables.rate(source.p).item(),
         distortion=tables.distortion(source.p).item(),
@@ -106,17 +115,17 @@ def stand(tables: Tables, source: Source) -> Standing:
     )
 
 
-def write(tables_: Tables, name: str, objective: Objective, folder: Path, **training: float) -> Card:
+def write(tables_: Tables, name: str, objective: TrainedObjective, folder: Path, **training: float) -> Card:
     """Write a checkpoint like any other; its card's numbers are exact sums over the stored tables."""
     vae = tables.from_laws(tables_)
-    standing = stand(tables.laws(vae), source())
+    standing = stand(tables.laws(vae), toy_source())
     card = Card(
         name=name,
         architecture=Architecture(family="toy", image_size=N, latent_dim=N),
         input=InputSpec(shape=(1, N), binarisation=ONE_HOT),
         likelihood="categorical",
         objective=objective,
-        data=Data(name="toy", sha256=SHA256),
+        data=TrainingData(name="toy", sha256=SHA256),
         weights=Weights(sha256="0" * 64),  # `save` states the real one
         code_version=version("rdserve"),
         training={**training, **standing.numbers()},
@@ -125,9 +134,9 @@ def write(tables_: Tables, name: str, objective: Objective, folder: Path, **trai
     return checkpoint.save(vae, card, folder)
 
 
-def exact_reference(standing: Standing) -> Reference:
+def exact_reference(standing: ToyResult) -> ReferenceScores:
     """Means over p*(x): sums without an error."""
-    return Reference(
+    return ReferenceScores(
         split="every bin, weighted by p*(x)",
         n_examples=N,
         seed=0,

@@ -14,16 +14,16 @@ from rdserve.data import SPLITS, load
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load as load_checkpoint
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
-from rdserve.models.rate_distortion import visit
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
+from rdserve.models.rate_distortion import evaluate_with_codes
 from rdserve.models.vae import VAE
 from rdserve.trainer import optim, resume
 from rdserve.trainer.config import Config, ConfigError, require_name
 from rdserve.trainer.objectives import Codes
-from rdserve.trainer.progress import Watch
-from rdserve.trainer.publish import finish, finished
+from rdserve.trainer.progress import TrainingProgress
+from rdserve.trainer.publish import publish, published
 from rdserve.trainer.reference import validate
-from rdserve.trainer.run import Best, Means, Run, begin
+from rdserve.trainer.run import Best, Means, TrainingRun, begin
 from rdserve.trainer.signals import stop_asked
 from torch import Tensor
 
@@ -52,7 +52,7 @@ def train(
     device: str = "auto",
     data_root: Path | None = None,
     start: Path | None = None,
-    watch: Watch | None = None,
+    watch: TrainingProgress | None = None,
 ) -> Card:
     """Train to the end, from the start or from the state in the folder, and write the checkpoint there.
 
@@ -65,15 +65,15 @@ def train(
         Stopped, Diverged: see there; the folder holds the last good state.
     """
     require_name(name)
-    if card := finished(config, name, folder):
+    if card := published(config, name, folder):
         return card
     data = {split: load(config.data, split=split, root=data_root) for split in SPLITS}
     images = {split: torch.from_numpy(data[split].images).to(choose(device)) for split in SPLITS}
     run = begin(config, images["train"], starting_point(config, start))
     folder.mkdir(parents=True, exist_ok=True)
     resume.restore(run, folder)
-    run_epochs(run, images["train"], images["valid"], folder, watch or Watch())
-    card = finish(run, name, folder, data, images)
+    run_epochs(run, images["train"], images["valid"], folder, watch or TrainingProgress())
+    card = publish(run, name, folder, data, images)
     (folder / resume.FILE).unlink()
     return card
 
@@ -102,7 +102,7 @@ def choose(device: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
-def run_epochs(run: Run, train: Tensor, valid: Tensor, folder: Path, watch: Watch) -> None:
+def run_epochs(run: TrainingRun, train: Tensor, valid: Tensor, folder: Path, watch: TrainingProgress) -> None:
     """From wherever the run stands to its last epoch, saving as it goes."""
     per_epoch = -(-len(train) // run.config.batch_size)
     saved = time.monotonic()
@@ -125,7 +125,7 @@ def run_epochs(run: Run, train: Tensor, valid: Tensor, folder: Path, watch: Watc
                 )
 
 
-def step_or_diverge(run: Run, images: Tensor, epoch: int, batch: int) -> None:
+def step_or_diverge(run: TrainingRun, images: Tensor, epoch: int, batch: int) -> None:
     """`one_step`, where torch's refusal of NaN as a parameter of a distribution is named for what it is."""
     try:
         one_step(run, images, epoch, batch)
@@ -136,7 +136,7 @@ def step_or_diverge(run: Run, images: Tensor, epoch: int, batch: int) -> None:
         raise Diverged(f"out of range at step {run.step}: {what}. {ADVICE}") from error
 
 
-def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
+def one_step(run: TrainingRun, images: Tensor, epoch: int, batch: int) -> None:
     """One batch through equations (4) to (6), and one step of the optimiser."""
     config = run.config
     start = batch * config.batch_size
@@ -148,7 +148,7 @@ def one_step(run: Run, images: Tensor, epoch: int, batch: int) -> None:
         group["lr"] = optim.learning_rate(config, so_far)
     run.vae.train()
     with mixed(config, run.device), dropout_of_step(run):
-        rd, z, m = visit(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
+        rd, z, m = evaluate_with_codes(run.vae, x, run.objective.n_samples, lambda e, k: draw(e, noise, k))
         codes = None
         if run.objective.wants_codes:
             with torch.no_grad():  # a flow's draws are not differentiable; R is what trains a marginal
@@ -170,13 +170,13 @@ def order(seed: int, epoch: int, n: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed((seed << 32) + epoch))
 
 
-def training_keys(seed: int, epoch: int, chosen: Tensor) -> Keys:
+def training_keys(seed: int, epoch: int, chosen: Tensor) -> NoiseKeys:
     """Noise keys of images in an epoch. Negative seeds: apart from those that requests and cards use."""
-    return Keys(torch.full_like(chosen, ~((seed << 32) + epoch)), chosen)
+    return NoiseKeys(torch.full_like(chosen, ~((seed << 32) + epoch)), chosen)
 
 
 @contextmanager
-def dropout_of_step(run: Run) -> Iterator[None]:
+def dropout_of_step(run: TrainingRun) -> Iterator[None]:
     """What is dropped in a step is a function of (seed, step), as all other noise is."""
     if not run.config.dropout:
         yield
@@ -193,7 +193,7 @@ def mixed(config: Config, device: torch.device) -> AbstractContextManager[object
     return nullcontext()
 
 
-def means(run: Run, n: int) -> Means:
+def means(run: TrainingRun, n: int) -> Means:
     """Over the n images of the epoch so far.
 
     Raises:
@@ -206,7 +206,7 @@ def means(run: Run, n: int) -> Means:
     return Means(rate, distortion)
 
 
-def end_epoch(run: Run, epoch: int, n: int, valid: Tensor, watch: Watch) -> None:
+def end_epoch(run: TrainingRun, epoch: int, n: int, valid: Tensor, watch: TrainingProgress) -> None:
     """Measure the validation split, keep the best weights, tell."""
     here = validate(run.measured.eval(), valid, run.objective, seed=run.config.seed)
     objective = run.objective.goal(here)
@@ -217,7 +217,7 @@ def end_epoch(run: Run, epoch: int, n: int, valid: Tensor, watch: Watch) -> None
     run.totals.zero_()
 
 
-def save(run: Run, folder: Path) -> None:
+def save(run: TrainingRun, folder: Path) -> None:
     """Save the state, unless it is a bad one.
 
     Raises:
@@ -227,7 +227,7 @@ def save(run: Run, folder: Path) -> None:
     resume.save(run, folder)
 
 
-def require_finite(run: Run) -> None:
+def require_finite(run: TrainingRun) -> None:
     """Raises Diverged where a weight is not finite."""
     broken = [name for name, tensor in run.vae.state_dict().items() if not tensor.isfinite().all()]
     if broken:

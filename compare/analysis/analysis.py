@@ -7,15 +7,15 @@ from rdserve.compare.analysis.by_class import Classes, by_class
 from rdserve.compare.analysis.pairs import Pairs, pairs
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.analysis.sweeps import Gap, Sweep, gaps, sweeps
-from rdserve.compare.render.figures.layout import Scene, scene
+from rdserve.compare.render.figures.layout import PlaneLayout, plane_layout
 from rdserve.compare.scores import Comparison
 from rdserve.compare.statistics.dominance import dominated
 from rdserve.compare.statistics.paired import Difference
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 
 @dataclass(frozen=True)
-class Findings:
+class Analysis:
     """scene: rows along the frontier and the plane. pairs: every two models, a before b in the comparison.
 
     dominated_by: per model that another one surely beats in both R and D, that other one.
@@ -23,13 +23,13 @@ class Findings:
     """
 
     comparison: Comparison
-    scene: Scene
+    scene: PlaneLayout
     pairs: Pairs
     dominated_by: dict[str, str]
     signature: str
 
     @property
-    def best(self) -> Row:
+    def best(self) -> ModelSummary:
         """The row of the least R + D."""
         return max(self.scene.rows, key=lambda row: row.elbo_nats)
 
@@ -69,12 +69,12 @@ class Findings:
         return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {images})"
 
 
-def find(comparison: Comparison) -> Findings:
+def analyse(comparison: Comparison) -> Analysis:
     """Compute everything."""
     every = pairs(comparison)
-    return Findings(
+    return Analysis(
         comparison=comparison,
-        scene=scene(comparison),
+        scene=plane_layout(comparison),
         pairs=every,
         dominated_by=dominated(every),
         signature=signature(comparison),

@@ -21,7 +21,7 @@ from rdserve.compare.statistics.multiplicity import holm
 from rdserve.compare.statistics.paired import Difference, difference
 
 
-class Outcome(IntEnum):
+class GateOutcome(IntEnum):
     """Also the exit code of the command."""
 
     PASS = 0
@@ -61,13 +61,13 @@ class Check:
     p_broken: float
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> GateOutcome:
         """Passes where the interval lies below the limit; fails where that is surely broken, among all."""
         low, high = self.difference.interval
         if high <= self.limit:
-            return Outcome.PASS
+            return GateOutcome.PASS
         broken = low > self.limit and self.p_broken < 1 - self.difference.level
-        return Outcome.FAIL if broken else Outcome.UNDECIDED
+        return GateOutcome.FAIL if broken else GateOutcome.UNDECIDED
 
     @property
     def sentence(self) -> str:
@@ -87,12 +87,12 @@ class Gate:
     signature: str
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> GateOutcome:
         """Fails where any check fails; passes where all pass; otherwise more images are needed."""
         outcomes = {check.outcome for check in self.checks}
-        if Outcome.FAIL in outcomes:
-            return Outcome.FAIL
-        return Outcome.UNDECIDED if Outcome.UNDECIDED in outcomes else Outcome.PASS
+        if GateOutcome.FAIL in outcomes:
+            return GateOutcome.FAIL
+        return GateOutcome.UNDECIDED if GateOutcome.UNDECIDED in outcomes else GateOutcome.PASS
 
 
 def gate(comparison: Comparison, baseline: str, limits: Limits) -> Gate:
@@ -142,16 +142,16 @@ def to_junit(gate: Gate) -> str:
         "testsuite",
         name=f"rdserve gate against {gate.baseline}",
         tests=str(len(counts)),
-        failures=str(counts.count(Outcome.FAIL)),
-        skipped=str(counts.count(Outcome.UNDECIDED)),
+        failures=str(counts.count(GateOutcome.FAIL)),
+        skipped=str(counts.count(GateOutcome.UNDECIDED)),
         errors="0",
     )
     properties = ElementTree.SubElement(suite, "properties")
     ElementTree.SubElement(properties, "property", name="rdserve-signature", value=gate.signature)
     for check in gate.checks:
         case = ElementTree.SubElement(suite, "testcase", classname=check.model, name=check.quantity)
-        if check.outcome is not Outcome.PASS:
-            tag = "failure" if check.outcome is Outcome.FAIL else "skipped"
+        if check.outcome is not GateOutcome.PASS:
+            tag = "failure" if check.outcome is GateOutcome.FAIL else "skipped"
             ElementTree.SubElement(case, tag, message=check.sentence)
     if gate.warnings:
         ElementTree.SubElement(suite, "system-err").text = "\n".join(gate.warnings)

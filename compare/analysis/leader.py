@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.statistics.paired import Difference
 
 
@@ -24,7 +24,7 @@ class Leader:
         return tuple(name for name, found in self.behind.items() if found.sign <= 0)
 
 
-def leader(findings: Findings) -> Leader:
+def leader(findings: Analysis) -> Leader:
     """Of two models or more."""
     beta = findings.comparison.beta
     cost = {row.name: row.distortion_nats + beta * row.rate_nats for row in findings.scene.rows}

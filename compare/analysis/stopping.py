@@ -9,7 +9,7 @@ from rdserve.compare.statistics.sequential import Running
 
 
 @dataclass(frozen=True)
-class Standing:
+class StoppingStatus:
     """The question: which model has the least D + beta R? Or, with a baseline: which are better, which worse?
 
     n: images so far. open: pairs that the answer still waits for.
@@ -25,16 +25,16 @@ class Standing:
         return not self.open
 
 
-def standing(
+def stopping_status(
     comparison: Comparison, baseline: str | None = None, equivalence_margin: float = 0.0
-) -> Standing:
+) -> StoppingStatus:
     """What scores so far tell, by intervals that hold at any time, for all pairs asked at once.
 
     equivalence_margin: two models whose difference surely lies within so many nats count as settled.
     """
     sequence = replace(comparison, method="sequential")
     if len(comparison.models) < 2:
-        return Standing(comparison.n, (), 0)
+        return StoppingStatus(comparison.n, (), 0)
     asked = pairs(sequence, baseline=baseline)
     best = baseline or min(comparison.names, key=lambda name: _cost(comparison, name).mean())
     waiting = [
@@ -46,7 +46,7 @@ def standing(
         for pair in waiting
     ]
     known = [max(more, 1) for more in needed if more is not None]
-    return Standing(
+    return StoppingStatus(
         comparison.n,
         tuple((pair.a, pair.b) for pair in waiting),
         max(known, default=0) if len(known) == len(needed) else None,
@@ -62,13 +62,13 @@ def _settled(found: Difference, margin: float) -> bool:
     return found.sign != 0 or (-margin < low and high < margin)
 
 
-def in_words(standing: Standing) -> str:
+def in_words(stopping_status: StoppingStatus) -> str:
     """What is open, and what it would take."""
-    if standing.settled:
-        return f"Settled after {standing.n} images."
-    pairs = ", ".join(f"{a} against {b}" for a, b in standing.open[:3])
-    rest = f" and {len(standing.open) - 3} more" if len(standing.open) > 3 else ""
-    return f"Open after {standing.n} images: {pairs}{rest}; {_price(standing.more_needed)}."
+    if stopping_status.settled:
+        return f"Settled after {stopping_status.n} images."
+    pairs = ", ".join(f"{a} against {b}" for a, b in stopping_status.open[:3])
+    rest = f" and {len(stopping_status.open) - 3} more" if len(stopping_status.open) > 3 else ""
+    return f"Open after {stopping_status.n} images: {pairs}{rest}; {_price(stopping_status.more_needed)}."
 
 
 def _price(more: int | None) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import by_class
 from rdserve.compare.analysis.contrasts import QUANTITIES
 from rdserve.compare.analysis.leader import leader
@@ -24,7 +24,7 @@ MOST_BESIDE, BESIDE_WIDTH, MOST_CLASSES = 3, 24, 20
 
 
 def differences_table(
-    findings: Findings, *, baseline: str | None = None, equivalence_margin: float | None = None
+    findings: Analysis, *, baseline: str | None = None, equivalence_margin: float | None = None
 ) -> Table:
     """Paired differences to the baseline, or to the model of the least D + beta R; of two models or more.
 
@@ -50,7 +50,7 @@ def differences_table(
     return table
 
 
-def class_table(findings: Findings, baseline: str | None = None) -> Group | None:
+def class_table(findings: Analysis, baseline: str | None = None) -> Group | None:
     """Class by class against the baseline, or the model of the least D + beta R; None where there are no
     classes, or too many of them or of models."""
     found = by_class(findings.comparison, baseline) if baseline else findings.classes

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rdserve.compare import scores as examples
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.contrasts import QUANTITIES
 from rdserve.compare.analysis.pairs import Pairs
 from rdserve.compare.analysis.signature import ids_sha256
@@ -52,7 +52,7 @@ def in_report(comparison: Comparison) -> int:
     return min(comparison.n, max(1, REPORT_LINES // len(comparison.models)))
 
 
-def to_document(findings: Findings, *, n: int | None = None) -> dict[str, Any]:
+def to_document(findings: Analysis, *, n: int | None = None) -> dict[str, Any]:
     """As `encoding.text` takes it.
 
     n: of how many images, evenly spread, `examples` holds the values; it says in `part_of` how many there
@@ -92,7 +92,7 @@ def _examples(comparison: Comparison, n: int) -> dict[str, Any]:
     return examples.to_document(comparison.some(rows)) | {"part_of": comparison.n}
 
 
-def _classes(findings: Findings) -> dict[str, Any] | None:
+def _classes(findings: Analysis) -> dict[str, Any] | None:
     if (found := findings.classes) is None:
         return None
     return {

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream, markup
 from rdserve.compare.render.document import to_document
 from rdserve.compare.render.figures import plane, sheet
@@ -51,7 +51,7 @@ EXAMPLE_COLUMNS: tuple[Column, ...] = (
 )
 
 
-def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[Path]:
+def write_all(findings: Analysis, pictures: Pictures | None, out: Path) -> list[Path]:
     """Write every file, creating the folder; returns their paths. Without pictures there is no sheet."""
     written = write_data(findings, pictures, out)
     figure = findings.comparison.figure()
@@ -66,7 +66,7 @@ def write_all(findings: Findings, pictures: Pictures | None, out: Path) -> list[
     return [*written, *(out / name for name in names)]
 
 
-def write_data(findings: Findings, pictures: Pictures | None, out: Path) -> list[Path]:
+def write_data(findings: Analysis, pictures: Pictures | None, out: Path) -> list[Path]:
     """The report, the JSON and the CSV files alone."""
     out.mkdir(parents=True, exist_ok=True)
     (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
@@ -81,7 +81,7 @@ def write_data(findings: Findings, pictures: Pictures | None, out: Path) -> list
     return [out / name for name in (REPORT, JSON, *tables_)]
 
 
-def to_json(findings: Findings) -> Iterator[str]:
+def to_json(findings: Analysis) -> Iterator[str]:
     """`comparison.json`, in parts. Values that are not finite are null: one example has no standard error."""
     yield from json_stream.text(to_document(findings), "\n")
     yield "\n"
@@ -114,13 +114,13 @@ def write_table(
     beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def _models(findings: Findings) -> Iterator[list[object]]:
+def _models(findings: Analysis) -> Iterator[list[object]]:
     for row in findings.scene.rows:
         fields = asdict(row)
         yield [fields[name] for name, _, _ in MODEL_COLUMNS]
 
 
-def _examples(findings: Findings) -> Iterator[tuple[object, ...]]:
+def _examples(findings: Analysis) -> Iterator[tuple[object, ...]]:
     comparison = findings.comparison
     for name, whole in zip(comparison.names, comparison.scores, strict=True):
         for rows in json_stream.stretches(comparison.n):
@@ -131,7 +131,7 @@ def _examples(findings: Findings) -> Iterator[tuple[object, ...]]:
                 yield (name, example, label, *numbers)
 
 
-def _sheet(findings: Findings, pictures: Pictures) -> Any:
+def _sheet(findings: Analysis, pictures: Pictures) -> Any:
     few, comparison = pictures.representative, findings.comparison
     rows = [row for row in findings.scene.rows if row.name in pictures.reconstructions]
     drawn = {row.name: pictures.few(row.name) for row in rows}

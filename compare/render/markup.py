@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render.formatting import nats, signed, warned
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.statistics.latents import LEGEND, MARK
 from rdserve.compare.statistics.paired import Difference
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -20,7 +20,7 @@ _LATEX = {
 _MARKDOWN = set("\\`*_{}[]<>|~&")
 
 
-def to_latex(findings: Findings) -> str:
+def to_latex(findings: Analysis) -> str:
     """A `tabular` for the package booktabs; the signature is a comment above it."""
     lines = [
         f"% {findings.signature}",
@@ -44,7 +44,7 @@ def to_latex(findings: Findings) -> str:
     return "\n".join([*lines, r"\end{tabular}", ""])
 
 
-def to_markdown(findings: Findings) -> str:
+def to_markdown(findings: Analysis) -> str:
     """The verdict, the table, and the signature in a comment."""
     lines = [
         f"**{markdown(findings.title)}**",
@@ -78,7 +78,7 @@ def markdown(text: str) -> str:
     return "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in " ".join(text.split()))
 
 
-def _cells(findings: Findings) -> Sequence[tuple[Row, list[str]]]:
+def _cells(findings: Analysis) -> Sequence[tuple[ModelSummary, list[str]]]:
     return [
         (
             row,

@@ -8,13 +8,13 @@ from threading import Lock
 from time import monotonic
 
 from rdserve.client.results import ModelInfo
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render.against import class_table, differences_table
 from rdserve.compare.render.formatting import nats, shortened
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.statistics.frontier import coordinates, entropy_bound
 from rdserve.compare.statistics.latents import LEGEND, MARK
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -40,7 +40,7 @@ def console(*, stderr: bool = False) -> Console:
     return plain if plain.is_terminal else Console(stderr=stderr, width=WIDTH)
 
 
-def comparison_table(rows: Sequence[Row]) -> Table:
+def comparison_table(rows: Sequence[ModelSummary]) -> Table:
     """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold."""
     best = entropy_bound(coordinates(rows))
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
@@ -61,7 +61,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _cells(row: Row) -> list[Text]:
+def _cells(row: ModelSummary) -> list[Text]:
     mark = f" {MARK}" if row.collapsed else ""
     values = (
         shortened(row.name, NAME_WIDTH - len(mark)) + mark,
@@ -110,7 +110,7 @@ def models_table(models: Sequence[ModelInfo]) -> Table:
 
 
 def show(
-    findings: Findings,
+    findings: Analysis,
     on: Console,
     *,
     baseline: str | None = None,
@@ -128,7 +128,7 @@ def show(
     on.print(Text(verdict(findings, baseline)), width=min(on.width, WIDTH))
 
 
-def as_text(findings: Findings, width: int = WIDTH) -> str:
+def as_text(findings: Analysis, width: int = WIDTH) -> str:
     """What `show` prints, without colours."""
     file = StringIO()
     show(findings, Console(file=file, width=width, color_system=None))

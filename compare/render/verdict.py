@@ -4,20 +4,20 @@ import math
 from collections.abc import Sequence
 
 from rdserve.compare.analysis import by_class
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.leader import Leader, leader
 from rdserve.compare.analysis.pairs import Pair, pairs
-from rdserve.compare.analysis.stopping import in_words, standing
+from rdserve.compare.analysis.stopping import in_words, stopping_status
 from rdserve.compare.render.formatting import MOST_NAMED, listed, nats, signed, warned
 from rdserve.compare.scores import Comparison
 from rdserve.compare.statistics.frontier import convex_hull, coordinates
 from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES
 from rdserve.compare.statistics.paired import Difference
 from rdserve.compare.statistics.preference import Preference
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 
-def verdict(findings: Findings, baseline: str | None = None) -> str:
+def verdict(findings: Analysis, baseline: str | None = None) -> str:
     """Plain text; with probability `level` all of it is true: every sign, interval and range of beta in it.
 
     baseline: of three models or more, tell which are better and which worse than this one.
@@ -33,7 +33,7 @@ def verdict(findings: Findings, baseline: str | None = None) -> str:
     if len(comparison.models) > 1:
         said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
     if comparison.method == "sequential":
-        said.append(in_words(standing(comparison, baseline)))
+        said.append(in_words(stopping_status(comparison, baseline)))
     if comparison.failures:
         said.append(f"No scores came from {listed(list(comparison.failures))}.")
     return " ".join([*said, *filter(None, [warned(comparison.warnings)])])
@@ -44,13 +44,13 @@ def objective(beta: float) -> str:
     return "R + D" if beta == 1 else f"D + {beta:g} R"
 
 
-def _named(findings: Findings, name: str) -> str:
+def _named(findings: Analysis, name: str) -> str:
     """A model's name, and beside it whether the model ignores its code."""
     row = next(row for row in findings.scene.rows if row.name == name)
     return f"{name} ({IGNORES}: R {nats(row.rate_nats)})" if row.collapsed else name
 
 
-def _collapsed(findings: Findings) -> list[str]:
+def _collapsed(findings: Analysis) -> list[str]:
     """Of many models, those that ignore their code, and the best that does not."""
     beta, rows = findings.comparison.beta, findings.scene.rows
     names = [row.name for row in rows if row.collapsed]
@@ -68,14 +68,14 @@ def _collapsed(findings: Findings) -> list[str]:
     return said
 
 
-def _alone(findings: Findings) -> str:
+def _alone(findings: Analysis) -> str:
     row = findings.best
     name = _named(findings, row.name)
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
     return f"{name} alone: {place} nats over {row.n} images, and nothing to compare it with."
 
 
-def _of_two(findings: Findings, pair: Pair) -> list[str]:
+def _of_two(findings: Analysis, pair: Pair) -> list[str]:
     """As seen from the better of the two."""
     seen = pair if pair.weighted.mean <= 0 else pair.turned
     rate, distortion = (_change(seen.together(found)) for found in (seen.rate, seen.distortion))
@@ -92,7 +92,7 @@ def _of_two(findings: Findings, pair: Pair) -> list[str]:
     return said
 
 
-def _headline(findings: Findings, better: str, worse: str, found: Difference) -> str:
+def _headline(findings: Analysis, better: str, worse: str, found: Difference) -> str:
     what, size, reach = objective(findings.comparison.beta), nats(abs(found.mean)), _reach(found)
     first, second = _named(findings, better), _named(findings, worse)
     if not found.sign:
@@ -138,7 +138,7 @@ def _range(low: float, high: float) -> str:
     return f"beta above {low:.3g}" if math.isinf(high) else f"beta from {low:.3g} to {high:.3g}"
 
 
-def _of_many(findings: Findings) -> list[str]:
+def _of_many(findings: Analysis) -> list[str]:
     comparison, best = findings.comparison, leader(findings)
     count = f"Of {len(comparison.models)} models on {comparison.n} images"
     lowest = (
@@ -150,7 +150,7 @@ def _of_many(findings: Findings) -> list[str]:
     return [*said, _best_along_beta(findings.scene.rows)]
 
 
-def _by_class(findings: Findings) -> list[str]:
+def _by_class(findings: Analysis) -> list[str]:
     return [by_class.in_words(findings.classes)] if findings.classes else []
 
 
@@ -179,7 +179,7 @@ def _against(comparison: Comparison, baseline: str) -> list[str]:
     return [f"{start}: {'; '.join(parts)}."]
 
 
-def _best_along_beta(rows: Sequence[Row]) -> str:
+def _best_along_beta(rows: Sequence[ModelSummary]) -> str:
     """Whose mean is the least for which beta: the corners of the hull, and its slopes between them."""
     points = coordinates(rows)
     hull = convex_hull(points)

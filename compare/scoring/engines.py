@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import results
 from rdserve.client.client import Client
-from rdserve.client.compare_stream import Comparing, ModelFailed
+from rdserve.client.compare_stream import CompareStream, ModelFailed
 from rdserve.client.errors import RdserveError
 from rdserve.client.results import Score
 
@@ -27,7 +27,7 @@ class Chunk:
 Scored = tuple[str, Score | RdserveError]
 
 
-class Call(Protocol):
+class ScoringCall(Protocol):
     """A chunk under way: iterate over it once, in any thread, while another may cancel it.
 
     Yields each model once, when all its rows are there or when it fails. Raises RdserveError where the call
@@ -48,7 +48,7 @@ class Engine(Protocol):
     @property
     def timeout(self) -> float: ...
 
-    def score(self, chunk: Chunk) -> Call:
+    def score(self, chunk: Chunk) -> ScoringCall:
         """Begin."""
 
     def __enter__(self) -> Self: ...
@@ -86,7 +86,7 @@ class Local:
 class LocalCall:
     """One streamed call, its rows put together model by model."""
 
-    stream: Comparing
+    stream: CompareStream
     n: int
 
     def cancel(self) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.errors import DeadlineExceeded, RdserveError, ReplyError, ServiceError, Unavailable
 from rdserve.client.results import Score
-from rdserve.compare.scoring.engines import Call, Chunk, Engine
-from rdserve.compare.scoring.row_store import Columns
-from rdserve.compare.scoring.scheduler import Schedule
+from rdserve.compare.scoring.engines import Chunk, Engine, ScoringCall
+from rdserve.compare.scoring.row_store import RowStore
+from rdserve.compare.scoring.scheduler import ChunkScheduler
 
 # Seconds until a model that failed for the moment is tried again, unless the server says.
 AGAIN_SECONDS = 1.0
@@ -33,7 +33,7 @@ class _Flight:
 
     chunk: int
     waiting: set[str]
-    call: Call | None = None
+    call: ScoringCall | None = None
 
 
 class _Event(NamedTuple):
@@ -45,20 +45,20 @@ class _Event(NamedTuple):
 
 
 @dataclass
-class Job:
+class ChunkExecutor:
     """Calls and their threads; only the thread that runs the job writes rows. Run it once.
 
     images: (N, H, W), ids: (N,); on_progress is told (model, rows) of each chunk that is on disk.
     """
 
-    store: Columns
+    store: RowStore
     engine: Engine
     images: NDArray[Any]
     ids: NDArray[np.uint64]
     seed: int
     n_samples: int
     on_progress: Progress
-    _schedule: Schedule = field(init=False)
+    _schedule: ChunkScheduler = field(init=False)
     _events: "queue.SimpleQueue[_Event]" = field(default_factory=queue.SimpleQueue)
     _open: set[_Flight] = field(default_factory=set)
     _heard: float = 0.0
@@ -69,7 +69,7 @@ class Job:
 
     def run(self, missing: Mapping[str, NDArray[np.bool_]]) -> dict[str, RdserveError]:
         """Score chunks on models, (chunks,) each; the errors of models that were given up."""
-        self._schedule = Schedule(missing)
+        self._schedule = ChunkScheduler(missing)
         try:
             while not self._schedule.finished:
                 self._fill()
@@ -91,7 +91,7 @@ class Job:
             # A daemon, for a call that never ends must not keep the process.
             Thread(target=self._follow, args=(flight, models), name="rdserve-score", daemon=True).start()
 
-    def _begin(self, flight: _Flight, models: Sequence[str]) -> Call:
+    def _begin(self, flight: _Flight, models: Sequence[str]) -> ScoringCall:
         """In a thread: an interrupt meets the main one alone, and grpc half way through would never close."""
         rows = self.store.rows(flight.chunk)
         part = np.asarray(self.images[rows])

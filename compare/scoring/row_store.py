@@ -38,7 +38,7 @@ class OtherRun(InputError):
     """The folder's rows belong to another run."""
 
 
-class Columns:
+class RowStore:
     """The rows of one run. Only one process may have them open.
 
     facts: what the rows depend on besides the model. Rows of other facts are refused while their run is

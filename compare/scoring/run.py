@@ -11,14 +11,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client import chunking
-from rdserve.client.calls import Keys
+from rdserve.client.calls import RowKeys
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError, RdserveError
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
-from rdserve.compare.scoring.executor import Job, Progress
-from rdserve.compare.scoring.row_store import Columns
+from rdserve.compare.scoring.executor import ChunkExecutor, Progress
+from rdserve.compare.scoring.row_store import RowStore
 
 # Samples in one chunk, the server's default for one call to a worker: each chunk is such a call, so that all
 # digits depend on nothing but the run.
@@ -28,14 +28,14 @@ CALL_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScoringOutcome:
     """scores: model -> its rows, left on disk until looked at. failures: model -> why it has none."""
 
     scores: Mapping[str, Score]
     failures: Mapping[str, str]
 
 
-class Run:
+class ScoringRun:
     """Images (N, H, W) being scored on models under the noise of (seed, ids), as far as one asks for.
 
     images: anything with shape, len and slices, such as np.load(..., mmap_mode="r"); read a chunk at a time.
@@ -62,7 +62,7 @@ class Run:
         if not len(images) or not models:
             raise InputError(f"nothing to score: {len(models)} models and {len(images)} images")
         self._images, self._seed, self._n_samples = images, seed, n_samples
-        self._ids = Keys.of(len(images), n_samples, seed, ids).ids
+        self._ids = RowKeys.of(len(images), n_samples, seed, ids).ids
         self._on_progress = on_progress or (lambda *_: None)
         self._failures: dict[str, RdserveError] = {}
         with ExitStack() as stack:
@@ -87,7 +87,7 @@ class Run:
         """When the first of its rows was begun, by this run or by one that it goes on from: ISO 8601, UTC."""
         return self._store.began
 
-    def until(self, n: int) -> Outcome:
+    def until(self, n: int) -> ScoringOutcome:
         """The first n rows of every model that gives them, scored where they are missing.
 
         Raises:
@@ -97,7 +97,7 @@ class Run:
         wanted = {
             model: missing & (np.arange(len(missing)) < upto) for model, missing in self._missing.items()
         }
-        job = Job(
+        job = ChunkExecutor(
             self._store, self._engine, self._images, self._ids, self._seed, self._n_samples, self._on_progress
         )
         failed = job.run(wanted)
@@ -111,9 +111,9 @@ class Run:
             error.add_note(f"model {model!r}")
             raise error
         scores = {model: self._store.score(model, n) for model in self._missing}
-        return Outcome(scores, {model: _in_words(error) for model, error in self._failures.items()})
+        return ScoringOutcome(scores, {model: _in_words(error) for model, error in self._failures.items()})
 
-    def _columns(self, folder: Path, models: Sequence[ModelInfo]) -> Columns:
+    def _columns(self, folder: Path, models: Sequence[ModelInfo]) -> RowStore:
         n, size = len(self._images), _rows_per_chunk(self._images, len(models), self._n_samples)
         facts = {
             "images_sha256": row_store.pixels_sha256(self._images, chunking.slices(n, size)),
@@ -121,7 +121,7 @@ class Run:
             "seed": int(self._seed),
             "n_samples": int(self._n_samples),
         }
-        return Columns(folder, facts, {model.name: _identity(model) for model in models}, n=n, chunk=size)
+        return RowStore(folder, facts, {model.name: _identity(model) for model in models}, n=n, chunk=size)
 
     def _report_found(self, model: str, missing: NDArray[np.bool_]) -> None:
         found = [self._store.rows(int(chunk)) for chunk in np.flatnonzero(~missing)]
@@ -131,9 +131,9 @@ class Run:
 
 def run(
     engine: Engine | Client, models: Sequence[ModelInfo], images: NDArray[Any], **options: Any
-) -> Outcome:
-    """All rows: `Run` with its options, to the end. Raises as `Run` and `Run.until`."""
-    with Run(engine, models, images, **options) as whole:
+) -> ScoringOutcome:
+    """All rows: `ScoringRun` with its options, to the end. Raises as `ScoringRun` and `Run.until`."""
+    with ScoringRun(engine, models, images, **options) as whole:
         return whole.until(len(images))
 
 

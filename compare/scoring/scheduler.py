@@ -51,7 +51,7 @@ class _Model:
         return self.has_room(now) and self.under_way < BUSY and self.first() < len(self.pending)
 
 
-class Schedule:
+class ChunkScheduler:
     """pending: model -> (chunks,) which are to be scored. Times are seconds of any one clock."""
 
     def __init__(self, pending: Mapping[str, NDArray[np.bool_]]) -> None:

@@ -24,7 +24,7 @@ class Mean(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelSummary:
     """A model's line in a comparison. Means over n examples with their standard errors, in nats.
 
     The standard error of the ELBO is that of the per-example sums, not of R and D put together: R and D
@@ -70,7 +70,7 @@ def mean(values: ArrayLike) -> Mean:
     return Mean(float(array.mean()), deviation / n**0.5)
 
 
-def compare(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: int) -> list[Row]:
+def summarise(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: int) -> list[ModelSummary]:
     """One row per model, sorted along the frontier: by rate, then by distortion.
 
     Raises:
@@ -87,10 +87,10 @@ def compare(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: 
     return along_frontier(rows)
 
 
-def _row(model: ModelInfo, score: Score, n_samples: int, on_frontier: bool) -> Row:
+def _row(model: ModelInfo, score: Score, n_samples: int, on_frontier: bool) -> ModelSummary:
     rate, distortion = mean(score.rate_nats), mean(score.distortion_nats)
     elbo, bound = mean(score.elbo_nats), mean(score.importance_bound_nats)
-    return Row(
+    return ModelSummary(
         name=model.name,
         family=model.family,
         beta=model.beta,
@@ -111,6 +111,6 @@ def _row(model: ModelInfo, score: Score, n_samples: int, on_frontier: bool) -> R
     )
 
 
-def along_frontier(rows: Sequence[Row]) -> list[Row]:
+def along_frontier(rows: Sequence[ModelSummary]) -> list[ModelSummary]:
     """From low rate to high rate; models of one rate from low distortion to high."""
     return sorted(rows, key=lambda row: (row.rate_nats, row.distortion_nats, row.name))

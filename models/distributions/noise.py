@@ -40,7 +40,7 @@ class Purpose(IntEnum):
 _CHOICES = {Purpose.POSTERIOR: Purpose.POSTERIOR_CHOICE, Purpose.PRIOR: Purpose.PRIOR_CHOICE}
 
 
-class Keys(NamedTuple):
+class NoiseKeys(NamedTuple):
     """Whose noise: 64-bit patterns held as int64, one per row."""
 
     seed: Tensor  # (B,) int64
@@ -50,7 +50,7 @@ class Keys(NamedTuple):
 class Noise(NamedTuple):
     """The noise of some rows for one purpose."""
 
-    keys: Keys
+    keys: NoiseKeys
     purpose: Purpose
 
     def uniform(self, n_samples: int, size: int) -> Tensor:

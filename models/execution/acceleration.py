@@ -10,8 +10,8 @@ from functools import partial
 import torch
 from rdserve.models import ops
 from rdserve.models.components.decoders import PixelCNNDecoder
-from rdserve.models.distributions.noise import Keys
-from rdserve.models.execution.config import How
+from rdserve.models.distributions.noise import NoiseKeys
+from rdserve.models.execution.config import ExecutionConfig
 from rdserve.models.execution.cuda_graphs import (
     CudaRecorder,
     Network,
@@ -34,7 +34,9 @@ GRAPH_SIZES = tuple(2**power for power in range(10))
 DRAWN_SIZES = (1, 16, 128)
 
 
-def speed_up(vae: VAE, how: How, image_shape: tuple[int, int], compiler: str = "inductor") -> None:
+def accelerate(
+    vae: VAE, how: ExecutionConfig, image_shape: tuple[int, int], compiler: str = "inductor"
+) -> None:
     """Run the networks of a model, already on its device, as `how` says; all that takes long happens now.
 
     compiler: a backend of torch.compile.
@@ -82,21 +84,21 @@ def networks(vae: VAE) -> list[nn.Module]:
 
 
 @torch.inference_mode()
-def score_once(vae: VAE, how: How, image_shape: tuple[int, int], sizes: tuple[int, ...]) -> None:
+def score_once(vae: VAE, how: ExecutionConfig, image_shape: tuple[int, int], sizes: tuple[int, ...]) -> None:
     """Score so many images at a time: each network sees each size."""
     for n in sizes:
         ids = torch.arange(n, device=how.device)
         with how.computing():
-            ops.score(vae, torch.zeros(n, *image_shape, device=how.device), Keys(ids, ids), 1)
+            ops.score(vae, torch.zeros(n, *image_shape, device=how.device), NoiseKeys(ids, ids), 1)
 
 
 @torch.inference_mode()
-def draw_once(vae: VAE, how: How, sizes: tuple[int, ...]) -> None:
+def draw_once(vae: VAE, how: ExecutionConfig, sizes: tuple[int, ...]) -> None:
     """Sample so many images at a time."""
     for n in sizes:
         ids = torch.arange(n, device=how.device)
         with how.computing():
-            ops.sample(vae, Keys(ids, ids), 1)
+            ops.sample(vae, NoiseKeys(ids, ids), 1)
 
 
 class Padded:

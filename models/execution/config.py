@@ -29,7 +29,7 @@ _NO_CODE = "could not create a primitive"
 _NO_MEMORY = ("can't allocate memory", "std::bad_alloc", os.strerror(errno.ENOMEM))
 
 
-class How(NamedTuple):
+class ExecutionConfig(NamedTuple):
     """
     precision: of the networks; laws, noise, rates and distortions are float32 whatever it is.
         tf32 and bfloat16 use a GPU's tensor cores. What they cost in nats: docs/operations.md.
@@ -80,7 +80,7 @@ class How(NamedTuple):
         in_cache = PIXELS_IN_CACHE // pixels if self.device.type == "cpu" else self.at_once
         return max(1, min(self.at_once, in_cache))
 
-    def smaller(self, images: int) -> "How | None":
+    def smaller(self, images: int) -> "ExecutionConfig | None":
         """The same in two halves, for `images` that did not fit in memory; None where one is all there is."""
         half = min(self.at_once, images) // 2
         return self._replace(at_once=half) if half else None

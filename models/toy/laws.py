@@ -23,7 +23,7 @@ CLASS_SCALES = (2.265, 3.453)
 SHA256 = hashlib.sha256(repr((N, CLASS_WEIGHTS, CLASS_MEANS, CLASS_SCALES)).encode("ascii")).hexdigest()
 
 
-class Source(NamedTuple):
+class ToySource(NamedTuple):
     """Where the data come from: p(x, z*) as a table (30, 2)."""
 
     joint: Tensor
@@ -44,12 +44,12 @@ class Source(NamedTuple):
         return mutual_information(self.joint)
 
 
-def source() -> Source:
+def toy_source() -> ToySource:
     """The paper's data."""
     edges = torch.arange(N + 1, dtype=torch.float64)[:, None] - 0.5
     law = Normal(torch.tensor(CLASS_MEANS).double(), torch.tensor(CLASS_SCALES).double())
     bins = law.cdf(edges).diff(dim=0)
-    return Source(bins / bins.sum(0) * torch.tensor(CLASS_WEIGHTS).double())
+    return ToySource(bins / bins.sum(0) * torch.tensor(CLASS_WEIGHTS).double())
 
 
 def mutual_information(joint: Tensor) -> Tensor:
@@ -98,13 +98,13 @@ class Tables(NamedTuple):
         return self.class_mass(joint).amax(-1).sum(-1)
 
 
-def panels(tables: Tables, source: Source) -> dict[str, NDArray[np.float64]]:
+def panels(tables: Tables, toy_source: ToySource) -> dict[str, NDArray[np.float64]]:
     """What the paper's figure 2 draws of one model: curves (30,) over x or z, and maps (30, 30)."""
-    mass = tables.class_mass(source.joint)
+    mass = tables.class_mass(toy_source.joint)
     shown = {
-        "p(x)": source.p,
+        "p(x)": toy_source.p,
         "g(x)": tables.generated(),
-        "d(x)": source.p @ tables.reconstructed(),
+        "d(x)": toy_source.p @ tables.reconstructed(),
         "m(z)": tables.marginal.exp(),
         "e(z)": mass.sum(-1),
         "e(z, z*=0)": mass[:, 0],
@@ -147,7 +147,7 @@ class ToyModel(nn.Module):
 
 def hand_made() -> Tables:
     """The paper's figure 2a: two latents, e the true posterior p(z*|x), d the true p(x|z*)."""
-    joint = source().joint
+    joint = toy_source().joint
     tiny = torch.full((), -700.0, dtype=torch.float64)  # log of what counts as never
     encoder, decoder, marginal = tiny.repeat(N, N), tiny.repeat(N, N), tiny.repeat(N)
     at = [N // 2 - 1, N // 2]

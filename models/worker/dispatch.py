@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from rdserve.models import cancellation, ops
 from rdserve.models.card import Card
-from rdserve.models.distributions.noise import Keys
-from rdserve.models.execution.config import How
+from rdserve.models.distributions.noise import NoiseKeys
+from rdserve.models.execution.config import ExecutionConfig
 from rdserve.models.vae import VAE
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
@@ -37,11 +37,11 @@ class BadRow(ValueError):
         self.field = field
 
 
-class NumericFailure(ArithmeticError):
+class NotFinite(ArithmeticError):
     """The model produced NaN or an infinity."""
 
 
-def run(vae: VAE, card: Card, request: batches.Request, how: How) -> WorkReply:
+def run(vae: VAE, card: Card, request: batches.Request, how: ExecutionConfig) -> WorkReply:
     """The reply to one request.
 
     Raises:
@@ -58,10 +58,10 @@ def run(vae: VAE, card: Card, request: batches.Request, how: How) -> WorkReply:
     except ValueError as error:  # torch refuses a law whose parameters are NaN
         if "nan" not in str(error).lower():
             raise
-        raise NumericFailure("the model's networks produced NaN") from error
+        raise NotFinite("the model's networks produced NaN") from error
 
 
-def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeResponse:
+def _encode(vae: VAE, card: Card, request: EncodeRequest, how: ExecutionConfig) -> EncodeResponse:
     x, keys, k = _images(request, card, how)
     parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in _passes(x, k, how)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
@@ -70,7 +70,7 @@ def _encode(vae: VAE, card: Card, request: EncodeRequest, how: How) -> EncodeRes
     )
 
 
-def _decode(vae: VAE, card: Card, request: DecodeRequest, how: How) -> DecodeResponse:
+def _decode(vae: VAE, card: Card, request: DecodeRequest, how: ExecutionConfig) -> DecodeResponse:
     z, keys = _latents(request, card, how)
     _, images = _pictures(
         len(z), batches.n_samples(request), how, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
@@ -78,13 +78,15 @@ def _decode(vae: VAE, card: Card, request: DecodeRequest, how: How) -> DecodeRes
     return DecodeResponse(images=images)
 
 
-def _reconstruct(vae: VAE, card: Card, request: ReconstructRequest, how: How) -> ReconstructResponse:
+def _reconstruct(
+    vae: VAE, card: Card, request: ReconstructRequest, how: ExecutionConfig
+) -> ReconstructResponse:
     x, keys, n = _images(request, card, how)
     z, images = _pictures(len(x), n, how, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
     return ReconstructResponse(latents=z, images=images)
 
 
-def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleResponse:
+def _sample(vae: VAE, card: Card, request: SampleRequest, how: ExecutionConfig) -> SampleResponse:
     keys = _keys(request, how)
     z, images = _pictures(
         request.n_latents, batches.n_samples(request), how, lambda at, k: ops.sample(vae, _at(keys, at), k)
@@ -92,7 +94,7 @@ def _sample(vae: VAE, card: Card, request: SampleRequest, how: How) -> SampleRes
     return SampleResponse(latents=z, images=images)
 
 
-def _score(vae: VAE, card: Card, request: ScoreRequest, how: How) -> ScoreResponse:
+def _score(vae: VAE, card: Card, request: ScoreRequest, how: ExecutionConfig) -> ScoreResponse:
     x, keys, k = _images(request, card, how)
     parts = [ops.score(vae, x[at], _at(keys, at), k) for at in _passes(x, k, how)]
     columns = list(zip(*parts, strict=True))
@@ -121,13 +123,13 @@ def chunks(n: int, n_samples: int, at_once: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def _passes(x: Tensor, n_samples: int, how: How) -> Iterator[slice]:
+def _passes(x: Tensor, n_samples: int, how: ExecutionConfig) -> Iterator[slice]:
     """Rows of x (N, H, W) for each pass through whole networks."""
     return cancellation.between(chunks(len(x), n_samples, how.images_per_pass(x[0].numel())))
 
 
 def _pictures(
-    n: int, n_samples: int, how: How, draw: Callable[[slice, int], ops.Decoding]
+    n: int, n_samples: int, how: ExecutionConfig, draw: Callable[[slice, int], ops.DecodeResult]
 ) -> tuple[TensorMessage, TensorMessage]:
     parts = [draw(at, n_samples) for at in cancellation.between(chunks(n, n_samples, how.at_once))]
     z, images = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -135,8 +137,8 @@ def _pictures(
 
 
 def _images(
-    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, how: How
-) -> tuple[Tensor, Keys, int]:
+    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, how: ExecutionConfig
+) -> tuple[Tensor, NoiseKeys, int]:
     array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
     if not ((array == 0) | (array == 1)).all():
         raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
@@ -145,7 +147,7 @@ def _images(
     return x, _keys(request, how), batches.n_samples(request)
 
 
-def _latents(request: DecodeRequest, card: Card, how: How) -> tuple[Tensor, Keys]:
+def _latents(request: DecodeRequest, card: Card, how: ExecutionConfig) -> tuple[Tensor, NoiseKeys]:
     shape = (card.architecture.latent_dim,)
     array = _array(request.latents, "latents", shape, f"latents of model {card.name}")
     z = how.upload(array.astype(np.float32))
@@ -171,7 +173,7 @@ def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) 
     return array
 
 
-def _keys(request: batches.Request, how: How) -> Keys:
+def _keys(request: batches.Request, how: ExecutionConfig) -> NoiseKeys:
     n = batches.n_rows(request)
     if not n:
         raise BadRow("n_latents", "asked for 0 rows; ask for at least 1")
@@ -181,11 +183,11 @@ def _keys(request: batches.Request, how: How) -> Keys:
         seeds, ids = batches.row_keys(request.noise, n)
     except ValueError as error:
         raise BadRow("noise", str(error)) from None
-    return Keys(*(how.upload(words.view(np.int64)) for words in (seeds, ids)))
+    return NoiseKeys(*(how.upload(words.view(np.int64)) for words in (seeds, ids)))
 
 
-def _at(keys: Keys, at: slice) -> Keys:
-    return Keys(keys.seed[at], keys.example[at])
+def _at(keys: NoiseKeys, at: slice) -> NoiseKeys:
+    return NoiseKeys(keys.seed[at], keys.example[at])
 
 
 def _floats(values: Tensor) -> TensorMessage:
@@ -195,5 +197,5 @@ def _floats(values: Tensor) -> TensorMessage:
 def _finite(values: Tensor) -> Tensor:
     if not values.isfinite().all():
         bad = int((~values.isfinite()).sum())
-        raise NumericFailure(f"{bad} of {values.numel()} results are NaN or infinite")
+        raise NotFinite(f"{bad} of {values.numel()} results are NaN or infinite")
     return values

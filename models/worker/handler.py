@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rdserve.models.execution.config import How, chosen_execution, chosen_precision
+from rdserve.models.execution.config import ExecutionConfig, chosen_execution, chosen_precision
 from rdserve.models.worker.worker import Worker
 from rdserve.wire import tracing
 
@@ -25,7 +25,7 @@ class RDHandler:
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if torch.cuda.is_available() and gpu is not None else "cpu"
-        how = How(torch.device(device), chosen_precision(), execution=chosen_execution())
+        how = ExecutionConfig(torch.device(device), chosen_precision(), execution=chosen_execution())
         self.worker = Worker.load(Path(properties["model_dir"]), how)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:

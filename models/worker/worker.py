@@ -17,10 +17,10 @@ from google.protobuf.message import DecodeError
 from rdserve.models.cancellation import Abandoned, abandoned_when
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load
-from rdserve.models.execution.acceleration import speed_up
-from rdserve.models.execution.config import How, abandon_onednn_after, out_of_memory
+from rdserve.models.execution.acceleration import accelerate
+from rdserve.models.execution.config import ExecutionConfig, abandon_onednn_after, out_of_memory
 from rdserve.models.vae import VAE, frozen
-from rdserve.models.worker.dispatch import BadRow, NumericFailure, run
+from rdserve.models.worker.dispatch import BadRow, NotFinite, run
 from rdserve.v1.worker_pb2 import (
     WORK_ERROR_REASON_ABANDONED,
     WORK_ERROR_REASON_INTERNAL,
@@ -33,24 +33,24 @@ from rdserve.v1.worker_pb2 import (
 )
 from rdserve.wire import batches, tracing
 
-CPU = How()
+CPU = ExecutionConfig()
 MAX_TRACEBACK_CHARACTERS = 20_000
 
 
 class Worker:
     """One loaded model."""
 
-    def __init__(self, card: Card, vae: VAE, how: How = CPU) -> None:
+    def __init__(self, card: Card, vae: VAE, how: ExecutionConfig = CPU) -> None:
         self.card = card
         self.how = how
         how.prepare()
         self._place = WorkReply(device=how.device_name, dtype=how.precision)
         with torch.inference_mode():
             self.vae = frozen(vae.to(how.device))
-        speed_up(self.vae, how, card.input.shape)
+        accelerate(self.vae, how, card.input.shape)
 
     @classmethod
-    def load(cls, folder: Path, how: How = CPU) -> "Worker":
+    def load(cls, folder: Path, how: ExecutionConfig = CPU) -> "Worker":
         """The model of a checkpoint folder.
 
         Raises:
@@ -111,7 +111,7 @@ class Worker:
             return WorkReply(error=_invalid(error))
         except Abandoned:
             return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_ABANDONED))
-        except NumericFailure as error:
+        except NotFinite as error:
             return WorkReply(error=WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message=str(error)))
         except Exception as error:
             if out_of_memory(error):
@@ -131,7 +131,7 @@ class Worker:
             torch.cuda.empty_cache()
         return self._run_as(request, smaller)
 
-    def _run_as(self, request: batches.Request, how: How) -> WorkReply:
+    def _run_as(self, request: batches.Request, how: ExecutionConfig) -> WorkReply:
         try:
             with torch.inference_mode():
                 return run(self.vae, self.card, request, how)

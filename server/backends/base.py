@@ -46,7 +46,7 @@ class Backend(Protocol):
         """End everything that was started, now."""
 
 
-class InProcess:
+class InProcessBackend:
     """Models in this process, each with its own threads: no Java, one failure domain."""
 
     def __init__(self, settings: Settings) -> None:
@@ -90,10 +90,10 @@ def _import_torch(threads: int) -> None:
 
 def _load(archive: Archive, settings: Settings) -> "Worker":
     import torch
-    from rdserve.models.execution.config import How
+    from rdserve.models.execution.config import ExecutionConfig
     from rdserve.models.worker.worker import Worker
 
-    how = How(
+    how = ExecutionConfig(
         torch.device("cuda" if settings.gpus else "cpu"), settings.precision, execution=settings.execution
     )
     with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:

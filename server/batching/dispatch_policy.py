@@ -10,7 +10,7 @@ EXPECTED = 0.5
 
 
 @dataclass
-class Gathering:
+class DispatchPolicy:
     """One lane's rule. Times are monotonic seconds.
 
     While a worker is free a request goes at once, unless a batch was answered just now: then half of its

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 WEIGHT = 0.1
 
 
-class Line:
+class LinearLatency:
     """seconds = a + b * samples, fitted to calls by exponentially weighted least squares."""
 
     def __init__(self) -> None:
@@ -36,17 +36,17 @@ class Line:
         return calls * max(0.0, self._t - slope * self._n) + slope * samples
 
 
-class Pace:
+class LatencyModel:
     """One model's speed per op, and the work that it has been given and has not done."""
 
     def __init__(self, max_samples: int) -> None:
         self._max_samples = max_samples
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, LinearLatency] = {}
         self._ahead: Counter[str] = Counter()
 
     def learn(self, op: str, samples: int, seconds: float) -> None:
         """A call that was answered."""
-        self._lines.setdefault(op, Line()).learn(samples, seconds)
+        self._lines.setdefault(op, LinearLatency()).learn(samples, seconds)
 
     def call_seconds(self, op: str, samples: int) -> float | None:
         """What one call should take; None where no call of its op has been answered yet."""

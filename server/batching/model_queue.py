@@ -8,11 +8,11 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from rdserve.server.batching.dispatch_policy import Gathering
-from rdserve.server.batching.latency_model import Pace
+from rdserve.server.batching.dispatch_policy import DispatchPolicy
+from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.revocation import IRREVOCABLE, Revocation, Revocations
-from rdserve.server.errors import BackendUnavailable, ServiceError, WorkerCrashed
-from rdserve.server.observability.call_context import UNWATCHED, Ticket, Watch
+from rdserve.server.errors import BackendUnavailable, StatusError, WorkerCrashed
+from rdserve.server.observability.call_context import UNWATCHED, BatchObserver, QueueTicket
 from rdserve.server.worker_protocol import Revoked, op_of
 from rdserve.wire.batches import Request, Response, merge, merge_key, n_rows, n_samples, split
 
@@ -20,13 +20,13 @@ Send = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(eq=False)
-class _Waiting:
+class PendingRequest:
     request: Request
     max_rows: int
     answer: asyncio.Future[Response] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    ticket: Ticket = field(default_factory=Ticket)
+    ticket: QueueTicket = field(default_factory=QueueTicket)
 
     def __post_init__(self) -> None:
         self.rows = n_rows(self.request)
@@ -34,10 +34,10 @@ class _Waiting:
 
 
 @dataclass(eq=False)
-class _Call:
+class InFlightBatch:
     """A call under way."""
 
-    batch: list[_Waiting]
+    batch: list[PendingRequest]
     alone: bool
     sent: float = field(default_factory=monotonic)
     revocation: Revocation = field(default_factory=Revocation)
@@ -48,9 +48,9 @@ class _Call:
         return all(waiting.answer.done() for waiting in self.batch)
 
 
-class Lane:
+class ModelQueue:
     """A lone request goes at once; others wait until a worker is free, or until they fill a call and fewer
-    than `slots` are under way. Those that can be merged with the oldest go with it. See `Gathering`.
+    than `slots` are under way. Those that can be merged with the oldest go with it. See `DispatchPolicy`.
 
     A call that the backend lost is sent once more when the lane is opened again, each caller's part by
     itself and with nothing else under way: only so is it known which request ends its worker.
@@ -61,24 +61,24 @@ class Lane:
         send: Send,
         *,
         slots: int,
-        pace: Pace,
-        gathering: Gathering | None = None,
+        pace: LatencyModel,
+        gathering: DispatchPolicy | None = None,
         on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
-        watch: Watch = UNWATCHED,
+        watch: BatchObserver = UNWATCHED,
         revocations: Revocations = IRREVOCABLE,
     ) -> None:
         self._send = send
         self._slots = slots
         self._pace = pace
-        self._gathering = gathering or Gathering(slots)
+        self._gathering = gathering or DispatchPolicy(slots)
         self._alarm: asyncio.TimerHandle | None = None
         self._on_loss = on_loss
         self._watch = watch
         self._revocations = revocations
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[PendingRequest] = deque()
         self._rows = 0  # in the queue; those of callers who left count until the next batch
-        self._suspects: deque[_Waiting] = deque()
-        self._calls: dict[asyncio.Task[None], _Call] = {}
+        self._suspects: deque[PendingRequest] = deque()
+        self._calls: dict[asyncio.Task[None], InFlightBatch] = {}
         self._open = True
         self._verdict: BackendUnavailable | None = None
         self.answered = 0.0  # monotonic time of the latest answer
@@ -89,7 +89,7 @@ class Lane:
         A caller that is cancelled while its request waits costs no call. A call that all its callers have
         left is revoked: its worker gives it up within about a row of pixels, and is free when that is said.
         """
-        waiting = _Waiting(request, max_rows)
+        waiting = PendingRequest(request, max_rows)
         self._queue.append(waiting)
         self._rows += waiting.rows
         with self._pace.holding(op_of(request), _samples([waiting])):
@@ -126,7 +126,7 @@ class Lane:
         for task in self._calls:
             task.cancel()
 
-    def refuse(self, error: ServiceError) -> None:
+    def refuse(self, error: StatusError) -> None:
         """Fail everything that waits."""
         for waiting in (*self._suspects, *self._queue):
             _fail(waiting, error)
@@ -160,7 +160,7 @@ class Lane:
 
     def _pump(self) -> None:
         while self._open and (batch := self._next()):
-            call = _Call(batch, alone=bool(self._suspects))
+            call = InFlightBatch(batch, alone=bool(self._suspects))
             if call.alone:
                 self._suspects.popleft()
             task = asyncio.create_task(self._run(call))
@@ -172,7 +172,7 @@ class Lane:
             if call.unwanted:
                 call.revocation.revoke()
 
-    def _next(self) -> list[_Waiting]:
+    def _next(self) -> list[PendingRequest]:
         while self._suspects and self._suspects[0].answer.done():
             self._suspects.popleft()
         if self._suspects:
@@ -201,10 +201,10 @@ class Lane:
         del self._calls[task]
         self._pump()
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[PendingRequest]:
         """The oldest request that someone still waits for, and those that fit beside it."""
-        batch: list[_Waiting] = []
-        kept: deque[_Waiting] = deque()
+        batch: list[PendingRequest] = []
+        kept: deque[PendingRequest] = deque()
         rows = 0
         for waiting in self._queue:
             if waiting.answer.done():
@@ -220,7 +220,7 @@ class Lane:
         self._gathering.sent(len(batch))
         return batch
 
-    async def _run(self, call: _Call) -> None:
+    async def _run(self, call: InFlightBatch) -> None:
         try:
             with (
                 self._watch.call([waiting.ticket for waiting in call.batch]) as seen,
@@ -247,14 +247,14 @@ class Lane:
                 if not waiting.answer.done():
                     waiting.answer.set_result(part)
 
-    def _learn(self, call: _Call) -> None:
+    def _learn(self, call: InFlightBatch) -> None:
         """Calls queue behind one another in the backend: one's own time starts at the answer before it."""
         now = monotonic()
         begun, self.answered = max(call.sent, self.answered), now
         self._gathering.answered(now)
         self._pace.learn(op_of(call.batch[0].request), _samples(call.batch), now - begun)
 
-    async def _run_alone(self, call: _Call, error: Exception) -> None:
+    async def _run_alone(self, call: InFlightBatch, error: Exception) -> None:
         """One caller's bad row must not fail its neighbours: each gets what it would get alone."""
         if len(call.batch) == 1:
             _fail(call.batch[0], error)
@@ -264,9 +264,9 @@ class Lane:
                 self._suspects.append(waiting)
             elif not waiting.answer.done():
                 self._watch.retried(waiting.request.model, 1, "batch_failed")
-                await self._run(_Call([waiting], call.alone))
+                await self._run(InFlightBatch([waiting], call.alone))
 
-    def _lost(self, call: _Call, error: BackendUnavailable) -> None:
+    def _lost(self, call: InFlightBatch, error: BackendUnavailable) -> None:
         """The worker took the call with it. Held until the model is back, then tried once more."""
         self.hold()
         if not call.alone:
@@ -281,10 +281,10 @@ class Lane:
         self._on_loss(error)
 
 
-def _fail(waiting: _Waiting, error: Exception) -> None:
+def _fail(waiting: PendingRequest, error: Exception) -> None:
     if not waiting.answer.done():
         waiting.answer.set_exception(error)
 
 
-def _samples(batch: list[_Waiting]) -> int:
+def _samples(batch: list[PendingRequest]) -> int:
     return sum(waiting.rows * n_samples(waiting.request) for waiting in batch)

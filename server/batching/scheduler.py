@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from rdserve.models.card import Card
 from rdserve.server.batching.chunking import chunk_rows, cut, first_rows, join
-from rdserve.server.batching.dispatch_policy import Gathering
-from rdserve.server.batching.latency_model import Pace
-from rdserve.server.batching.model_queue import Lane
+from rdserve.server.batching.dispatch_policy import DispatchPolicy
+from rdserve.server.batching.latency_model import LatencyModel
+from rdserve.server.batching.model_queue import ModelQueue
 from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
 from rdserve.server.errors import BackendUnavailable, DeadlineTooShort, Overloaded
-from rdserve.server.observability.call_context import UNWATCHED, Watch
+from rdserve.server.observability.call_context import UNWATCHED, BatchObserver
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import Call, ask, op_of
+from rdserve.server.worker_protocol import Call, call_worker, op_of
 from rdserve.wire.batches import Request, Response, n_rows, n_samples
 
 OnLoss = Callable[[str, BackendUnavailable], None]
 
 
-class Batcher:
+class Scheduler:
     """Every model's lane, and the bounds over them. `on_loss` hears of models whose workers are lost."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Batcher:
         call: Call,
         settings: Settings,
         on_loss: OnLoss = lambda model, error: None,
-        watch: Watch = UNWATCHED,
+        watch: BatchObserver = UNWATCHED,
         revocations: Revocations = IRREVOCABLE,
     ) -> None:
         self._call = call
@@ -36,8 +36,8 @@ class Batcher:
         self._on_loss = on_loss
         self._watch = watch
         self._revocations = revocations
-        self._lanes: dict[str, Lane] = {}
-        self._paces: dict[str, Pace] = {}
+        self._lanes: dict[str, ModelQueue] = {}
+        self._paces: dict[str, LatencyModel] = {}
         self._requests: dict[str, int] = {}
         self._bytes = 0
 
@@ -47,7 +47,7 @@ class Batcher:
         Raises:
             Overloaded: too many requests, or bytes of them, are waiting.
             DeadlineTooShort: it would not be answered in time.
-            ServiceError: what `ask` raises.
+            ServiceError: what `call_worker` raises.
         """
         return join([part async for part in self.stream(request, card, left)])
 
@@ -73,7 +73,7 @@ class Batcher:
                 yield part
 
     async def _in_chunks(
-        self, request: Request, lane: Lane, max_rows: int, merged: bool
+        self, request: Request, lane: ModelQueue, max_rows: int, merged: bool
     ) -> AsyncIterator[Response]:
         """A window of chunks at a time: other callers get their turn, and a cancelled one stops costing."""
         window: deque[asyncio.Task[Response]] = deque()
@@ -94,14 +94,14 @@ class Batcher:
         """Return when every request sent has been answered."""
         await asyncio.gather(*(lane.drain() for lane in self._lanes.values()))
 
-    def lane(self, model: str) -> Lane:
+    def lane(self, model: str) -> ModelQueue:
         """The model's queue."""
         if model not in self._lanes:
-            self._paces[model] = Pace(self._settings.max_batch_rows)
-            self._lanes[model] = Lane(
+            self._paces[model] = LatencyModel(self._settings.max_batch_rows)
+            self._lanes[model] = ModelQueue(
                 self._ask,
                 slots=self._settings.slots,
-                gathering=Gathering(self._settings.workers),
+                gathering=DispatchPolicy(self._settings.workers),
                 pace=self._paces[model],
                 on_loss=lambda error: self._on_loss(model, error),
                 watch=self._watch,
@@ -118,7 +118,7 @@ class Batcher:
         return self._bytes
 
     async def _ask(self, request: Request) -> Response:
-        return await ask(self._call, request)
+        return await call_worker(self._call, request)
 
     def _wait_seconds(self, request: Request) -> float:
         return self._paces[request.model].wait_seconds(op_of(request), n_rows(request) * n_samples(request))

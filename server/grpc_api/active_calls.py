@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rdserve.server.errors import Stopping
 
 
-class Door:
+class ActiveCalls:
     """Counts the calls under way; once closed, new ones are refused."""
 
     def __init__(self) -> None:

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 from rdserve.models.card import Card
-from rdserve.server.batching.scheduler import Batcher
-from rdserve.server.errors import InvalidArgument
+from rdserve.server.batching.scheduler import Scheduler
+from rdserve.server.errors import InvalidRequest
 from rdserve.server.grpc_api.interceptors.errors import as_service_error, to_status
 from rdserve.server.grpc_api.validation import check
-from rdserve.server.registry import Catalogue
+from rdserve.server.registry import ModelRegistry
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreRequest, ScoreResponse
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_MODELS
 
@@ -21,7 +21,7 @@ Messages = asyncio.Queue[CompareResponse | None]
 
 
 async def compare(
-    request: CompareRequest, catalogue: Catalogue, batcher: Batcher, left: float | None = None
+    request: CompareRequest, catalogue: ModelRegistry, batcher: Scheduler, left: float | None = None
 ) -> AsyncIterator[CompareResponse]:
     """Every model's rows in order, models in any; `left`: seconds until the caller's deadline.
 
@@ -55,15 +55,15 @@ async def compare(
 def check_models(request: CompareRequest) -> None:
     """Raises InvalidArgument as `compare`."""
     if not 1 <= len(request.models) <= MAX_MODELS:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"a comparison names 1 to {MAX_MODELS} models, got {len(request.models)}", field="models"
         )
     twice = [name for name, count in Counter(request.models).items() if count > 1]
     if twice:
-        raise InvalidArgument(f"each model once, got {twice[0][:128]!r} twice or more", field="models")
+        raise InvalidRequest(f"each model once, got {twice[0][:128]!r} twice or more", field="models")
     spread = len(request.models) * request.images.ByteSize()
     if spread > MAX_MESSAGE_BYTES:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"{len(request.models)} models times {request.images.ByteSize()} bytes of images are {spread}, "
             f"at most {MAX_MESSAGE_BYTES} may be; send fewer images at a time",
             field="images",
@@ -73,8 +73,8 @@ def check_models(request: CompareRequest) -> None:
 async def _score(
     model: str,
     request: CompareRequest,
-    catalogue: Catalogue,
-    batcher: Batcher,
+    catalogue: ModelRegistry,
+    batcher: Scheduler,
     left: float | None,
     messages: Messages,
 ) -> None:
@@ -88,7 +88,7 @@ async def _score(
 
 
 async def _rows(
-    model: str, request: CompareRequest, card: Card, batcher: Batcher, left: float | None
+    model: str, request: CompareRequest, card: Card, batcher: Scheduler, left: float | None
 ) -> AsyncIterator[CompareResponse]:
     score = ScoreRequest(
         model=card.name, images=request.images, noise=request.noise, n_samples=request.n_samples

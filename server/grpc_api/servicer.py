@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from grpc import aio
 from rdserve.models.card import Card
-from rdserve.server.batching.scheduler import Batcher
-from rdserve.server.grpc_api.active_calls import Door
+from rdserve.server.batching.scheduler import Scheduler
+from rdserve.server.grpc_api.active_calls import ActiveCalls
 from rdserve.server.grpc_api.compare import compare
 from rdserve.server.grpc_api.validation import check
-from rdserve.server.registry import Catalogue, to_message
+from rdserve.server.registry import ModelRegistry, to_message
 from rdserve.v1 import vae_pb2_grpc
 from rdserve.v1.vae_pb2 import (
     CompareRequest,
@@ -37,7 +37,7 @@ Context = aio.ServicerContext[Any, Any]
 class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
     """The edge: it knows the messages, the catalogue and the batcher, and nothing of what runs the models."""
 
-    def __init__(self, catalogue: Catalogue, batcher: Batcher, door: Door) -> None:
+    def __init__(self, catalogue: ModelRegistry, batcher: Scheduler, door: ActiveCalls) -> None:
         self._catalogue = catalogue
         self._batcher = batcher
         self._door = door

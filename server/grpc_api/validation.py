@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from rdserve.models.card import Card
 from rdserve.server.batching.chunking import output_row_bytes
-from rdserve.server.errors import InvalidArgument
+from rdserve.server.errors import InvalidRequest
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_FLOAT64,
@@ -45,7 +45,7 @@ def _check_axes(tensor: Tensor, row: tuple[int, ...], card: Card, field: str) ->
         return
     wanted = ", ".join(("N", *map(str, row)))
     shown = str(tuple(tensor.shape)) if len(tensor.shape) <= tensors.MAX_RANK else f"{len(tensor.shape)} axes"
-    raise InvalidArgument(f"model {card.name!r} takes {field} of shape ({wanted}), got {shown}", field=field)
+    raise InvalidRequest(f"model {card.name!r} takes {field} of shape ({wanted}), got {shown}", field=field)
 
 
 def _check_images(images: Tensor, card: Card) -> None:
@@ -59,7 +59,7 @@ def _check_binary(images: Tensor, card: Card) -> None:
     pixels = tensors.to_array(images)
     where = _first(pixels, lambda part: (part != 0) & (part != 1))
     if where is not None:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"model {card.name!r} takes binary pixels, 0 or 1, got {pixels[where]} at {where}; "
             f"binarise the images as the model's data were ({card.input.binarisation})",
             field="images",
@@ -68,7 +68,7 @@ def _check_binary(images: Tensor, card: Card) -> None:
 
 def _check_latents(latents: Tensor, card: Card) -> None:
     if latents.dtype not in (DTYPE_FLOAT32, DTYPE_FLOAT64):
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"model {card.name!r} takes latents of DTYPE_FLOAT32 or DTYPE_FLOAT64, got {_dtype(latents)}",
             field="latents",
         )
@@ -76,7 +76,7 @@ def _check_latents(latents: Tensor, card: Card) -> None:
     values = tensors.to_array(latents)
     where = _first(values, lambda part: ~np.isfinite(part))
     if where is not None:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"model {card.name!r} takes finite latents, got {values[where]} at {where}", field="latents"
         )
     _check_one_hot(latents, card, "latents")
@@ -88,7 +88,7 @@ def _check_one_hot(tensor: Tensor, card: Card, field: str) -> None:
     values = tensors.to_array(tensor)
     row = not_one_hot(values)
     if row is not None:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"model {card.name!r} takes one-hot {field}, a single 1 and else 0; row {row} has "
             f"{np.count_nonzero(values[row])} entries that are not 0, with sum {values[row].sum():g}",
             field=field,
@@ -99,7 +99,7 @@ def _check_size(tensor: Tensor, field: str) -> None:
     try:
         tensors.check_size(tensor)
     except ValueError as error:
-        raise InvalidArgument(f"{field}: {error}", field=field) from None
+        raise InvalidRequest(f"{field}: {error}", field=field) from None
 
 
 def _first(values: tensors.Array, wrong: Callable[[tensors.Array], tensors.Array]) -> tuple[int, ...] | None:
@@ -116,11 +116,11 @@ def _check_counts(request: Request) -> None:
     rows, samples = n_rows(request), n_samples(request)
     field = "n_latents" if isinstance(request, SampleRequest) else _input_field(request)
     if not 1 <= rows <= MAX_ROWS:
-        raise InvalidArgument(f"a request holds 1 to {MAX_ROWS} rows, got {rows}", field=field)
+        raise InvalidRequest(f"a request holds 1 to {MAX_ROWS} rows, got {rows}", field=field)
     if samples > MAX_SAMPLES:
-        raise InvalidArgument(f"n_samples is at most {MAX_SAMPLES}, got {samples}", field="n_samples")
+        raise InvalidRequest(f"n_samples is at most {MAX_SAMPLES}, got {samples}", field="n_samples")
     if rows * samples > MAX_ROW_SAMPLES:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"a request asks for at most {MAX_ROW_SAMPLES} samples, "
             f"got {rows} rows of {samples} = {rows * samples}",
             field="n_samples",
@@ -131,7 +131,7 @@ def _check_noise(request: Request) -> None:
     try:
         check_keys(request.noise, n_rows(request))
     except ValueError as error:
-        raise InvalidArgument(str(error), field="noise") from None
+        raise InvalidRequest(str(error), field="noise") from None
 
 
 def _check_answer(request: Request, card: Card) -> None:
@@ -139,7 +139,7 @@ def _check_answer(request: Request, card: Card) -> None:
     rows = 1 if isinstance(request, SampleRequest) else n_rows(request)
     size = rows * output_row_bytes(request, card)
     if size > MAX_MESSAGE_BYTES:
-        raise InvalidArgument(
+        raise InvalidRequest(
             f"the answer to {rows} rows of {n_samples(request)} samples takes {size} bytes, "
             f"a message at most {MAX_MESSAGE_BYTES}; ask for fewer at a time",
             field="n_samples",

@@ -11,14 +11,14 @@ from time import monotonic
 
 from rdserve.models.card import Card
 from rdserve.server.backends.base import Backend, LoadError
-from rdserve.server.batching.model_queue import Lane
-from rdserve.server.errors import BackendUnavailable, ModelFailed, ServiceError
+from rdserve.server.batching.model_queue import ModelQueue
+from rdserve.server.errors import BackendUnavailable, ModelFailed, StatusError
 from rdserve.server.lifecycle.probe import ProbeError, check_answer, golden_request
 from rdserve.server.repository.archive import Archive, ArchiveError, open_archive
-from rdserve.server.repository.scan import Offer
+from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.repository.selftest import SelfTestError
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import NOWHERE, ask, disclose, enclose, place_of
+from rdserve.server.worker_protocol import NOWHERE, call_worker, decode_reply, encode_request, place_of
 from rdserve.v1.vae_pb2 import (
     MODEL_STATE_FAILED,
     MODEL_STATE_LOADING,
@@ -36,21 +36,21 @@ Report = Callable[[str, ModelState.ValueType, str, bool], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Outage:
     """Why a model no longer serves. heals: the backend starts the worker again by itself."""
 
     error: BackendUnavailable
     heals: bool
 
 
-class Keeper:
+class ModelLifecycle:
     """Loads one model, and loads it again whenever it stops answering."""
 
     def __init__(
         self,
-        offer: Offer,
+        offer: RepositoryModel,
         backend: Backend,
-        lane: Lane,
+        lane: ModelQueue,
         settings: Settings,
         turns: asyncio.Semaphore,
         report: Report,
@@ -62,7 +62,7 @@ class Keeper:
         self._settings = settings
         self._turns = turns
         self._report = report
-        self._trouble: asyncio.Future[Trouble] | None = None
+        self._trouble: asyncio.Future[Outage] | None = None
         self._asked = 0.0
         # Where its worker runs, as its last self-test said.
         self.place = NOWHERE
@@ -72,7 +72,7 @@ class Keeper:
         """The card of a model that has been loaded."""
         return self._archive().card
 
-    def suspect(self, trouble: Trouble) -> None:
+    def suspect(self, trouble: Outage) -> None:
         """Something that concerns the model went wrong; it is known only while the model serves."""
         if self._trouble is not None and not self._trouble.done():
             self._trouble.set_result(trouble)
@@ -81,7 +81,7 @@ class Keeper:
         """Keep the model; return only where nothing can ever make it serve."""
         self._lane.hold()
         failures = 0
-        trouble: Trouble | None = None
+        trouble: Outage | None = None
         while True:
             reason = await self._bring_up(trouble)
             trouble = None
@@ -103,7 +103,7 @@ class Keeper:
                 await self._report(self.name, MODEL_STATE_LOADING, trouble.error.message, waits)
                 await asyncio.sleep(delay)
 
-    async def _bring_up(self, trouble: Trouble | None) -> str:
+    async def _bring_up(self, trouble: Outage | None) -> str:
         """Why the model cannot serve, or nothing once it can."""
         if trouble and trouble.heals and await self._heals():
             return ""
@@ -150,17 +150,17 @@ class Keeper:
         request = archive.selftest.request(archive.card)
         try:
             async with asyncio.timeout(patience):
-                reply = await self._backend.call(self.name, enclose(request))
-            self.place, response = place_of(reply), disclose(request, reply)
+                reply = await self._backend.call(self.name, encode_request(request))
+            self.place, response = place_of(reply), decode_reply(request, reply)
             assert isinstance(response, ScoreResponse)
             archive.selftest.check(archive.card, response, self._settings.precision)
-        except (SelfTestError, ServiceError, RuntimeError) as error:
+        except (SelfTestError, StatusError, RuntimeError) as error:
             return str(error)
         except TimeoutError:
             return f"no answer to its self-test within {patience:g} s"
         return ""
 
-    async def _serve(self) -> Trouble:
+    async def _serve(self) -> Outage:
         """Serve until something is wrong."""
         self._trouble = asyncio.get_running_loop().create_future()
         self._asked = monotonic()
@@ -172,7 +172,7 @@ class Keeper:
             self._trouble = None
             self._lane.hold()
 
-    async def _watch(self, told: "asyncio.Future[Trouble]") -> Trouble:
+    async def _watch(self, told: "asyncio.Future[Outage]") -> Outage:
         tick = min(self._settings.probe_seconds, self._settings.hang_seconds) / 4
         while True:
             await asyncio.wait({told}, timeout=tick)
@@ -185,20 +185,20 @@ class Keeper:
             told = self._trouble = asyncio.get_running_loop().create_future()
             self._lane.open()
 
-    async def _look(self) -> Trouble | None:
+    async def _look(self) -> Outage | None:
         """Trouble that nobody has reported: a call that takes too long, or a question without an answer."""
         settings = self._settings
         if late := self._lane.overdue(floor=settings.hang_seconds, unknown=settings.response_timeout_seconds):
             # A request may be what hangs it, as one may be what ends it.
             error = BackendUnavailable(f"its worker has not answered for {late:.0f} s", worker_ended=True)
-            return Trouble(error, heals=False)
+            return Outage(error, heals=False)
         heard = max(self._lane.answered, self._asked)
         if (
             self._lane.idle
             and monotonic() - heard > settings.probe_seconds
             and (reason := await self._probe())
         ):
-            return Trouble(BackendUnavailable(reason), heals=False)
+            return Outage(BackendUnavailable(reason), heals=False)
         return None
 
     async def _probe(self) -> str:
@@ -207,10 +207,10 @@ class Keeper:
         self._asked = monotonic()
         try:
             async with asyncio.timeout(self._settings.probe_timeout_seconds):
-                response = await ask(self._backend.call, golden_request(card))
+                response = await call_worker(self._backend.call, golden_request(card))
             assert isinstance(response, ScoreResponse)
             check_answer(card, response)
-        except (ProbeError, ServiceError, RuntimeError) as error:
+        except (ProbeError, StatusError, RuntimeError) as error:
             return str(error)
         except TimeoutError:
             return f"no answer to a question within {self._settings.probe_timeout_seconds:g} s"

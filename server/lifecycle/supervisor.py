@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from rdserve.server.backends.base import Backend
-from rdserve.server.batching.scheduler import Batcher
+from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import BackendUnavailable
-from rdserve.server.lifecycle.model_lifecycle import Keeper, Trouble
-from rdserve.server.registry import Catalogue
-from rdserve.server.repository.scan import Offer
+from rdserve.server.lifecycle.model_lifecycle import ModelLifecycle, Outage
+from rdserve.server.registry import ModelRegistry
+from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.settings import Settings
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, ModelState
@@ -27,25 +27,29 @@ WORDS = {MODEL_STATE_LOADING: "is loading", MODEL_STATE_SERVING: "is serving", M
 Announce = Callable[[str], None]
 
 
-class Fleet:
+class ModelSupervisor:
     """Keeps the models. `announce` gets a line when one of them has settled."""
 
     def __init__(
-        self, catalogue: Catalogue, health: health_aio.HealthServicer, settings: Settings, announce: Announce
+        self,
+        catalogue: ModelRegistry,
+        health: health_aio.HealthServicer,
+        settings: Settings,
+        announce: Announce,
     ) -> None:
         self._catalogue = catalogue
         catalogue.complete = False
         self._health = health
         self._settings = settings
         self._announce = announce
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers: dict[str, ModelLifecycle] = {}
         self._tasks: list[asyncio.Task[None]] = []
         # Models that load for the first time, or since everything was lost, and neither serve nor failed yet.
         self._unsettled: set[str] = set()
         self._batch = 0  # how many there were
         self._settled = asyncio.Event()
 
-    async def start(self, offers: Sequence[Offer], backend: Backend, batcher: Batcher) -> int:
+    async def start(self, offers: Sequence[RepositoryModel], backend: Backend, batcher: Scheduler) -> int:
         """Load the models; return, once each has settled, how many serve."""
         turns = asyncio.Semaphore(self._settings.load_concurrency)
         self._begin(offer.name for offer in offers)
@@ -54,7 +58,7 @@ class Fleet:
                 self._catalogue.add(offer.name, offer.archive.card)
             await self._health.set(offer.name, NOT_SERVING)
             lane = batcher.lane(offer.name)
-            keeper = Keeper(offer, backend, lane, self._settings, turns, self._report)
+            keeper = ModelLifecycle(offer, backend, lane, self._settings, turns, self._report)
             self._keepers[offer.name] = keeper
             self._tasks.append(task := asyncio.create_task(keeper.run()))
             task.add_done_callback(_complain)
@@ -71,13 +75,13 @@ class Fleet:
 
     def lost(self, model: str, error: BackendUnavailable) -> None:
         """A call to a model came back without an answer."""
-        self._keepers[model].suspect(Trouble(error, heals=error.worker_ended))
+        self._keepers[model].suspect(Outage(error, heals=error.worker_ended))
 
     def down(self, reason: str) -> None:
         """Everything that the backend ran is gone."""
         self._begin(entry.name for entry in self._catalogue if entry.state != MODEL_STATE_FAILED)
         for keeper in self._keepers.values():
-            keeper.suspect(Trouble(BackendUnavailable(reason), heals=False))
+            keeper.suspect(Outage(BackendUnavailable(reason), heals=False))
 
     def _begin(self, names: Iterable[str]) -> None:
         """These are to settle before the service is ready."""

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from time import monotonic, time_ns
 
 from rdserve.server.observability import call_context
-from rdserve.server.observability.call_context import Call, Rpc, Ticket, Watch
+from rdserve.server.observability.call_context import BatchCall, BatchObserver, QueueTicket, RpcContext
 from rdserve.server.observability.metrics import Metrics
-from rdserve.server.observability.quality import Quality
+from rdserve.server.observability.quality import QualityCollector
 from rdserve.server.worker_protocol import op_of
 from rdserve.wire.batches import Request, Response, n_rows
 from rdserve.wire.tracing import CARRIED, Span
@@ -15,16 +15,16 @@ from rdserve.wire.tracing import CARRIED, Span
 STAGES = ("merge", "call", "compute", "split")
 
 
-class Batches(Watch):
+class MetricsBatchObserver(BatchObserver):
     """Listens to every lane."""
 
-    def __init__(self, metrics: Metrics, quality: Quality) -> None:
+    def __init__(self, metrics: Metrics, quality: QualityCollector) -> None:
         self._metrics = metrics
         self._quality = quality
-        self._series: dict[tuple[str, str], Series] = {}
+        self._series: dict[tuple[str, str], BatchSeries] = {}
 
     @contextmanager
-    def call(self, tickets: Sequence[Ticket]) -> Iterator[Call]:
+    def call(self, tickets: Sequence[QueueTicket]) -> Iterator[BatchCall]:
         seen = _Seen(self._find, tickets)
         call_context.calls(seen)
         try:
@@ -37,17 +37,17 @@ class Batches(Watch):
         if seen.request is not None and seen.response is not None and seen.rpcs:
             self._quality.add(seen.request.model, seen.response)
 
-    def _find(self, request: Request) -> "Series":
+    def _find(self, request: Request) -> "BatchSeries":
         key = (request.model, op_of(request))
         if key not in self._series:
-            self._series[key] = Series(self._metrics, *key)
+            self._series[key] = BatchSeries(self._metrics, *key)
         return self._series[key]
 
     def retried(self, model: str, count: int, reason: str) -> None:
         self._metrics.retried.labels(model, reason).inc(count)
 
 
-class Series:
+class BatchSeries:
     """The series of one model and op, looked up once."""
 
     def __init__(self, metrics: Metrics, model: str, op: str) -> None:
@@ -57,15 +57,15 @@ class Series:
         self.stages = [metrics.compute.labels(model, op, stage) for stage in STAGES]
 
 
-class _Seen(Call):
+class _Seen(BatchCall):
     """One call under way. Its span hangs below the oldest request's, and links to the others'."""
 
-    def __init__(self, find: Callable[[Request], Series], tickets: Sequence[Ticket]) -> None:
+    def __init__(self, find: Callable[[Request], BatchSeries], tickets: Sequence[QueueTicket]) -> None:
         self._find = find
         self._tickets = tickets
         self._span: Span | None = None
         self._begun = self._sent = self._back = monotonic()
-        self.rpcs: list[Rpc] = list({id(t.rpc): t.rpc for t in tickets if t.rpc}.values())
+        self.rpcs: list[RpcContext] = list({id(t.rpc): t.rpc for t in tickets if t.rpc}.values())
         self.request: Request | None = None
         self.response: Response | None = None
 

@@ -25,7 +25,7 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-
 
 
 @dataclass(eq=False, slots=True)
-class Rpc:
+class RpcContext:
     """One RPC so far.
 
     queue_seconds: the longest that a part of it waited. batch_rows: of the largest call it rode in.
@@ -47,7 +47,7 @@ class Rpc:
     span: Span | None = None
 
     @classmethod
-    def of(cls, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> "Rpc":
+    def of(cls, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> "RpcContext":
         """The record of a call that begins. A request id or traceparent that is none is replaced, dropped."""
         given = {key: value for key, value in metadata if key in (REQUEST_ID, TRACEPARENT)}
         request_id, traceparent = str(given.get(REQUEST_ID, "")), str(given.get(TRACEPARENT, ""))
@@ -84,10 +84,10 @@ class Rpc:
         return tuple(pairs)
 
 
-_CURRENT: ContextVar[Rpc | None] = ContextVar("rpc", default=None)
+_CURRENT: ContextVar[RpcContext | None] = ContextVar("rpc", default=None)
 
 
-def begin(rpc: Rpc) -> None:
+def begin(rpc: RpcContext) -> None:
     """Everything in this task, and the tasks that it starts, works for that RPC."""
     _CURRENT.set(rpc)
 
@@ -106,7 +106,7 @@ def failed(reason: str) -> tuple[tuple[str, str], ...]:
     return rpc.trailing()
 
 
-class Ticket:
+class QueueTicket:
     """A request, or a part of a large one, that waits for a worker on behalf of an RPC."""
 
     __slots__ = ("arrived", "arrived_ns", "rpc", "sent")
@@ -133,7 +133,7 @@ class Ticket:
         return waited
 
 
-class Call:
+class BatchCall:
     """A call to a worker, as a lane makes it; here nobody looks."""
 
     compute_seconds = 0.0
@@ -145,10 +145,10 @@ class Call:
         """Back, and not yet split."""
 
 
-_CALL: ContextVar[Call | None] = ContextVar("call", default=None)
+_CALL: ContextVar[BatchCall | None] = ContextVar("call", default=None)
 
 
-def calls(call: Call) -> None:
+def calls(call: BatchCall) -> None:
     """Everything in this task, and the tasks that it starts, works for that call to a worker."""
     _CALL.set(call)
 
@@ -159,16 +159,16 @@ def computed(seconds: float) -> None:
         call.compute_seconds = seconds
 
 
-class Watch:
+class BatchObserver:
     """What a lane tells of itself; here nobody listens."""
 
     @contextmanager
-    def call(self, tickets: Sequence[Ticket]) -> Iterator[Call]:
+    def call(self, tickets: Sequence[QueueTicket]) -> Iterator[BatchCall]:
         """A call for these, from before they are merged until they are split."""
-        yield Call()
+        yield BatchCall()
 
     def retried(self, model: str, count: int, reason: str) -> None:
         """So many requests go again."""
 
 
-UNWATCHED = Watch()
+UNWATCHED = BatchObserver()

@@ -6,16 +6,16 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from rdserve.models.card import Card
 from rdserve.server.observability.metrics import DEPTH, IN_FLIGHT, INFO, STATE, WAITING_BYTES
-from rdserve.server.registry import Entry
+from rdserve.server.registry import ModelRecord
 from rdserve.v1.vae_pb2 import ModelState
 
 STATES = {number: name.removeprefix("MODEL_STATE_").lower() for name, number in ModelState.items() if number}
 
 
-class Models(Collector):
+class ModelCollector(Collector):
     """What models there are, and how each of them is."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[ModelRecord]) -> None:
         self._entries = entries
 
     def collect(self) -> Iterator[Metric]:
@@ -33,7 +33,7 @@ def _facts(card: Card) -> tuple[str, ...]:
     return (card.name, card.version, family, weights, card.data.name, card.code_version)
 
 
-class Queues(Collector):
+class QueueCollector(Collector):
     """What waits. loads(): by model, requests that wait and calls under way; held_bytes(): of all."""
 
     def __init__(

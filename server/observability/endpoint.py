@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, start_http_server
 
 
-class Endpoint:
+class MetricsEndpoint:
     """Listens from its making until `close`. address: "http://host:port/metrics"."""
 
     def __init__(self, server: WSGIServer, thread: Thread, host: str) -> None:

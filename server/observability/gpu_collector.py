@@ -6,12 +6,12 @@ from typing import Any
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from rdserve.server.observability.metrics import GPU_BUSY, GPU_ENERGY, GPU_TOTAL, GPU_USED, Declared
+from rdserve.server.observability.metrics import GPU_BUSY, GPU_ENERGY, GPU_TOTAL, GPU_USED, MetricSpec
 
 log = logging.getLogger(__name__)
 
 
-def gpus() -> "Gpus | None":
+def gpus() -> "GpuCollector | None":
     """A collector; None without a GPU, its driver or nvidia-ml-py."""
     try:
         import pynvml
@@ -22,10 +22,10 @@ def gpus() -> "Gpus | None":
         count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError:
         return None
-    return Gpus(pynvml, count) if count else None
+    return GpuCollector(pynvml, count) if count else None
 
 
-class Gpus(Collector):
+class GpuCollector(Collector):
     """Each GPU of the machine, by its index. What a card does not tell is absent."""
 
     def __init__(self, nvml: Any, count: int) -> None:
@@ -39,7 +39,7 @@ class Gpus(Collector):
         yield self._read(GPU_BUSY, lambda gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
         yield self._read(GPU_ENERGY, lambda gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000)
 
-    def _read(self, metric: Declared, read: Callable[[Any], float]) -> Metric:
+    def _read(self, metric: MetricSpec, read: Callable[[Any], float]) -> Metric:
         values = []
         for index, handle in self._handles.items():
             try:

@@ -12,7 +12,7 @@ from grpc import StatusCode
 
 if TYPE_CHECKING:
     from rdserve.server.grpc_api.interceptors.telemetry import Method
-    from rdserve.server.observability.call_context import Rpc
+    from rdserve.server.observability.call_context import RpcContext
 
 REQUESTS = "rdserve.request"
 # Health checks and reflection, which come every few seconds, are DEBUG.
@@ -90,7 +90,7 @@ class Sampling:
 _sampling = Sampling(DEFAULT_PER_MINUTE)
 
 
-def request(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> None:
+def request(rpc: "RpcContext", method: "Method", code: StatusCode, seconds: float) -> None:
     """One request's line, where it gets one."""
     level = logging.ERROR if code in OURS else logging.INFO
     if method.grpc_service.startswith(QUIET) and code not in OURS:
@@ -107,7 +107,7 @@ def request(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> N
     log.handle(record)
 
 
-def _facts(rpc: "Rpc", method: "Method", code: StatusCode, seconds: float) -> dict[str, object]:
+def _facts(rpc: "RpcContext", method: "Method", code: StatusCode, seconds: float) -> dict[str, object]:
     facts: dict[str, object] = {
         "request_id": rpc.request_id,
         "method": method.grpc_method,

@@ -24,7 +24,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 UNKNOWN = "unknown"
 
 
-class Declared(NamedTuple):
+class MetricSpec(NamedTuple):
     """A metric. A counter's series end in _total, which `name` leaves out."""
 
     name: str
@@ -65,99 +65,101 @@ class Declared(NamedTuple):
         return (self.name,)
 
 
-STARTED = Declared("grpc_server_started", "counter", "RPCs started on the server.", RPC)
-HANDLED = Declared(
+STARTED = MetricSpec("grpc_server_started", "counter", "RPCs started on the server.", RPC)
+HANDLED = MetricSpec(
     "grpc_server_handled", "counter", "RPCs completed, whatever their outcome.", (*RPC, "grpc_code")
 )
-HANDLING = Declared(
+HANDLING = MetricSpec(
     "grpc_server_handling_seconds", "histogram", "Time an RPC took on the server.", RPC, SECONDS
 )
-RECEIVED = Declared("grpc_server_msg_received", "counter", "Messages received on the server.", RPC)
-SENT = Declared("grpc_server_msg_sent", "counter", "Messages sent by the server.", RPC)
+RECEIVED = MetricSpec("grpc_server_msg_received", "counter", "Messages received on the server.", RPC)
+SENT = MetricSpec("grpc_server_msg_sent", "counter", "Messages sent by the server.", RPC)
 
-QUEUE = Declared(
+QUEUE = MetricSpec(
     "rdserve_queue_seconds",
     "histogram",
     "Time that requests, or parts of large ones, waited.",
     ("model",),
     SECONDS,
 )
-BATCH = Declared("rdserve_batch_rows", "summary", "Rows that one call to a worker held.", ("model", "op"))
-COMPUTE = Declared(
+BATCH = MetricSpec("rdserve_batch_rows", "summary", "Rows that one call to a worker held.", ("model", "op"))
+COMPUTE = MetricSpec(
     "rdserve_compute_seconds",
     "summary",
     "One call to a worker by stage: merge, call (there and back), compute (of that, in the model), split.",
     ("model", "op", "stage"),
 )
-REFUSED = Declared(
+REFUSED = MetricSpec(
     "rdserve_rejected", "counter", "RPCs that ended in an error, by its reason.", ("model", "reason")
 )
-EXPIRED = Declared(
+EXPIRED = MetricSpec(
     "rdserve_expired",
     "counter",
     "RPCs whose caller left or whose deadline passed: in the queue, at the worker, or before either.",
     ("model", "stage"),
 )
-RETRIED = Declared(
+RETRIED = MetricSpec(
     "rdserve_retried",
     "counter",
     "Requests sent to a worker again: worker_lost, or batch_failed for what rode with a bad one.",
     ("model", "reason"),
 )
 
-DEPTH = Declared("rdserve_queue_depth", "gauge", "Requests, or parts of large ones, that wait.", ("model",))
-IN_FLIGHT = Declared("rdserve_calls_in_flight", "gauge", "Calls that workers have.", ("model",))
-WAITING_BYTES = Declared("rdserve_queue_bytes", "gauge", "Bytes of requests waiting or running.")
-INFO = Declared(
+DEPTH = MetricSpec("rdserve_queue_depth", "gauge", "Requests, or parts of large ones, that wait.", ("model",))
+IN_FLIGHT = MetricSpec("rdserve_calls_in_flight", "gauge", "Calls that workers have.", ("model",))
+WAITING_BYTES = MetricSpec("rdserve_queue_bytes", "gauge", "Bytes of requests waiting or running.")
+INFO = MetricSpec(
     "rdserve_model_info",
     "gauge",
     "1 for each model; its facts are labels.",
     ("model", "version", "family", "weights_sha256", "data", "code_version"),
 )
-STATE = Declared("rdserve_model_state", "gauge", "1 for the state that a model is in.", ("model", "state"))
+STATE = MetricSpec("rdserve_model_state", "gauge", "1 for the state that a model is in.", ("model", "state"))
 
-RATE = Declared("rdserve_rate_nats", "histogram", "Rate of each scored example.", ("model",))
-DISTORTION = Declared(
+RATE = MetricSpec("rdserve_rate_nats", "histogram", "Rate of each scored example.", ("model",))
+DISTORTION = MetricSpec(
     "rdserve_distortion_nats", "histogram", "Distortion of each scored example.", ("model",)
 )
-NORM = Declared(
+NORM = MetricSpec(
     "rdserve_latent_norm", "histogram", "Norm of each encoded example's first sample.", ("model",)
 )
-REFERENCE_RATE = Declared(
+REFERENCE_RATE = MetricSpec(
     "rdserve_reference_rate_nats", "gauge", "Rate on the card's split.", ("model", "statistic")
 )
-REFERENCE_DISTORTION = Declared(
+REFERENCE_DISTORTION = MetricSpec(
     "rdserve_reference_distortion_nats", "gauge", "Distortion on the card's split.", ("model", "statistic")
 )
-REFERENCE_QUANTILE = Declared(
+REFERENCE_QUANTILE = MetricSpec(
     "rdserve_reference_quantile",
     "gauge",
     "Quantiles over single examples of the card's split: rate and distortion in nats, norm of the latents.",
     ("model", "quantity", "level"),
 )
 
-TORCHSERVE_UP = Declared("torchserve_up", "gauge", "1 where TorchServe's own metrics could be read.")
-TORCHSERVE_CALLS = Declared("torchserve_calls", "counter", "Calls that TorchServe answered.", ("model",))
-TORCHSERVE_INFERENCE = Declared(
+TORCHSERVE_UP = MetricSpec("torchserve_up", "gauge", "1 where TorchServe's own metrics could be read.")
+TORCHSERVE_CALLS = MetricSpec("torchserve_calls", "counter", "Calls that TorchServe answered.", ("model",))
+TORCHSERVE_INFERENCE = MetricSpec(
     "torchserve_inference_seconds", "counter", "Time in TorchServe and its workers.", ("model",)
 )
-TORCHSERVE_QUEUE = Declared("torchserve_queue_seconds", "counter", "Time in TorchServe's queue.", ("model",))
-TORCHSERVE_RESPONSES = Declared(
+TORCHSERVE_QUEUE = MetricSpec(
+    "torchserve_queue_seconds", "counter", "Time in TorchServe's queue.", ("model",)
+)
+TORCHSERVE_RESPONSES = MetricSpec(
     "torchserve_http_responses",
     "counter",
     "TorchServe's HTTP answers, to calls, management and scrapes.",
     ("status_class",),
 )
-TORCHSERVE_LOAD = Declared(
+TORCHSERVE_LOAD = MetricSpec(
     "torchserve_worker_load_seconds", "gauge", "Longest start of a model's present workers.", ("model",)
 )
 
-GPU_USED = Declared("rdserve_gpu_memory_used_bytes", "gauge", "Memory in use, by anyone.", ("gpu",))
-GPU_TOTAL = Declared("rdserve_gpu_memory_total_bytes", "gauge", "Memory of the card.", ("gpu",))
-GPU_BUSY = Declared("rdserve_gpu_busy_ratio", "gauge", "Share of the last moments it was busy.", ("gpu",))
-GPU_ENERGY = Declared("rdserve_gpu_energy_joules", "counter", "Energy since its driver loaded.", ("gpu",))
+GPU_USED = MetricSpec("rdserve_gpu_memory_used_bytes", "gauge", "Memory in use, by anyone.", ("gpu",))
+GPU_TOTAL = MetricSpec("rdserve_gpu_memory_total_bytes", "gauge", "Memory of the card.", ("gpu",))
+GPU_BUSY = MetricSpec("rdserve_gpu_busy_ratio", "gauge", "Share of the last moments it was busy.", ("gpu",))
+GPU_ENERGY = MetricSpec("rdserve_gpu_energy_joules", "counter", "Energy since its driver loaded.", ("gpu",))
 
-METRICS = {value.name: value for value in list(globals().values()) if isinstance(value, Declared)}
+METRICS = {value.name: value for value in list(globals().values()) if isinstance(value, MetricSpec)}
 
 
 class Metrics:

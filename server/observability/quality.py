@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from rdserve.models.card import LEVELS, Card, FiveNumbers, Reference
+from rdserve.models.card import LEVELS, Card, FiveNumbers, ReferenceScores
 from rdserve.server.observability.metrics import (
     DISTORTION,
     NORM,
@@ -23,9 +23,9 @@ from rdserve.server.observability.metrics import (
     REFERENCE_DISTORTION,
     REFERENCE_QUANTILE,
     REFERENCE_RATE,
-    Declared,
+    MetricSpec,
 )
-from rdserve.server.registry import Entry
+from rdserve.server.registry import ModelRecord
 from rdserve.v1.vae_pb2 import EncodeResponse, ReconstructResponse, ScoreResponse
 from rdserve.wire import tensors
 from rdserve.wire.batches import Response
@@ -51,12 +51,12 @@ class Spread(NamedTuple):
         return cls(mean, max(standard_error * math.sqrt(n), LEAST_DEVIATION_NATS))
 
 
-def rate_of(reference: Reference) -> Spread:
+def rate_of(reference: ReferenceScores) -> Spread:
     """The card's rate."""
     return Spread.of(reference.rate_nats, reference.rate_standard_error_nats, reference.n_examples)
 
 
-def distortion_of(reference: Reference) -> Spread:
+def distortion_of(reference: ReferenceScores) -> Spread:
     """The card's distortion."""
     return Spread.of(
         reference.distortion_nats, reference.distortion_standard_error_nats, reference.n_examples
@@ -80,7 +80,7 @@ def as_bounds(values: Iterable[float]) -> tuple[float, ...]:
 
 
 @dataclass
-class Tally:
+class ArrayHistogram:
     """A histogram that counts whole arrays. counts: per bucket, the last one above every bound."""
 
     bounds: tuple[float, ...]
@@ -102,13 +102,13 @@ class Tally:
         return list(zip(names, np.cumsum(self.counts).astype(float), strict=True))
 
 
-class Quality(Collector):
+class QualityCollector(Collector):
     """Every model's tallies, and what its card says of them."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[ModelRecord]) -> None:
         self._entries = entries
         self._cards: dict[str, Card] = {}
-        self._tallies: dict[str, dict[Declared, Tally]] = {}
+        self._tallies: dict[str, dict[MetricSpec, ArrayHistogram]] = {}
         self._lock = Lock()
 
     def add(self, model: str, response: Response) -> None:
@@ -143,7 +143,7 @@ class Quality(Collector):
         )
 
 
-def _tallies(card: Card) -> dict[Declared, Tally]:
+def _tallies(card: Card) -> dict[MetricSpec, ArrayHistogram]:
     around = {
         "rate": bounds_around(rate_of(card.reference)),
         "distortion": bounds_around(distortion_of(card.reference)),
@@ -151,12 +151,12 @@ def _tallies(card: Card) -> dict[Declared, Tally]:
     }
     stated = _five_numbers(card.reference)
     return {
-        metric: Tally(as_bounds([*around[quantity], *stated.get(quantity, ())]))
+        metric: ArrayHistogram(as_bounds([*around[quantity], *stated.get(quantity, ())]))
         for quantity, metric in QUANTITIES.items()
     }
 
 
-def _five_numbers(reference: Reference) -> dict[str, FiveNumbers]:
+def _five_numbers(reference: ReferenceScores) -> dict[str, FiveNumbers]:
     """By quantity; none where the card states none."""
     quantiles = reference.quantiles
     if quantiles is None:
@@ -168,7 +168,7 @@ def _five_numbers(reference: Reference) -> dict[str, FiveNumbers]:
     }
 
 
-def _quantiles(references: dict[str, Reference]) -> Metric:
+def _quantiles(references: dict[str, ReferenceScores]) -> Metric:
     return REFERENCE_QUANTILE.read(
         ((model, quantity, str(level)), value)
         for model, reference in references.items()
@@ -177,7 +177,7 @@ def _quantiles(references: dict[str, Reference]) -> Metric:
     )
 
 
-def _measured(response: Response) -> dict[Declared, Values]:
+def _measured(response: Response) -> dict[MetricSpec, Values]:
     if isinstance(response, ScoreResponse):
         return {
             RATE: np.array(response.rate_nats, np.float64),
@@ -195,7 +195,7 @@ def _norms(latents: NDArray[np.generic]) -> Values:
     return norms
 
 
-def _spreads(metric: Declared, spreads: dict[str, Spread]) -> Metric:
+def _spreads(metric: MetricSpec, spreads: dict[str, Spread]) -> Metric:
     return metric.read(
         sample
         for model, spread in spreads.items()

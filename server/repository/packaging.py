@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, read_card
-from rdserve.server.errors import ServiceError
+from rdserve.server.errors import StatusError
 from rdserve.server.repository.archive import SUFFIX, installed_handler
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
-from rdserve.server.worker_protocol import disclose, enclose
+from rdserve.server.worker_protocol import decode_reply, encode_request
 
 
 class PackagingError(ValueError):
@@ -49,9 +49,9 @@ def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
         worker = Worker.load(checkpoint)
         asked = questions(worker.card)
         request = asked.request(worker.card)
-        response = disclose(request, worker.work([enclose(request)])[0])
+        response = decode_reply(request, worker.work([encode_request(request)])[0])
         return worker.card, asked.answered(worker.card, response)  # type: ignore[arg-type]
-    except (CardError, SelfTestError, ServiceError) as error:
+    except (CardError, SelfTestError, StatusError) as error:
         raise PackagingError(_located(error, checkpoint)) from None
 
 

@@ -23,7 +23,7 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True)
-class Offer:
+class RepositoryModel:
     """One model found. archive: None where it cannot be served; `reason` then says why.
 
     path: the archive's, which may be mended while the service runs; None for a bad checkpoint.
@@ -36,14 +36,14 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Found:
+class ScanResult:
     """The paths of a models folder, sorted."""
 
     archives: list[Path]
     checkpoints: list[Path]
 
 
-def look(models: Path) -> Found:
+def scan(models: Path) -> ScanResult:
     """What a models folder holds.
 
     Raises:
@@ -52,38 +52,38 @@ def look(models: Path) -> Found:
     if not models.is_dir():
         raise SettingsError(f"no folder {models}")
     if (models / CARD_FILE).is_file():
-        return Found([], [models])
+        return ScanResult([], [models])
     archives = sorted(models.glob(f"*{SUFFIX}"))
     checkpoints = sorted(card.parent for card in models.glob(f"*/{CARD_FILE}"))
     if not archives and not checkpoints:
         raise SettingsError(
             f"{models} holds no {SUFFIX} archive and no checkpoint folder (one with a {CARD_FILE})"
         )
-    return Found(archives, checkpoints)
+    return ScanResult(archives, checkpoints)
 
 
-async def collect(found: Found, scratch: Path) -> list[Offer]:
+async def load_all(found: ScanResult, scratch: Path) -> list[RepositoryModel]:
     """Verify every archive; package every checkpoint into `scratch`, and verify that too."""
     offers = [await asyncio.to_thread(_open, path, path.stem) for path in found.archives]
     offers += await _package(found.checkpoints, scratch)
     return list(_first_of_each_name(map(_in_text, offers)))
 
 
-def _in_text(offer: Offer) -> Offer:
+def _in_text(offer: RepositoryModel) -> RepositoryModel:
     """Names and reasons as lines of text: a bad file's name may be any bytes, and ends up in messages."""
     reason = " ".join(offer.reason.encode("utf-8", "backslashreplace").decode().split())
     return replace(offer, name=_NO_NAME.sub("_", offer.name), reason=reason)
 
 
-def _open(path: Path, name: str) -> Offer:
+def _open(path: Path, name: str) -> RepositoryModel:
     try:
         archive = open_archive(path)
     except ArchiveError as error:
-        return Offer(name, None, str(error), path)
-    return Offer(archive.card.name, archive, path=path)
+        return RepositoryModel(name, None, str(error), path)
+    return RepositoryModel(archive.card.name, archive, path=path)
 
 
-async def _package(checkpoints: Sequence[Path], store: Path) -> list[Offer]:
+async def _package(checkpoints: Sequence[Path], store: Path) -> list[RepositoryModel]:
     """In a process of its own: packaging runs the models, and the front holds no torch."""
     if not checkpoints:
         return []
@@ -103,15 +103,15 @@ async def _package(checkpoints: Sequence[Path], store: Path) -> list[Offer]:
     return [_offer(path, outcomes.get(str(path))) for path in checkpoints]
 
 
-def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> Offer:
+def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> RepositoryModel:
     if outcome is None:
-        return Offer(checkpoint.name, None, f"{checkpoint}: packaging it crashed; see the log")
+        return RepositoryModel(checkpoint.name, None, f"{checkpoint}: packaging it crashed; see the log")
     if outcome["error"]:
-        return Offer(checkpoint.name, None, outcome["error"])
+        return RepositoryModel(checkpoint.name, None, outcome["error"])
     return _open(Path(outcome["archive"]), checkpoint.name)
 
 
-def _first_of_each_name(offers: Iterable[Offer]) -> Iterable[Offer]:
+def _first_of_each_name(offers: Iterable[RepositoryModel]) -> Iterable[RepositoryModel]:
     seen: set[str] = set()
     for offer in offers:
         if offer.name in RESERVED:

@@ -131,7 +131,7 @@ def questions(card: Card) -> SelfTest:
 
 def _every_bin(card: Card) -> SelfTest:
     """All images there are, weighted as the toy's data are: of those, the card's numbers are exact sums."""
-    from rdserve.models.toy.laws import SHA256, N, source
+    from rdserve.models.toy.laws import SHA256, N, toy_source
 
     n = card.input.shape[1]
     known = card.data.sha256 == SHA256 and n == N
@@ -141,7 +141,7 @@ def _every_bin(card: Card) -> SelfTest:
         n_samples=1,
         rows=rows,
         example_ids=list(range(len(rows))),
-        weights=source().p.tolist() if known else [],
+        weights=toy_source().p.tolist() if known else [],
         of_reference=known,
     )
 

@@ -7,15 +7,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from rdserve.client import Client
 from rdserve.compare.scoring.pictures import N_DRAWS, PAPER_CLASSES, representatives
-from rdserve.study.categories import Filed, grouped
-from rdserve.study.figure_selection import RULES, Choice
+from rdserve.study.categories import Categorised, grouped
+from rdserve.study.figure_selection import RULES, FigureSelection
 from rdserve.study.figures import planes, sheets
 from rdserve.study.subset import Examples
-from rdserve.study.zoo_scores import Run, Runs
+from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 
 Images = sheets.Images
 
-PLANES: dict[str, tuple[str, Callable[[Runs], Figure]]] = {
+PLANES: dict[str, tuple[str, Callable[[ScoredZoo], Figure]]] = {
     "3a": ("3a", planes.rate_distortion),
     "3a-parts": ("3a", planes.by_part),
     "3b": ("3b", planes.cost_against_rate),
@@ -43,7 +43,7 @@ class Drawn:
 
 
 def draw_all(
-    client: Client, runs: Runs, filed: Mapping[str, Filed], names: Sequence[str] = SERVED
+    client: Client, runs: ScoredZoo, filed: Mapping[str, Categorised], names: Sequence[str] = SERVED
 ) -> Iterator[Drawn]:
     """The figures of these names, each once it is drawn.
 
@@ -60,9 +60,9 @@ def draw_all(
         yield Drawn(f"figure-{name}", figure, choice.missing)
 
 
-def models_of(runs: Runs, names: Sequence[str]) -> list[Run]:
+def models_of(runs: ScoredZoo, names: Sequence[str]) -> list[ScoredModel]:
     """The runs that these figures show images of."""
-    chosen: list[Choice] = [RULES[name](runs.all) for name in TITLES if name in names]
+    chosen: list[FigureSelection] = [RULES[name](runs.all) for name in TITLES if name in names]
     wanted = {run.name for choice in chosen for run in choice.runs}
     return [run for run in runs.all if run.name in wanted]
 
@@ -77,7 +77,7 @@ class _Pictures:
         self.data = f"{examples.dataset.name}, {examples.dataset.split}"
         self._reconstructed: dict[str, Images] = {}
 
-    def reconstructed(self, run: Run) -> Images:
+    def reconstructed(self, run: ScoredModel) -> Images:
         """(4, K, H, W): K reconstructions of each input, from one z."""
         if run.name not in self._reconstructed:
             made = self._client.reconstruct(
@@ -86,13 +86,13 @@ class _Pictures:
             self._reconstructed[run.name] = made.images
         return self._reconstructed[run.name]
 
-    def generated(self, run: Run) -> Images:
+    def generated(self, run: ScoredModel) -> Images:
         """(4, K, H, W): K images of each of 4 z ~ m(z)."""
         made = self._client.sample(run.name, N_GENERATED, n_samples=N_DRAWS, seed=run.seed)
         return np.asarray(made.images)
 
 
-def _sheet(name: str, filed: Sequence[Filed], pictures: _Pictures) -> Figure | None:
+def _sheet(name: str, filed: Sequence[Categorised], pictures: _Pictures) -> Figure | None:
     if not filed:
         return None
     generated = name == "4b"

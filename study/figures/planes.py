@@ -20,7 +20,7 @@ from rdserve.compare.render.figures.legend import (
     marker,
 )
 from rdserve.compare.statistics.frontier import convex_hull, coordinates, entropy_bound, pareto
-from rdserve.study.zoo_scores import Run, Runs
+from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 
 Axes = Any
 
@@ -36,12 +36,12 @@ PARTS = (
 )
 
 
-def rate_distortion(runs: Runs) -> Figure:
+def rate_distortion(runs: ScoredZoo) -> Figure:
     """Figure 3a: all runs, their Pareto frontier in steps, their convex hull, the line of the best R + D."""
     return plane.rd_plane(runs.scene, title=runs.title)
 
 
-def by_part(runs: Runs) -> Figure:
+def by_part(runs: ScoredZoo) -> Figure:
     """Figure 3a's other panels: the frontier of each choice of encoder, of decoder, of marginal."""
     figure, axes = _figure(12.5, 4.6, columns=3)
     points = coordinates([run.row for run in runs.all])
@@ -62,7 +62,7 @@ def by_part(runs: Runs) -> Figure:
     return figure
 
 
-def cost_against_rate(runs: Runs) -> Figure:
+def cost_against_rate(runs: ScoredZoo) -> Figure:
     """Figure 3b: R + D = -ELBO against R, the dashed line at the least."""
     figure = Figure(figsize=(9.0, 6.4), dpi=160, facecolor=PAPER)
     canvas: Any = FigureCanvasAgg(figure)
@@ -84,13 +84,13 @@ def cost_against_rate(runs: Runs) -> Figure:
     return figure
 
 
-def _near_the_best(runs: Sequence[Run]) -> list[Run]:
+def _near_the_best(runs: Sequence[ScoredModel]) -> list[ScoredModel]:
     """Those within an eighth of the best R + D, as the paper's axis of 79 to 90 nats shows."""
     least = min(run.cost for run in runs)
     return [run for run in runs if run.cost <= 1.125 * least]
 
 
-def _frontier(axes: Axes, runs: Sequence[Run], words: str, colour: str) -> None:
+def _frontier(axes: Axes, runs: Sequence[ScoredModel], words: str, colour: str) -> None:
     if not runs:
         return
     points = coordinates([run.row for run in runs])

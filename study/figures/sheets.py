@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rdserve.compare.render.figures.legend import COMPLEX, INK, SIMPLE, Style
 from rdserve.compare.render.figures.sheet import MARGIN, column, page
-from rdserve.study.categories import Filed
+from rdserve.study.categories import Categorised
 
 # In cells: one holds one image.
 MODELS_PER_PANEL = 7
@@ -22,7 +22,7 @@ Images = NDArray[Any]
 
 
 def draw(
-    filed: Sequence[Filed],
+    filed: Sequence[Categorised],
     drawn: Mapping[str, Images],
     *,
     data: Images | None = None,
@@ -45,19 +45,19 @@ def draw(
     return figure
 
 
-def _panels(filed: Sequence[Filed], most: int) -> list[list[Filed]]:
+def _panels(filed: Sequence[Categorised], most: int) -> list[list[Categorised]]:
     """Consecutive parts of at most `most`, as equal in size as can be."""
     edges = np.linspace(0, len(filed), -(-len(filed) // most) + 1).round().astype(int)
     return [list(filed[start:stop]) for start, stop in pairwise(edges)]
 
 
-def _width(panel: Sequence[Filed], with_data: bool) -> float:
+def _width(panel: Sequence[Categorised], with_data: bool) -> float:
     n_groups = len({one.category for one in panel})
     return (1 + GAP) * with_data + len(panel) * (2 + GAP) + (n_groups - 1) * RULE
 
 
 def _panel(
-    axes: Axes, panel: Sequence[Filed], drawn: Mapping[str, Images], data: Images | None, top: float
+    axes: Axes, panel: Sequence[Categorised], drawn: Mapping[str, Images], data: Images | None, top: float
 ) -> None:
     left, below = MARGIN, top + CATEGORY + HEADER
     if data is not None:
@@ -76,7 +76,7 @@ def _panel(
         _category(axes, category, first, left - GAP, top)
 
 
-def _pair(axes: Axes, one: Filed, images: Images, left: float, top: float) -> None:
+def _pair(axes: Axes, one: Categorised, images: Images, left: float, top: float) -> None:
     row, middle = one.run.row, left + 1
     tuple_: Style = {"fontsize": 10, "family": "DejaVu Sans Mono", "weight": "bold"}
     lines: list[tuple[str, Style]] = [

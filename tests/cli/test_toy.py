@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rdserve.cli.toy import toy
 from rdserve.models.checkpoint import load
-from rdserve.models.toy.laws import source
+from rdserve.models.toy.laws import toy_source
 from rdserve.trainer import toy as training
 
 
@@ -17,7 +17,7 @@ def test_the_figure_the_numbers_and_three_models_to_serve(
     toy(target_rate=0.3, seed=4, out=tmp_path / "report", checkpoints=tmp_path / "models")
     assert (tmp_path / "report/toy.png").stat().st_size > 10_000
     found = json.loads((tmp_path / "report/toy.json").read_text())
-    assert found["entropy_nats"] == pytest.approx(source().entropy.item())
+    assert found["entropy_nats"] == pytest.approx(toy_source().entropy.item())
     for name, title in (
         ("toy-hand-made", "hand-made"),
         ("toy-elbo", "ELBO"),

@@ -16,7 +16,7 @@ from rdserve.client import Client, InputError
 from rdserve.compare.api import compare
 from rdserve.compare.rebuilt_page import altered
 from rdserve.compare.render import export
-from rdserve.compare.scores import Comparison, Data
+from rdserve.compare.scores import Comparison, ScoredData
 from rdserve.compare.verify import Replay, read, replay, sample, seen
 from rdserve.data import load
 from rdserve.models.card import WEIGHTS_FILE, read_card, weights_sha256, write_card
@@ -31,7 +31,7 @@ MODELS = ["tiny-mmm", "tiny-mpv"]
 @pytest.fixture(scope="module")
 def comparison(in_process_service: str) -> Comparison:
     digits = load("digits", split="test")
-    data = Data(digits.name, digits.split, digits.sha256)
+    data = ScoredData(digits.name, digits.split, digits.sha256)
     with Client(in_process_service) as client:
         return compare(client, MODELS, digits.images[:40], data=data, seed=5, n_samples=2)
 

@@ -13,9 +13,9 @@ import rdserve.client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rdserve.client import Client, InputError, chunking, errors
-from rdserve.client.calls import Keys
+from rdserve.client.calls import RowKeys
 from rdserve.data import load
-from rdserve.models.execution.config import How
+from rdserve.models.execution.config import ExecutionConfig
 from scripted import scripted
 
 IMAGES = load("digits", split="test").images[:40]
@@ -138,7 +138,7 @@ def test_models_are_listed_with_their_cards(client: Client) -> None:
     assert client.model("tiny-mpv") == listed[1]
     model = listed[1]
     assert (model.family, model.image_shape, model.latent_dim, model.state) == ("-+v", (8, 8), 4, "SERVING")
-    assert (model.dtype, model.device) == ("float32", How().device_name)
+    assert (model.dtype, model.device) == ("float32", ExecutionConfig().device_name)
     assert model.reference is not None
     assert model.reference.split == "test"
 
@@ -182,7 +182,7 @@ def test_a_number_of_samples_is_whole_and_positive(n: Any) -> None:
 
 @given(n=st.integers(1, 50), seed=st.integers(0, 2**64 - 1))
 def test_keys_name_each_row_once(n: int, seed: int) -> None:
-    keys = Keys.of(n, 1, seed, None)
+    keys = RowKeys.of(n, 1, seed, None)
     names = [name for part in chunking.slices(n, 7) for name in keys.noise(part).example_ids]
     assert names == list(range(n))
     assert keys.noise(slice(0, 1)).seed == seed

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rdserve.client import Client, InputError
 from rdserve.compare.api import Stop, compare
-from rdserve.compare.scores import Data
+from rdserve.compare.scores import ScoredData
 from rdserve.compare.statistics.intervals import interval, limits
 from rdserve.data import load
 from running import start_service, until_serving
@@ -52,7 +52,7 @@ def test_five_lines(client: Client, tmp_path: Path) -> None:
 
 
 def test_what_the_numbers_depend_on_is_kept(client: Client) -> None:
-    about = Data("digits", "test", TEST.sha256)
+    about = ScoredData("digits", "test", TEST.sha256)
     named = compare(client, MODELS, TEST.images[:100], data=about, seed=3, n_samples=2, level=0.9, beta=0.5)
     assert (named.data, named.seed, named.n_samples, named.level, named.beta) == (about, 3, 2, 0.9, 0.5)
     assert named.pairs[0].weighted.level == 0.9

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from rdserve.client import InputError, Score
 from rdserve.compare.scoring import row_store
-from rdserve.compare.scoring.row_store import Columns
+from rdserve.compare.scoring.row_store import RowStore
 
 FACTS = {"images_sha256": "a" * 64, "seed": 2**63, "n_samples": 1}
 MODELS = {"one": "1" * 64, "two": "2" * 64}
 N, CHUNK = 10, 4
 
 
-def opened(folder: Path, models: dict[str, str] = MODELS, **facts: Any) -> Columns:
-    return Columns(folder, FACTS | facts, models, n=N, chunk=CHUNK)
+def opened(folder: Path, models: dict[str, str] = MODELS, **facts: Any) -> RowStore:
+    return RowStore(folder, FACTS | facts, models, n=N, chunk=CHUNK)
 
 
 def score(rows: slice, *, exact: bool = True) -> Score:

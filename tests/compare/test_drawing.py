@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from points import CROWDED, comparison_at
-from rdserve.compare.render.figures.layout import scene, shortened
+from rdserve.compare.render.figures.layout import plane_layout, shortened
 from rdserve.compare.render.html.svg_plane import BOTTOM, LEFT, RIGHT, TOP, draw, number
 
 
@@ -11,7 +11,7 @@ def xy(points: str) -> np.ndarray:  # type: ignore[type-arg]
 
 @pytest.mark.parametrize("count", [1, 2, 18])
 def test_marks_and_regions_lie_in_the_frame(count: int) -> None:
-    drawing = draw(scene(comparison_at(CROWDED[:count])))
+    drawing = draw(plane_layout(comparison_at(CROWDED[:count])))
     assert len(drawing.marks) == count
     for mark in drawing.marks:
         around = np.concatenate([xy(mark.region), [[mark.x, mark.y]]])
@@ -20,7 +20,7 @@ def test_marks_and_regions_lie_in_the_frame(count: int) -> None:
 
 
 def test_pixels_follow_the_axes() -> None:
-    found = scene(comparison_at([(1, 9), (8, 2)]))
+    found = plane_layout(comparison_at([(1, 9), (8, 2)]))
     first, second = draw(found).marks
     assert first.x < second.x
     assert first.y < second.y  # less distortion is lower on the page
@@ -32,7 +32,7 @@ def test_pixels_follow_the_axes() -> None:
 
 
 def test_the_best_lies_on_the_dashed_line() -> None:
-    found = scene(comparison_at(CROWDED))
+    found = plane_layout(comparison_at(CROWDED))
     drawing = draw(found)
     start, end = xy(drawing.best)
     best = drawing.marks[int(found.points.sum(1).argmin())]

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
-from rdserve.compare.analysis.gate import Gate, Limits, Outcome, gate, to_junit, to_markdown
+from rdserve.compare.analysis.gate import Gate, GateOutcome, Limits, gate, to_junit, to_markdown
 
 # m1 has 0.3 nats more rate and 0.3 less distortion than m0, known to some 0.02.
 COMPARISON = comparison_at([(5, 15), (5.3, 14.7)], n=400)
@@ -18,30 +18,30 @@ def against(**limits: float) -> Gate:
 @pytest.mark.parametrize(
     ("limits", "outcome"),
     [
-        ({"rate_increase": PASSES}, Outcome.PASS),
-        ({"rate_increase": FAILS}, Outcome.FAIL),
-        ({"rate_increase": UNDECIDED}, Outcome.UNDECIDED),
-        ({"distortion_increase": 0.0}, Outcome.PASS),
-        ({"distortion_increase": -0.4}, Outcome.FAIL),
-        ({"elbo_decrease": 0.1}, Outcome.PASS),
-        ({"elbo_decrease": -0.1}, Outcome.FAIL),
-        ({"weighted_increase": 0.1}, Outcome.PASS),
-        ({"rate_increase": PASSES, "elbo_decrease": 0.1}, Outcome.PASS),
-        ({"rate_increase": UNDECIDED, "elbo_decrease": 0.1}, Outcome.UNDECIDED),
-        ({"rate_increase": UNDECIDED, "elbo_decrease": -0.1}, Outcome.FAIL),
+        ({"rate_increase": PASSES}, GateOutcome.PASS),
+        ({"rate_increase": FAILS}, GateOutcome.FAIL),
+        ({"rate_increase": UNDECIDED}, GateOutcome.UNDECIDED),
+        ({"distortion_increase": 0.0}, GateOutcome.PASS),
+        ({"distortion_increase": -0.4}, GateOutcome.FAIL),
+        ({"elbo_decrease": 0.1}, GateOutcome.PASS),
+        ({"elbo_decrease": -0.1}, GateOutcome.FAIL),
+        ({"weighted_increase": 0.1}, GateOutcome.PASS),
+        ({"rate_increase": PASSES, "elbo_decrease": 0.1}, GateOutcome.PASS),
+        ({"rate_increase": UNDECIDED, "elbo_decrease": 0.1}, GateOutcome.UNDECIDED),
+        ({"rate_increase": UNDECIDED, "elbo_decrease": -0.1}, GateOutcome.FAIL),
     ],
 )
-def test_outcomes(limits: dict[str, float], outcome: Outcome) -> None:
+def test_outcomes(limits: dict[str, float], outcome: GateOutcome) -> None:
     assert against(**limits).outcome is outcome
 
 
 def test_exit_codes() -> None:
-    assert [Outcome.PASS, Outcome.FAIL, Outcome.UNDECIDED] == [0, 1, 2]
+    assert [GateOutcome.PASS, GateOutcome.FAIL, GateOutcome.UNDECIDED] == [0, 1, 2]
 
 
 def test_one_image_is_undecided() -> None:
     single = comparison_at([(5, 15), (5.3, 14.7)], n=1)
-    assert gate(single, "m0", Limits(rate_increase=100)).outcome is Outcome.UNDECIDED
+    assert gate(single, "m0", Limits(rate_increase=100)).outcome is GateOutcome.UNDECIDED
 
 
 def test_junit() -> None:

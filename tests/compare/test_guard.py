@@ -5,7 +5,7 @@ import pytest
 from points import MODEL
 from rdserve.client.errors import InputError
 from rdserve.compare import compatibility
-from rdserve.compare.scores import Data
+from rdserve.compare.scores import ScoredData
 
 A = replace(MODEL, name="a")
 
@@ -42,6 +42,6 @@ def test_all_that_differs_is_said_at_once() -> None:
 
 
 def test_models_of_other_data_are_named() -> None:
-    assert compatibility.foreign([A], Data("digits", "test", "0" * 64)) == ()
-    (warning,) = compatibility.foreign([A], Data("static-mnist", "test", "e" * 64))
+    assert compatibility.foreign([A], ScoredData("digits", "test", "0" * 64)) == ()
+    (warning,) = compatibility.foreign([A], ScoredData("static-mnist", "test", "e" * 64))
     assert warning == "trained on other data than 'static-mnist' (sha256 eeeeeeeeeeee): a"

@@ -31,7 +31,7 @@ def test_a_mean_needs_examples(values: list[float]) -> None:
 
 def test_the_error_of_the_elbo_is_that_of_the_sums() -> None:
     rate = np.random.default_rng(0).normal(size=1000)
-    row = rows.compare([MODEL], [score(rate, 5 - rate)], n_samples=1)[0]
+    row = rows.summarise([MODEL], [score(rate, 5 - rate)], n_samples=1)[0]
     assert row.elbo_nats == pytest.approx(-5)
     assert row.elbo_standard_error_nats == pytest.approx(0, abs=1e-12)
     assert row.rate_standard_error_nats > 0.02
@@ -46,7 +46,7 @@ def test_rows_go_along_the_frontier() -> None:
 def test_different_examples_do_not_compare() -> None:
     a, b = score(np.ones(3), np.ones(3)), score(np.ones(4), np.ones(4))
     with pytest.raises(ValueError, match="different numbers"):
-        rows.compare([MODEL, MODEL], [a, b], n_samples=1)
+        rows.summarise([MODEL, MODEL], [a, b], n_samples=1)
 
 
 @given(Points)

@@ -214,7 +214,7 @@ def test_a_model_that_does_not_answer_holds_nobody_back(tmp_path: Path) -> None:
 
 def test_goes_on_from_where_it_was_and_adds_models(tmp_path: Path) -> None:
     first = Scripted()
-    with runner.Run(first, models("a"), IMAGES, folder=tmp_path) as run:
+    with runner.ScoringRun(first, models("a"), IMAGES, folder=tmp_path) as run:
         outcome = run.until(300)
         assert len(outcome.scores["a"].rate_nats) == 300
         assert sum(len(call.ids) for call in first.calls) == 512

@@ -3,14 +3,14 @@ from collections import Counter
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.compare.scoring.scheduler import AHEAD, ATTEMPTS, BUSY, Schedule
+from rdserve.compare.scoring.scheduler import AHEAD, ATTEMPTS, BUSY, ChunkScheduler
 
 
-def everything(models: str, chunks: int) -> Schedule:
-    return Schedule({model: np.ones(chunks, bool) for model in models})
+def everything(models: str, chunks: int) -> ChunkScheduler:
+    return ChunkScheduler({model: np.ones(chunks, bool) for model in models})
 
 
-def begin_all(schedule: Schedule, now: float = 0.0) -> list[tuple[int, list[str]]]:
+def begin_all(schedule: ChunkScheduler, now: float = 0.0) -> list[tuple[int, list[str]]]:
     """Every call that can begin."""
     begun = []
     while call := schedule.next(now):
@@ -74,7 +74,7 @@ def test_a_model_that_does_not_answer_holds_nobody_back_and_gets_no_more_than_it
 
 
 def test_what_was_done_is_not_asked_again() -> None:
-    schedule = Schedule({"a": np.array([False, True, False]), "b": np.zeros(3, bool)})
+    schedule = ChunkScheduler({"a": np.array([False, True, False]), "b": np.zeros(3, bool)})
     assert begin_all(schedule) == [(1, ["a"])]
 
 

@@ -10,9 +10,9 @@ from points import CROWDED, comparison_at
 from rdserve.client import Client
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.api import compare
-from rdserve.compare.scores import Data
+from rdserve.compare.scores import ScoredData
 from rdserve.data import load
-from rdserve.models.execution.config import How
+from rdserve.models.execution.config import ExecutionConfig
 from running import Running, until_serving
 
 Launch = Callable[..., Running]
@@ -41,7 +41,7 @@ def test_it_says_what_the_service_really_computes_in_and_on(launch: Launch, chec
     asked = ("--backend", "in-process", "--precision", "bfloat16")
     with Client(until_serving(launch(checkpoints, *asked)).address) as client:
         found = fields(compare(client, ["tiny-mmm", "tiny-mpv"], IMAGES).findings.signature)
-    assert (found["dtype"], found["device"]) == ("bfloat16", How().device_name)
+    assert (found["dtype"], found["device"]) == ("bfloat16", ExecutionConfig().device_name)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_it_says_what_the_service_really_computes_in_and_on(launch: Launch, chec
         ("device", {"models": (replace(PLAIN.models[0], device="cuda NVIDIA H200"), PLAIN.models[1])}),
         ("seed", {"seed": 1}),
         ("K", {"n_samples": 2}),
-        ("data", {"data": Data("digits", "test", "1" * 64)}),
-        ("data", {"data": Data("digits", "valid", "0" * 64)}),
+        ("data", {"data": ScoredData("digits", "test", "1" * 64)}),
+        ("data", {"data": ScoredData("digits", "valid", "0" * 64)}),
         ("ids", {"example_ids": np.arange(1, 51, dtype=np.uint64)}),
         ("weights", {"models": (replace(PLAIN.models[0], weights_sha256="2" * 64), PLAIN.models[1])}),
         ("dtype", {"models": (replace(PLAIN.models[0], dtype="bfloat16"), PLAIN.models[1])}),

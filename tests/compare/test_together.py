@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from points import comparison_at, comparison_of
 from rdserve.client.errors import InputError
 from rdserve.compare.analysis.caution import cautions
-from rdserve.compare.analysis.gate import Limits, Outcome, gate
+from rdserve.compare.analysis.gate import GateOutcome, Limits, gate
 from rdserve.compare.analysis.pairs import Pairs, pairs
 from rdserve.compare.statistics.paired import difference
 
@@ -93,8 +93,8 @@ def test_twelve_models_at_three_limits_fail_no_more_often_than_one() -> None:
         values = rng.normal(size=(13, 2, 50))
         values[1:] += np.array([[0.2], [0.3]])
         outcomes.append(gate(comparison_of(values), "m0", limits).outcome)
-    assert outcomes.count(Outcome.FAIL) <= FEW_FALSE_ONE_SIDED
-    assert outcomes.count(Outcome.PASS) <= FEW_FALSE_ONE_SIDED
+    assert outcomes.count(GateOutcome.FAIL) <= FEW_FALSE_ONE_SIDED
+    assert outcomes.count(GateOutcome.PASS) <= FEW_FALSE_ONE_SIDED
 
 
 def test_a_pair_is_what_its_values_are() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdserve.models.card import Architecture
 from rdserve.models.worker.worker import Worker
-from rdserve.server.batching.scheduler import Batcher
-from rdserve.server.errors import NumericFailure
+from rdserve.server.batching.scheduler import Scheduler
+from rdserve.server.errors import NumericError
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import disclose, enclose
+from rdserve.server.worker_protocol import decode_reply, encode_request
 from rdserve.v1 import vae_pb2
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_NUMERIC_FAILURE, WorkError, WorkReply, WorkRequest
 from rdserve.wire import batches, tensors
@@ -131,7 +131,7 @@ async def play(
     callers: Sequence[Caller], call: Callable[[str, bytes], Awaitable[bytes]], *, max_batch_rows: int
 ) -> list[batches.Response | BaseException]:
     """What each caller gets, when all share one batcher."""
-    batcher = Batcher(call, Settings(models=Path(), max_batch_rows=max_batch_rows))
+    batcher = Scheduler(call, Settings(models=Path(), max_batch_rows=max_batch_rows))
 
     async def one(caller: Caller) -> batches.Response:
         await turns(caller.starts)
@@ -155,7 +155,7 @@ def check(caller: Caller, got: batches.Response | BaseException, same: Callable[
     if isinstance(got, asyncio.CancelledError):
         assert caller.hangs_up is not None
     elif caller.seed == POISON:
-        assert isinstance(got, NumericFailure)
+        assert isinstance(got, NumericError)
     else:
         assert not isinstance(got, BaseException), got
         same(got, caller)
@@ -204,7 +204,7 @@ def test_also_on_a_real_model(worker: Worker, callers: list[Caller], max_batch_r
 
     def same(got: batches.Response, caller: Caller) -> None:
         request = caller.request()
-        alone = disclose(request, worker.work([enclose(request)])[0])
+        alone = decode_reply(request, worker.work([encode_request(request)])[0])
         for field, value in alone.ListFields():
             other = getattr(got, field.name)
             if isinstance(value, vae_pb2.Tensor):

@@ -17,11 +17,11 @@ from rdserve.client import InputError
 from rdserve.client.inputs import as_binary, as_latents
 from rdserve.models.card import CardError, parse_card
 from rdserve.models.worker.worker import Worker
-from rdserve.server.errors import ServiceError
+from rdserve.server.errors import StatusError
 from rdserve.server.grpc_api.interceptors.auth import Tokens
 from rdserve.server.repository.archive import ArchiveError, open_archive
 from rdserve.server.settings import SettingsError
-from rdserve.server.worker_protocol import disclose, enclose
+from rdserve.server.worker_protocol import decode_reply, encode_request
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, Tensor
 from rdserve.v1.worker_pb2 import WorkReply
 from rdserve.wire import tensors
@@ -74,7 +74,7 @@ def work() -> ScoreRequest:
 @pytest.fixture(scope="module")
 def reply(worker: Worker, work: ScoreRequest) -> bytes:
     """What the worker answers to `work`."""
-    return worker.work([enclose(work)])[0]
+    return worker.work([encode_request(work)])[0]
 
 
 @fuzz
@@ -109,12 +109,12 @@ def test_envelopes_on_the_way_in(
     worker: Worker, work: ScoreRequest, reply: bytes, change: Change, data: bytes
 ) -> None:
     """A worker answers every row of bytes, and its good neighbour as if it were alone."""
-    good = enclose(work)
+    good = encode_request(work)
     for bad in (change(good), data):
         replies = worker.work([bad, good])
         assert len(replies) == 2
         WorkReply.FromString(replies[0])
-        here, alone = disclose(work, replies[1]), disclose(work, reply)
+        here, alone = decode_reply(work, replies[1]), decode_reply(work, reply)
         np.testing.assert_allclose(here.rate_nats, alone.rate_nats, rtol=1e-5)  # type: ignore[union-attr]
 
 
@@ -123,8 +123,8 @@ def test_envelopes_on_the_way_in(
 def test_envelopes_on_the_way_out(work: ScoreRequest, reply: bytes, change: Change, data: bytes) -> None:
     """A reply that is none is a bug of ours: anything but a crash of the interpreter is caught above."""
     for bad in (change(reply), data):
-        with suppress(ServiceError, DecodeError, RuntimeError):
-            disclose(work, bad)
+        with suppress(StatusError, DecodeError, RuntimeError):
+            decode_reply(work, bad)
 
 
 @fuzz

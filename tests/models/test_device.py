@@ -11,7 +11,7 @@ import tiny
 import torch
 from numpy.typing import NDArray
 from rdserve.data import load
-from rdserve.models.execution.config import VARIABLE, How, Precision, chosen_precision
+from rdserve.models.execution.config import VARIABLE, ExecutionConfig, Precision, chosen_precision
 from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_OUT_OF_MEMORY, WorkReply, WorkRequest
@@ -127,7 +127,7 @@ def test_bfloat16_moves_rate_and_distortion_by_hundredths_of_a_nat(name: str) ->
 
 def _score(name: str, request: ScoreRequest, precision: Precision) -> NDArray[np.float64]:
     """Rates and distortions, (2, N) nats."""
-    worker = Worker.load(ZOO / name, How(torch.device("cpu"), precision))
+    worker = Worker.load(ZOO / name, ExecutionConfig(torch.device("cpu"), precision))
     reply = WorkReply.FromString(worker.work([WorkRequest(score=request).SerializeToString()])[0])
     return np.array([reply.score.rate_nats, reply.score.distortion_nats])
 

@@ -8,12 +8,12 @@ import torch
 from rdserve.models import checkpoint
 from rdserve.models.card import Architecture
 from rdserve.models.components.marginals import SparseMarginal
-from rdserve.models.distributions.noise import Keys
+from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from rdserve.models.families import FAMILIES, build
-from rdserve.models.information import Mean, encoded, generated
+from rdserve.models.information import MonteCarloMean, encoded, generated
 from rdserve.models.networks.flows import MeanOnlyFlow
-from rdserve.models.toy.laws import N, mutual_information, source
+from rdserve.models.toy.laws import N, mutual_information, toy_source
 from rdserve.models.toy.vae import laws
 from rdserve.models.vae import VAE, frozen
 from torch import Tensor, nn
@@ -49,8 +49,8 @@ def gaussian(scale_factor: float = 1.0) -> VAE:
     return VAE(Line(1 / variance, scale, 1), Standard(), Line(1.0, NOISE, 2))
 
 
-def keys(n: int, seed: int = 0) -> Keys:
-    return Keys(torch.full((n,), seed), torch.arange(n))
+def keys(n: int, seed: int = 0) -> NoiseKeys:
+    return NoiseKeys(torch.full((n,), seed), torch.arange(n))
 
 
 def data(n: int) -> Tensor:
@@ -59,13 +59,13 @@ def data(n: int) -> Tensor:
     return (1 + NOISE**2) ** 0.5 * torch.randn(n, 1, 1, generator=generator)
 
 
-def close(mean: Mean, value: float) -> bool:
+def close(mean: MonteCarloMean, value: float) -> bool:
     return abs(mean.value - value) < 4 * mean.standard_error + 1e-6
 
 
-def below(a: Mean | float, b: Mean | float) -> bool:
+def below(a: MonteCarloMean | float, b: MonteCarloMean | float) -> bool:
     """Whether a may be at most b, as far as their standard errors tell."""
-    first, second = (one if isinstance(one, Mean) else Mean(one, 0.0) for one in (a, b))
+    first, second = (one if isinstance(one, MonteCarloMean) else MonteCarloMean(one, 0.0) for one in (a, b))
     return first.value - 4 * first.standard_error <= second.value + 4 * second.standard_error + 1e-6
 
 
@@ -158,11 +158,11 @@ def test_a_map_that_all_images_share_changes_no_information() -> None:
 def test_the_toy_has_the_bounds_that_its_tables_have(name: str) -> None:
     """H - D <= I <= R and E <= I_d <= G, all exact, beside their estimates from draws of x."""
     _, vae = checkpoint.load(ZOO / name)
-    tables, p = laws(vae), source().p
+    tables, p = laws(vae), toy_source().p
     drawn = torch.multinomial(p, 3000, replacement=True, generator=torch.Generator().manual_seed(0))
     found = encoded(frozen(vae), F.one_hot(drawn, N).unsqueeze(1).float(), keys(3000))
     information = tables.information(p).item()
-    assert source().entropy.item() - tables.distortion(p).item() <= information + 1e-6
+    assert toy_source().entropy.item() - tables.distortion(p).item() <= information + 1e-6
     assert information <= tables.rate(p).item() + 1e-6
     assert close(found.rate, tables.rate(p).item())
     assert close(found.distortion, tables.distortion(p).item())

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from rdserve.data import load
 from rdserve.models import checkpoint
-from rdserve.models.distributions.noise import Keys
-from rdserve.models.execution.acceleration import GRAPH_SIZES, Padded, networks, record_networks, speed_up
-from rdserve.models.execution.config import EXECUTION_VARIABLE, How, chosen_execution
+from rdserve.models.distributions.noise import NoiseKeys
+from rdserve.models.execution.acceleration import GRAPH_SIZES, Padded, accelerate, networks, record_networks
+from rdserve.models.execution.config import EXECUTION_VARIABLE, ExecutionConfig, chosen_execution
 from rdserve.models.execution.cuda_graphs import Network, Play
 from rdserve.models.ops import sample, score
 from rdserve.models.vae import VAE, frozen
@@ -23,7 +23,7 @@ from torch.distributions import Bernoulli
 
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 IMAGES = torch.from_numpy(load("digits", split="test").images[:200]).float()
-CPU = How()
+CPU = ExecutionConfig()
 # Both encoders, both decoders.
 MODELS = ("digits-mmm-b1.0", "digits-ppv-b1.0")
 
@@ -34,11 +34,11 @@ def model(name: str) -> VAE:
 
 
 @torch.inference_mode()
-def scores(vae: VAE, n: int, how: How = CPU) -> NDArray[np.float64]:
+def scores(vae: VAE, n: int, how: ExecutionConfig = CPU) -> NDArray[np.float64]:
     """Rates and distortions of n digits, (2, n) nats."""
     ids = torch.arange(n, device=how.device)
     with how.computing():
-        found = score(vae, IMAGES[:n].to(how.device), Keys(ids, ids), 1)
+        found = score(vae, IMAGES[:n].to(how.device), NoiseKeys(ids, ids), 1)
     return torch.stack([found.rate, found.distortion]).double().cpu().numpy()
 
 
@@ -79,7 +79,7 @@ def test_after_the_warm_up_nothing_compiles() -> None:
     torch.compiler.reset()
     counters.clear()
     vae = model(MODELS[0])
-    speed_up(vae, How(execution="compile"), (8, 8), compiler="aot_eager")
+    accelerate(vae, ExecutionConfig(execution="compile"), (8, 8), compiler="aot_eager")
     compiled = counters["stats"]["unique_graphs"]
     assert compiled > 0
     for n in (1, 2, 3, 7, 15, 16, 17, 64, 200):
@@ -109,9 +109,9 @@ def again(work: Play) -> Play:
 
 
 @torch.inference_mode()
-def drawn(vae: VAE, seed: int, n: int, how: How = CPU) -> Tensor:
+def drawn(vae: VAE, seed: int, n: int, how: ExecutionConfig = CPU) -> Tensor:
     """(n, 8, 8) images."""
-    keys = Keys(torch.full((n,), seed, device=how.device), torch.arange(n, device=how.device))
+    keys = NoiseKeys(torch.full((n,), seed, device=how.device), torch.arange(n, device=how.device))
     with how.computing():
         return sample(vae, keys, 1).images[:, 0].cpu()
 
@@ -129,9 +129,9 @@ def test_what_was_recorded_is_of_no_consequence(name: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("name", MODELS)
 def test_graphs_give_what_plain_networks_give(name: str) -> None:
-    how = How(torch.device("cuda"), execution="graphs")
+    how = ExecutionConfig(torch.device("cuda"), execution="graphs")
     plain, recorded = (frozen(checkpoint.load(ZOO / name, "cuda")[1]) for _ in range(2))
-    speed_up(recorded, how, (8, 8))
+    accelerate(recorded, how, (8, 8))
     for n in (1, 3, 100, GRAPH_SIZES[4]):
         np.testing.assert_allclose(scores(recorded, n, how), scores(plain, n, how), rtol=0, atol=1e-3)
         # A pixel whose probability lies within rounding of its u may turn, and with it those after it.
@@ -143,5 +143,5 @@ def test_a_worker_says_how_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_execution() == "eager"
     monkeypatch.setenv(EXECUTION_VARIABLE, "graphs")
     assert chosen_execution() == "graphs"
-    assert How(execution="compile").device_name == f"{How().device_name} compile"
+    assert ExecutionConfig(execution="compile").device_name == f"{ExecutionConfig().device_name} compile"
     assert not Worker.load(ZOO / MODELS[0]).how.device_name.endswith("compile")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdserve.models.card import Architecture
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import MAX_SAMPLES, Keys, Noise, Purpose, philox
+from rdserve.models.distributions.noise import MAX_SAMPLES, Noise, NoiseKeys, Purpose, philox
 from rdserve.models.families import FAMILIES, SPARSE_FAMILIES, build
 from scipy import stats
 from torch import Tensor
@@ -14,8 +14,8 @@ from torch import Tensor
 WORD = 0xFFFFFFFF
 
 
-def keys(seeds: list[int], examples: list[int]) -> Keys:
-    return Keys(torch.tensor(seeds), torch.tensor(examples))
+def keys(seeds: list[int], examples: list[int]) -> NoiseKeys:
+    return NoiseKeys(torch.tensor(seeds), torch.tensor(examples))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_pixels_choose_among_no_parts() -> None:
 
 
 def test_uniform_and_normal_have_their_laws() -> None:
-    noise = Noise(Keys(torch.zeros(500, dtype=torch.int64), torch.arange(500)), Purpose.PIXELS)
+    noise = Noise(NoiseKeys(torch.zeros(500, dtype=torch.int64), torch.arange(500)), Purpose.PIXELS)
     assert stats.kstest(noise.uniform(4, 50).flatten().numpy(), "uniform").pvalue > 0.01
     assert stats.kstest(noise.normal(4, 50).flatten().numpy(), "norm").pvalue > 0.01
 

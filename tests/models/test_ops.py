@@ -7,7 +7,7 @@ from rdserve.client.results import Encoding
 from rdserve.models import ops
 from rdserve.models.card import Architecture
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.families import FAMILIES, build
 from rdserve.models.networks.flows import MADE
 from rdserve.models.vae import VAE, frozen
@@ -27,11 +27,11 @@ def vae(request: pytest.FixtureRequest) -> VAE:
 
 
 X = (torch.rand(N, 8, 8, generator=torch.Generator().manual_seed(8)) < 0.4).float()
-KEYS = Keys(torch.tensor([3, 3, 3, 11, 12]), torch.tensor([0, 1, 2, 0, 2**50]))
+KEYS = NoiseKeys(torch.tensor([3, 3, 3, 11, 12]), torch.tensor([0, 1, 2, 0, 2**50]))
 
 
-def at(rows: list[int]) -> tuple[Tensor, Keys]:
-    return X[rows], Keys(KEYS.seed[rows], KEYS.example[rows])
+def at(rows: list[int]) -> tuple[Tensor, NoiseKeys]:
+    return X[rows], NoiseKeys(KEYS.seed[rows], KEYS.example[rows])
 
 
 @pytest.mark.parametrize("order", [[4, 2, 0, 1, 3], [2], [3, 1]])
@@ -90,11 +90,11 @@ def test_the_scale_of_a_flows_encoder_is_that_before_the_flow_and_samples_have_t
     for module in vae.modules():
         if isinstance(module, MADE):
             nn.init.normal_(module.out.weight, std=8.0)
-    keys = Keys(KEYS.seed[:2], KEYS.example[:2])
+    keys = NoiseKeys(KEYS.seed[:2], KEYS.example[:2])
     scale, latents = ops.encode(frozen(vae), X[:2], keys, 4000)[1:]
     assert torch.equal(scale, vae.encoder(X[:2]).base_dist.stddev)
     served = Encoding(scale.numpy(), scale.numpy(), latents.numpy())
-    many = draw(vae.encoder(X[:2]), Noise(Keys(keys.seed + 1, keys.example), Purpose.POSTERIOR), 20_000)
+    many = draw(vae.encoder(X[:2]), Noise(NoiseKeys(keys.seed + 1, keys.example), Purpose.POSTERIOR), 20_000)
     np.testing.assert_allclose(served.sample_scale, many.std(0).numpy(), rtol=0.1)
     assert (served.sample_scale / served.posterior_scale).max() > 1.5
     assert np.isnan(Encoding(scale.numpy(), scale.numpy(), latents[:, :1].numpy()).sample_scale).all()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from rdserve.models.components.decoders import DeconvDecoder, PixelCNNDecoder
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.networks.pixelcnn import PixelCNN
 from torch import Tensor
 from torch.autograd.functional import jacobian
@@ -58,7 +58,7 @@ def test_samples_follow_the_density(decoder: type) -> None:
     with torch.no_grad():
         log_p = torch.cat([d.log_prob(c) for c in bits.float().view(-1, 1, 4, 4).split(8192)]).double()
         n = 2000
-        keys = Keys(torch.tensor([5]), torch.tensor([0]))
+        keys = NoiseKeys(torch.tensor([5]), torch.tensor([0]))
         x = draw(d, Noise(keys, Purpose.PIXELS), n)
         nll = -d.log_prob(x).double().flatten()
     entropy = -(log_p.exp() * log_p).sum().item()

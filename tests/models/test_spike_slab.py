@@ -4,11 +4,11 @@ import pytest
 import torch
 from rdserve.models.card import Architecture
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from rdserve.models.families import SPARSE_FAMILIES, build
 from rdserve.models.ops import encode, sample, score
-from rdserve.models.rate_distortion import visit
+from rdserve.models.rate_distortion import evaluate_with_codes
 from rdserve.models.vae import VAE
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
@@ -22,8 +22,8 @@ def law(seed: int, *shape: int) -> SpikeSlab:
     return SpikeSlab(1.5 * spike, loc, scale.exp())
 
 
-def keys(n: int) -> Keys:
-    return Keys(torch.zeros(n, dtype=torch.int64), torch.arange(n))
+def keys(n: int) -> NoiseKeys:
+    return NoiseKeys(torch.zeros(n, dtype=torch.int64), torch.arange(n))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -116,7 +116,7 @@ def test_codes_are_sparse(vae: VAE) -> None:
 
 
 def test_every_weight_learns(vae: VAE) -> None:
-    rd = visit(vae, IMAGES, 1, lambda e, k: draw(e, Noise(keys(12), Purpose.POSTERIOR), k)).rd
+    rd = evaluate_with_codes(vae, IMAGES, 1, lambda e, k: draw(e, Noise(keys(12), Purpose.POSTERIOR), k)).rd
     rd.objective().mean().backward()
     for name, parameter in vae.named_parameters():
         assert parameter.grad is not None, name

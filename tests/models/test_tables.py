@@ -3,14 +3,14 @@
 import pytest
 import torch
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Keys, Noise, Purpose
+from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.ops import decode, encode, reconstruct, sample, score
 from rdserve.models.toy import vae as tables
-from rdserve.models.toy.laws import N, Tables, ToyModel, source
+from rdserve.models.toy.laws import N, Tables, ToyModel, toy_source
 from rdserve.models.vae import VAE
 
 BINS = torch.eye(N)[:, None]  # (30, 1, 30)
-KEYS = Keys(torch.zeros(N, dtype=torch.int64), torch.arange(N))
+KEYS = NoiseKeys(torch.zeros(N, dtype=torch.int64), torch.arange(N))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_the_model_keeps_the_laws(laws: Tables, vae: VAE) -> None:
 @torch.inference_mode()
 def test_rate_and_distortion_are_exact_sums(laws: Tables, vae: VAE) -> None:
     """However few codes are drawn."""
-    p = source().p
+    p = toy_source().p
     scores = score(vae, BINS, KEYS, n_samples=1)
     assert scores.rate_is_exact
     assert (p @ scores.rate).item() == pytest.approx(laws.rate(p).item(), abs=1e-5)
@@ -69,7 +69,7 @@ def test_all_that_is_drawn_is_one_hot(vae: VAE) -> None:
 @torch.inference_mode()
 def test_draws_follow_their_laws(laws: Tables, vae: VAE) -> None:
     k = 20_000
-    keys = Keys(KEYS.seed[:1], KEYS.example[:1])
+    keys = NoiseKeys(KEYS.seed[:1], KEYS.example[:1])
     z = draw(vae.marginal(), Noise(keys, Purpose.PRIOR), k)
     torch.testing.assert_close(z.mean(0)[0], laws.marginal.exp(), atol=0.015, rtol=0)
     x = draw(vae.decoder(torch.eye(N)[:1]), Noise(keys, Purpose.PIXELS), k)
@@ -77,9 +77,9 @@ def test_draws_follow_their_laws(laws: Tables, vae: VAE) -> None:
 
 
 def test_gradients_reach_every_table(vae: VAE) -> None:
-    from rdserve.models.rate_distortion import visit
+    from rdserve.models.rate_distortion import evaluate_with_codes
 
-    rd = visit(vae, BINS, 1, lambda e, k: draw(e, Noise(KEYS, Purpose.POSTERIOR), k)).rd
+    rd = evaluate_with_codes(vae, BINS, 1, lambda e, k: draw(e, Noise(KEYS, Purpose.POSTERIOR), k)).rd
     rd.objective().mean().backward()
     for name, parameter in vae.named_parameters():
         assert parameter.grad is not None, name

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from rdserve.models.toy.laws import Source, Tables, ToyModel, hand_made, panels, source
+from rdserve.models.toy.laws import Tables, ToyModel, ToySource, hand_made, panels, toy_source
 from torch import Tensor
 
 
 @pytest.fixture
-def data() -> Source:
-    return source()
+def data() -> ToySource:
+    return toy_source()
 
 
 def tables(seed: int, scale: float = 3.0) -> Tables:
@@ -16,7 +16,7 @@ def tables(seed: int, scale: float = 3.0) -> Tables:
         return ToyModel(torch.full((5,), scale), seed)()
 
 
-def test_the_source_is_the_papers(data: Source) -> None:
+def test_the_source_is_the_papers(data: ToySource) -> None:
     assert data.joint.sum().item() == pytest.approx(1)
     assert data.joint.sum(0).tolist() == pytest.approx([0.7, 0.3])
     assert data.information.item() == pytest.approx(0.5, abs=1e-3)
@@ -32,7 +32,7 @@ def test_every_law_sums_to_one() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_bounds(data: Source, seed: int) -> None:
+def test_bounds(data: ToySource, seed: int) -> None:
     """H - D <= I <= R, R + D >= H, and the gap is KL(p*||g) at least (section 2, appendix D)."""
     t, p, h = tables(seed), data.p, data.entropy
     r, d, i = t.rate(p), t.distortion(p), t.information(p)
@@ -42,7 +42,7 @@ def test_bounds(data: Source, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rate_splits_into_information_and_mismatch(data: Source, seed: int) -> None:
+def test_rate_splits_into_information_and_mismatch(data: ToySource, seed: int) -> None:
     """R = I + KL(p_e(z) || m(z)) (appendix D.1)."""
     t, p = tables(seed), data.p
     aggregate: Tensor = t.class_mass(data.joint).sum(-1)
@@ -50,7 +50,7 @@ def test_rate_splits_into_information_and_mismatch(data: Source, seed: int) -> N
     torch.testing.assert_close(t.rate(p), t.information(p) + mismatch)
 
 
-def test_the_hand_made_model_is_optimal(data: Source) -> None:
+def test_the_hand_made_model_is_optimal(data: ToySource) -> None:
     t, p = hand_made(), data.p
     assert t.rate(p).item() == pytest.approx(data.information.item())
     assert (t.rate(p) + t.distortion(p)).item() == pytest.approx(data.entropy.item())
@@ -58,7 +58,7 @@ def test_the_hand_made_model_is_optimal(data: Source) -> None:
     assert t.accuracy(data.joint).item() == pytest.approx(0.938, abs=2e-3)
 
 
-def test_panels_hold_laws(data: Source) -> None:
+def test_panels_hold_laws(data: ToySource) -> None:
     shown = panels(hand_made(), data)
     for name in ("p(x)", "g(x)", "d(x)", "m(z)", "e(z)"):
         assert shown[name].sum() == pytest.approx(1)

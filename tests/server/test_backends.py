@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 from rdserve.server.app import make_backend
 from rdserve.server.backends.base import Backend, LoadError
-from rdserve.server.errors import InvalidArgument
+from rdserve.server.errors import InvalidRequest
 from rdserve.server.lifecycle.probe import check_answer, golden_request
 from rdserve.server.repository.archive import Archive, open_archive
 from rdserve.server.settings import BackendName, Settings
-from rdserve.server.worker_protocol import ask
+from rdserve.server.worker_protocol import call_worker
 from rdserve.v1.vae_pb2 import ScoreRequest, ScoreResponse
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_INVALID_ARGUMENT, WorkReply
 from rdserve.wire.batches import merge
@@ -36,19 +36,19 @@ async def backend(request: pytest.FixtureRequest, store: Path, archive: Archive)
 
 
 async def test_a_loaded_model_answers_its_probe(backend: Backend, archive: Archive) -> None:
-    response = await ask(backend.call, golden_request(archive.card))
+    response = await call_worker(backend.call, golden_request(archive.card))
     assert isinstance(response, ScoreResponse)
     check_answer(archive.card, response)
 
 
 async def test_the_same_call_gives_the_same_bytes(backend: Backend, archive: Archive) -> None:
     request = golden_request(archive.card)
-    assert await ask(backend.call, request) == await ask(backend.call, request)
+    assert await call_worker(backend.call, request) == await call_worker(backend.call, request)
 
 
 async def test_a_large_call_passes(backend: Backend, archive: Archive) -> None:
     request = merge([golden_request(archive.card)] * 500)
-    response = await ask(backend.call, request)
+    response = await call_worker(backend.call, request)
     assert isinstance(response, ScoreResponse)
     assert len(response.rate_nats) == 2000
 
@@ -60,8 +60,8 @@ async def test_random_bytes_get_an_error_in_the_reply(backend: Backend, work: by
 
 
 async def test_what_the_worker_refuses_arrives_as_such(backend: Backend) -> None:
-    with pytest.raises(InvalidArgument):
-        await ask(backend.call, ScoreRequest(model="tiny-mmm"))
+    with pytest.raises(InvalidRequest):
+        await call_worker(backend.call, ScoreRequest(model="tiny-mmm"))
 
 
 async def test_an_archive_that_does_not_load_says_so(
@@ -72,4 +72,4 @@ async def test_an_archive_that_does_not_load_says_so(
     card = archive.card.model_copy(update={"name": "broken"})
     with pytest.raises(LoadError):
         await backend.load(replace(archive, path=broken, card=card))
-    assert await ask(backend.call, golden_request(archive.card))
+    assert await call_worker(backend.call, golden_request(archive.card))

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 from rdserve.client import Client, InputError, Score, errors
-from rdserve.client.compare_stream import Comparing, ModelFailed, ModelRows
+from rdserve.client.compare_stream import CompareStream, ModelFailed, ModelRows
 from rdserve.client.results import concatenate
 from rdserve.models.card import Card
-from rdserve.server.batching.scheduler import Batcher
-from rdserve.server.errors import InvalidArgument
+from rdserve.server.batching.scheduler import Scheduler
+from rdserve.server.errors import InvalidRequest
 from rdserve.server.grpc_api.compare import compare
-from rdserve.server.registry import Catalogue
+from rdserve.server.registry import ModelRegistry
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import Place
+from rdserve.server.worker_protocol import Placement
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, NoiseKeys, ScoreResponse
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
 from rdserve.wire import batches, tensors
@@ -62,11 +62,11 @@ def comparing(card: Card, calls: Calls, stuck: asyncio.Event) -> Compare:
             raise ZeroDivisionError
         return WorkReply(score=ScoreResponse(rate_nats=seeds.astype(float))).SerializeToString()
 
-    catalogue = Catalogue()
+    catalogue = ModelRegistry()
     for name in ("slow", "bad", "fine"):
-        catalogue.serving(name, card.model_copy(update={"name": name}), Place())
+        catalogue.serving(name, card.model_copy(update={"name": name}), Placement())
     catalogue.failed("lost", "no worker")
-    batcher = Batcher(call, Settings(models=Path(), max_batch_rows=2))
+    batcher = Scheduler(call, Settings(models=Path(), max_batch_rows=2))
     return lambda asked: compare(asked, catalogue, batcher)
 
 
@@ -122,11 +122,11 @@ async def test_what_is_wrong_for_all_is_refused(
 ) -> None:
     if len(asked.models) == 1024:
         asked.images.data = bytes(2**16)
-    with pytest.raises(InvalidArgument, match=message):
+    with pytest.raises(InvalidRequest, match=message):
         await anext(comparing(asked))
 
 
-def joined(parts: Comparing) -> tuple[dict[str, Score], dict[str, errors.ServiceError]]:
+def joined(parts: CompareStream) -> tuple[dict[str, Score], dict[str, errors.ServiceError]]:
     scores: dict[str, list[Score]] = {}
     failed: dict[str, errors.ServiceError] = {}
     for part in parts:

@@ -10,6 +10,6 @@ def test_the_documented_table_is_the_one_in_the_code() -> None:
 
 
 def test_every_error_has_a_row_and_a_reason_of_its_own() -> None:
-    kinds = set(errors.ServiceError.__subclasses__())
+    kinds = set(errors.StatusError.__subclasses__())
     assert {cause.error for cause in errors.CAUSES} == kinds
     assert len({kind.reason for kind in kinds}) == len(kinds) == len(errors.CAUSES)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from rdserve.server.backends.torchserve.http import Http
+from rdserve.server.backends.torchserve.http import UnixHttpClient
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def test_bodies_and_statuses_come_back_and_one_connection_serves_all(tmp_p
         return await echo(request)
 
     async with served(tmp_path / "s", handler):
-        http = Http(tmp_path / "s", "secret")
+        http = UnixHttpClient(tmp_path / "s", "secret")
         large = bytes(range(256)) * 2**14
         assert await http.post("/predictions/m", large) == (200, large)
         assert await http.post("/predictions/m?status=503", b"no") == (503, b"no")
@@ -56,7 +56,7 @@ async def test_answers_in_chunks_and_at_once(tmp_path: Path) -> None:
         return answer
 
     async with served(tmp_path / "s", chunked):
-        http = Http(tmp_path / "s", "secret")
+        http = UnixHttpClient(tmp_path / "s", "secret")
         bodies = [bytes([n] * (n + 1)) for n in range(20)]
         answers = await asyncio.gather(*(http.post("/m", body) for body in bodies))
         assert answers == [(200, body) for body in bodies]
@@ -74,7 +74,7 @@ async def test_a_call_given_up_does_not_leave_its_answer_to_the_next(tmp_path: P
         return web.Response(body=body)
 
     async with served(tmp_path / "s", slow):
-        http = Http(tmp_path / "s", "secret")
+        http = UnixHttpClient(tmp_path / "s", "secret")
         given_up = asyncio.create_task(http.post("/m", b"slow"))
         await came.wait()
         given_up.cancel()
@@ -98,7 +98,7 @@ async def test_a_broken_answer_is_a_connection_error_and_the_next_call_works(
         writer.close()
 
     async with await asyncio.start_unix_server(serve, str(tmp_path / "s")):
-        http = Http(tmp_path / "s", "secret")
+        http = UnixHttpClient(tmp_path / "s", "secret")
         with pytest.raises(ConnectionError):
             await http.post("/m", b"")
         assert await http.post("/m", b"") == (200, b"ok")
@@ -107,4 +107,4 @@ async def test_a_broken_answer_is_a_connection_error_and_the_next_call_works(
 
 async def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await Http(tmp_path / "s", "secret").post("/m", b"")
+        await UnixHttpClient(tmp_path / "s", "secret").post("/m", b"")

@@ -17,7 +17,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import aio
 from grpc_status import rpc_status
 from rdserve.client import Client
-from rdserve.server.grpc_api.interceptors.admission import Intake
+from rdserve.server.grpc_api.interceptors.admission import UploadAdmission
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.v1.vae_pb2 import DTYPE_UINT8, ScoreRequest, Tensor
 from rdserve.wire.limits import MIB
@@ -77,7 +77,7 @@ def echo(most: int, **times: float) -> Any:
         return request.SerializeToString()
 
     handler = grpc.unary_unary_rpc_method_handler(answer, request_deserializer=Tensor.FromString)
-    server = aio.server(interceptors=[ErrorsToStatus(), Intake("/echo/", most, **times)])
+    server = aio.server(interceptors=[ErrorsToStatus(), UploadAdmission("/echo/", most, **times)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("echo", {"Call": handler}),))
     return server
 

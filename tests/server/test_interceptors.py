@@ -16,7 +16,7 @@ from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeS
 
 CASES = [
     (
-        errors.InvalidArgument("7 is not 8", field="images"),
+        errors.InvalidRequest("7 is not 8", field="images"),
         "INVALID_ARGUMENT",
         "INVALID_ARGUMENT",
         "BadRequest",
@@ -27,7 +27,7 @@ CASES = [
     (errors.BackendUnavailable("gone"), "UNAVAILABLE", "WORKER_UNAVAILABLE", "RetryInfo"),
     (errors.Overloaded("full"), "RESOURCE_EXHAUSTED", "QUEUE_FULL", "RetryInfo"),
     (errors.OutOfMemory("too large"), "RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", None),
-    (errors.NumericFailure("nan"), "INTERNAL", "NUMERIC_FAILURE", None),
+    (errors.NumericError("nan"), "INTERNAL", "NUMERIC_FAILURE", None),
     (ValueError("a secret"), "INTERNAL", "INTERNAL", None),
 ]
 
@@ -103,5 +103,5 @@ async def test_a_bug_shows_its_id_only(
 
 
 async def test_a_long_message_fits_the_headers(servicer: Raising, stub: Any) -> None:
-    servicer.error = errors.InvalidArgument("x" * 100_000, field="images")
+    servicer.error = errors.InvalidRequest("x" * 100_000, field="images")
     assert (await failure(stub.GetModel(GetModelRequest()))).code() == grpc.StatusCode.INVALID_ARGUMENT

@@ -14,7 +14,7 @@ from rdserve.compare import compatibility
 from rdserve.models.card import read_card, write_card
 from rdserve.models.checkpoint import load
 from rdserve.models.toy import vae
-from rdserve.models.toy.laws import N, source
+from rdserve.models.toy.laws import N, toy_source
 from rdserve.server.repository.packaging import PackagingError, package
 from running import start_service, until_serving
 
@@ -41,7 +41,7 @@ def client(
 @pytest.mark.parametrize("name", NAMES)
 def test_bounds_through_the_service(client: Client, name: str) -> None:
     """H - D <= I <= R, all of it known exactly."""
-    data, laws = source(), vae.laws(load(ZOO / name)[1])
+    data, laws = toy_source(), vae.laws(load(ZOO / name)[1])
     p = data.p.numpy()
     score = client.score(name, BINS)
     r, d = p @ score.rate_nats, p @ score.distortion_nats
@@ -57,7 +57,7 @@ def test_bounds_through_the_service(client: Client, name: str) -> None:
 
 def test_what_an_elbo_hides(client: Client) -> None:
     """One R + D, two models: an empty code, and one that tells the classes apart."""
-    p = source().p.numpy()
+    p = toy_source().p.numpy()
     elbo, target = (client.score(name, BINS) for name in ("toy-elbo", "toy-target-rate"))
     assert p @ elbo.elbo_nats == pytest.approx(p @ target.elbo_nats, abs=2e-3)
     assert p @ elbo.rate_nats < 1e-3

@@ -15,7 +15,7 @@ import pytest
 from polling import until
 from rdserve.server.grpc_api.interceptors.telemetry import Method
 from rdserve.server.observability import logs
-from rdserve.server.observability.call_context import Rpc
+from rdserve.server.observability.call_context import RpcContext
 from rdserve.server.observability.logs import JsonLines
 from rdserve.v1.vae_pb2 import CompareRequest, ListModelsRequest, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -121,7 +121,7 @@ def test_a_comparison_names_all_its_models(torchserve_service: Running) -> None:
 
 
 def test_of_very_many_models_some_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    rpc = Rpc.of("/rdserve.v1.VaeService/Compare", ())
+    rpc = RpcContext.of("/rdserve.v1.VaeService/Compare", ())
     rpc.models.update({f"m{k}": "1.0" for k in range(1000)})
     with caplog.at_level(logging.INFO, "rdserve.request"):
         logs.request(

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
-from rdserve.server.batching.latency_model import Pace
-from rdserve.server.batching.model_queue import Lane
-from rdserve.server.errors import BackendUnavailable, NumericFailure
+from rdserve.server.batching.latency_model import LatencyModel
+from rdserve.server.batching.model_queue import ModelQueue
+from rdserve.server.errors import BackendUnavailable, NumericError
 from rdserve.server.observability import call_context
-from rdserve.server.observability.batch_observer import Batches
-from rdserve.server.observability.call_context import Rpc
-from rdserve.server.observability.collectors import Queues
-from rdserve.server.observability.gpu_collector import Gpus, gpus
+from rdserve.server.observability.batch_observer import MetricsBatchObserver
+from rdserve.server.observability.call_context import RpcContext
+from rdserve.server.observability.collectors import QueueCollector
+from rdserve.server.observability.gpu_collector import GpuCollector, gpus
 from rdserve.server.observability.metrics import METRICS, Metrics
-from rdserve.server.observability.quality import Quality
+from rdserve.server.observability.quality import QualityCollector
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
 from rdserve.wire import batches, tensors
 
@@ -45,7 +45,7 @@ class Model:
             self._lost -= 1
             raise BackendUnavailable("gone", worker_ended=True)
         if BAD in seeds:
-            raise NumericFailure("bad")
+            raise NumericError("bad")
         return ScoreResponse(rate_nats=seeds.astype(float), distortion_nats=seeds.astype(float))
 
 
@@ -54,16 +54,16 @@ class Watched:
 
     def __init__(self, model: Model) -> None:
         self.metrics = Metrics()
-        watch = Batches(self.metrics, Quality([]))
-        self.lane = Lane(model, slots=1, pace=Pace(100), watch=watch)
-        self.metrics.registry.register(Queues(lambda: {"m": self.lane.load}, lambda: 7))
+        watch = MetricsBatchObserver(self.metrics, QualityCollector([]))
+        self.lane = ModelQueue(model, slots=1, pace=LatencyModel(100), watch=watch)
+        self.metrics.registry.register(QueueCollector(lambda: {"m": self.lane.load}, lambda: 7))
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
 
-    def submit(self, n: int, seed: int = 0) -> tuple[Rpc, "asyncio.Task[Any]"]:
+    def submit(self, n: int, seed: int = 0) -> tuple[RpcContext, "asyncio.Task[Any]"]:
         """A caller's request of n rows."""
-        rpc = Rpc.of("/method", ())
+        rpc = RpcContext.of("/method", ())
 
         async def call() -> Any:
             call_context.begin(rpc)
@@ -99,7 +99,7 @@ async def test_neighbours_of_a_bad_row_are_sent_again() -> None:
     await model.under_way.wait()
     model.gate.set()
     outcomes = await asyncio.gather(*(task for _, task in calls), return_exceptions=True)
-    assert [isinstance(outcome, NumericFailure) for outcome in outcomes] == [False, False, True, False]
+    assert [isinstance(outcome, NumericError) for outcome in outcomes] == [False, False, True, False]
     assert watched.value("rdserve_retried_total", model="m", reason="batch_failed") == 3
     assert watched.value("rdserve_queue_seconds_count", model="m") == 4
 
@@ -147,7 +147,7 @@ def test_gpus_in_base_units_and_without_what_a_card_does_not_tell() -> None:
         nvmlDeviceGetTotalEnergyConsumption=energy,
     )
     registry = CollectorRegistry()
-    registry.register(Gpus(nvml, 2))
+    registry.register(GpuCollector(nvml, 2))
     assert registry.get_sample_value("rdserve_gpu_memory_used_bytes", {"gpu": "1"}) == 3
     assert registry.get_sample_value("rdserve_gpu_busy_ratio", {"gpu": "0"}) == 0.5
     assert registry.get_sample_value("rdserve_gpu_energy_joules_total", {"gpu": "0"}) == 5

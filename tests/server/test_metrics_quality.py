@@ -7,18 +7,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from rdserve.models.card import LEVELS, Card, Quantiles
 from rdserve.server.observability.quality import (
     LEAST_DEVIATION_NATS,
-    Quality,
+    ArrayHistogram,
+    QualityCollector,
     Spread,
-    Tally,
     as_bounds,
     bounds_around,
     rate_of,
 )
-from rdserve.server.registry import Catalogue, Entry
+from rdserve.server.registry import ModelRecord, ModelRegistry
 from rdserve.v1.vae_pb2 import DecodeResponse, ScoreResponse
 
 
-def samples(quality: Quality) -> dict[tuple[str, str], float]:
+def samples(quality: QualityCollector) -> dict[tuple[str, str], float]:
     """(sample, le or statistic) -> value, as the endpoint shows them."""
     registry = CollectorRegistry()
     registry.register(quality)
@@ -33,7 +33,7 @@ def samples(quality: Quality) -> dict[tuple[str, str], float]:
 def test_a_tally_counts_as_numpy_does() -> None:
     values = np.random.default_rng(0).normal(5, 3, 1000).clip(0)
     values[:3] = 0, 2, 8  # on the bounds: they belong below
-    tally = Tally((0.0, 2.0, 5.0, 8.0))
+    tally = ArrayHistogram((0.0, 2.0, 5.0, 8.0))
     for part in np.array_split(values, 7):
         tally.add(part)
     assert dict(tally.buckets()) == {
@@ -44,7 +44,7 @@ def test_a_tally_counts_as_numpy_does() -> None:
 
 
 def test_a_sum_never_falls() -> None:
-    tally = Tally((1.0,))
+    tally = ArrayHistogram((1.0,))
     tally.add(np.array([-0.5, 0.25]))
     assert tally.total == 0.25
     assert dict(tally.buckets())["+Inf"] == 2
@@ -65,8 +65,8 @@ def test_the_cards_standard_error_becomes_the_deviation_of_one_example(card: Car
 
 
 def test_what_is_shown(card: Card) -> None:
-    catalogue = Catalogue()
-    quality = Quality(catalogue)
+    catalogue = ModelRegistry()
+    quality = QualityCollector(catalogue)
     catalogue.add(card.name, card)
     assert samples(quality)["rdserve_rate_nats_count", ""] == 0
     quality.add(card.name, ScoreResponse(rate_nats=[1.0, 2.0], distortion_nats=[3.0, 4.5]))
@@ -86,7 +86,7 @@ def test_the_cards_quantiles_are_shown_and_are_bounds(card: Card) -> None:
         latent_norm=(1.0, 1.77, 2.0, 2.5, 3.0),
     )
     stated = card.reference.model_copy(update={"quantiles": quantiles})
-    quality = Quality([Entry(card.name, card.model_copy(update={"reference": stated}))])
+    quality = QualityCollector([ModelRecord(card.name, card.model_copy(update={"reference": stated}))])
     quality.add(card.name, ScoreResponse(rate_nats=[1.0, 1.8], distortion_nats=[3.03, 3.04]))
     registry = CollectorRegistry()
     registry.register(quality)
@@ -103,17 +103,17 @@ def test_the_cards_quantiles_are_shown_and_are_bounds(card: Card) -> None:
 
 def test_a_card_without_quantiles_shows_none(card: Card) -> None:
     assert card.reference.quantiles is None
-    names = {name for name, _ in samples(Quality([Entry(card.name, card)]))}
+    names = {name for name, _ in samples(QualityCollector([ModelRecord(card.name, card)]))}
     assert "rdserve_rate_nats_bucket" in names
     assert "rdserve_reference_quantile" not in names
 
 
 def test_a_model_with_a_new_card_begins_anew(card: Card) -> None:
-    entries = [Entry(card.name, card)]
-    quality = Quality(entries)
+    entries = [ModelRecord(card.name, card)]
+    quality = QualityCollector(entries)
     quality.add(card.name, ScoreResponse(rate_nats=[1.0], distortion_nats=[3.0]))
     changed = card.reference.model_copy(update={"rate_nats": 9.0})
-    entries[:] = [Entry(card.name, card.model_copy(update={"reference": changed}))]
+    entries[:] = [ModelRecord(card.name, card.model_copy(update={"reference": changed}))]
     shown = samples(quality)
     assert shown["rdserve_reference_rate_nats", "mean"] == 9
     assert shown["rdserve_rate_nats_count", ""] == 0

@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from polling import until
 from rdserve.server import errors
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
-from rdserve.server.grpc_api.interceptors.telemetry import Observe
+from rdserve.server.grpc_api.interceptors.telemetry import TelemetryInterceptor
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.observability.setup import SERVICES
 from rdserve.v1.vae_pb2 import GetModelRequest, GetModelResponse, SampleRequest, SampleResponse
@@ -67,7 +67,7 @@ async def servicer() -> Scripted:
 @pytest.fixture
 async def channel(metrics: Metrics, servicer: Scripted) -> AsyncIterator[aio.Channel]:
     server = aio.server(
-        interceptors=[Observe(metrics, SERVICES), ErrorsToStatus()],
+        interceptors=[TelemetryInterceptor(metrics, SERVICES), ErrorsToStatus()],
         options=[("grpc.max_receive_message_length", MAX_BYTES)],
     )
     add_VaeServiceServicer_to_server(servicer, server)

@@ -9,9 +9,9 @@ import pytest
 from rdserve.models import cancellation
 from rdserve.models.card import Card
 from rdserve.models.networks.pixelcnn_incremental import IncrementalSampler
-from rdserve.server.backends.base import InProcess
+from rdserve.server.backends.base import InProcessBackend
 from rdserve.server.batching.revocation import FILE, Revocations
-from rdserve.server.batching.scheduler import Batcher
+from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.repository.archive import open_archive
 from rdserve.server.settings import Settings
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest, ScoreResponse
@@ -54,10 +54,10 @@ async def test_a_worker_is_free_after_the_row_it_was_in(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(models=store, backend="in-process")
-    backend, archive = InProcess(settings), open_archive(store / "tiny-mpv.mar")
+    backend, archive = InProcessBackend(settings), open_archive(store / "tiny-mpv.mar")
     await backend.start()
     await backend.load(archive)
-    batcher = Batcher(backend.call, settings, revocations=Revocations(tmp_path))
+    batcher = Scheduler(backend.call, settings, revocations=Revocations(tmp_path))
     batcher.lane(archive.card.name).open()
     held = Held(monkeypatch)
     request = SampleRequest(model=archive.card.name, n_latents=100, noise=NoiseKeys(seed=0))

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rdserve.server.repository.scan import collect, look
+from rdserve.server.repository.scan import load_all, scan
 from rdserve.server.settings import SettingsError
 
 
 async def names(folder: Path, tmp_path: Path) -> dict[str, str]:
     """Name -> reason of every offer."""
-    return {offer.name: offer.reason for offer in await collect(look(folder), tmp_path / "scratch")}
+    return {offer.name: offer.reason for offer in await load_all(scan(folder), tmp_path / "scratch")}
 
 
 async def test_file_names_that_are_no_text_are_listed_as_text(store: Path, tmp_path: Path) -> None:
@@ -47,4 +47,4 @@ async def test_what_is_no_file_is_a_bad_archive(store: Path, tmp_path: Path) -> 
 
 def test_an_empty_folder_has_nothing_to_serve(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"holds no \.mar archive"):
-        look(tmp_path)
+        scan(tmp_path)

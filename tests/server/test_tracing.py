@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from polling import until
-from rdserve.server.app import Service
+from rdserve.server.app import Server
 from rdserve.server.settings import Settings
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -51,7 +51,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 async def stub(store: Path, spans: Any) -> Any:
-    service = Service(Settings(models=store, port=0, backend="in-process"), lambda line: None)
+    service = Server(Settings(models=store, port=0, backend="in-process"), lambda line: None)
     await service.start()
     async with grpc.aio.insecure_channel(service.address) as channel:
         yield VaeServiceStub(channel)

@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from rdserve.models.card import Card
-from rdserve.server.errors import InvalidArgument
+from rdserve.server.errors import InvalidRequest
 from rdserve.server.grpc_api.validation import check
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
@@ -97,7 +97,7 @@ def test_what_fits_passes(card: Card, request_: Request) -> None:
 def test_what_does_not_fit_is_refused_with_both_facts(
     card: Card, request_: Request, field: str, facts: tuple[str, ...]
 ) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         check(request_, card)
     assert caught.value.field == field
     for fact in facts:
@@ -112,7 +112,7 @@ def test_refusing_allocates_less_than_the_request_holds(card: Card) -> None:
     for tensor in (many, tensors.to_message(grey)):
         request = ScoreRequest(images=tensor)
         tracemalloc.start()
-        with pytest.raises(InvalidArgument):
+        with pytest.raises(InvalidRequest):
             check(request, card)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -122,5 +122,5 @@ def test_refusing_allocates_less_than_the_request_holds(card: Card) -> None:
 def test_an_answer_larger_than_a_message_is_refused(card: Card) -> None:
     large = card.model_copy(update={"input": card.input.model_copy(update={"shape": (28, 28)})})
     request = ReconstructRequest(images=images(100, 28, 28), n_samples=1000)
-    with pytest.raises(InvalidArgument, match=f"takes {100 * (4 * 4 + 784 * 1000)} bytes.*at most 67108864"):
+    with pytest.raises(InvalidRequest, match=f"takes {100 * (4 * 4 + 784 * 1000)} bytes.*at most 67108864"):
         check(request, large)

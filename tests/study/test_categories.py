@@ -5,9 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rdserve.data import load
-from rdserve.study.categories import Category, by_echoes, by_place, file, file_with_support, grouped
+from rdserve.study.categories import (
+    Category,
+    by_fidelity,
+    by_place,
+    categorise,
+    categorise_with_support,
+    grouped,
+)
 from rdserve.study.classifier import Classifier, train
-from rdserve.study.fidelity import Echoes, Heard, hear
+from rdserve.study.fidelity import Fidelity, FidelitySamples, measure_fidelity
 from rdserve.study.published import FRONTIER, SWEEP, TRADITIONAL
 from studied import BLIND, run_at
 
@@ -44,12 +51,12 @@ def test_without_labels_there_is_none() -> None:
 
 
 def test_a_copy_keeps_everything(classifier: Classifier) -> None:
-    found = hear(IMAGES, copies(3), copies(3), classifier=classifier).echoes()
+    found = measure_fidelity(IMAGES, copies(3), copies(3), classifier=classifier).echoes()
     assert (found.agreement, found.kept, found.error, found.same_z, found.fresh_z) == (1, 1, 0, 0, 0)
 
 
 def test_other_images_keep_nothing(classifier: Classifier) -> None:
-    found = hear(IMAGES, copies(3), others(3), classifier=classifier).echoes()
+    found = measure_fidelity(IMAGES, copies(3), others(3), classifier=classifier).echoes()
     assert found.kept == pytest.approx(0, abs=0.05)
     assert found.agreement == pytest.approx(0.1, abs=0.05)
     assert found.error == pytest.approx(1, abs=0.03)
@@ -60,10 +67,10 @@ def test_other_images_keep_nothing(classifier: Classifier) -> None:
 def test_another_image_of_the_class_keeps_the_class_alone(classifier: Classifier) -> None:
     labels = classifier(IMAGES)
     alike = np.stack([IMAGES[RNG.choice(np.flatnonzero(labels == label), 3)] for label in labels])
-    found = hear(IMAGES, alike, alike, classifier=classifier).echoes()
+    found = measure_fidelity(IMAGES, alike, alike, classifier=classifier).echoes()
     assert found.kept == 1
     assert 0.5 < found.fresh_z < 0.9
-    assert by_echoes(6.2, found.kept, found.error, found.fresh_z) is Category.SEMANTIC
+    assert by_fidelity(6.2, found.kept, found.error, found.fresh_z) is Category.SEMANTIC
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,7 @@ def test_another_image_of_the_class_keeps_the_class_alone(classifier: Classifier
     ],
 )
 def test_the_rule(rate: float, kept: float, error: float, resampled: float, category: Category) -> None:
-    assert by_echoes(rate, kept, error, resampled) is category
+    assert by_fidelity(rate, kept, error, resampled) is category
 
 
 def test_by_place_the_papers_runs_are_what_the_paper_calls_them() -> None:
@@ -95,17 +102,22 @@ def test_by_place_the_papers_runs_are_what_the_paper_calls_them() -> None:
 
 def test_without_labels_by_place_and_it_says_so() -> None:
     run = run_at(("-+v", 1.0, 6.2, 74.1))
-    blind = hear(IMAGES, copies(2), others(2)).echoes()
+    blind = measure_fidelity(IMAGES, copies(2), others(2)).echoes()
     assert blind.kept is None
-    assert (file(run, blind).category, file(run, blind).by) == (Category.SEMANTIC, "R and D alone")
-    seen = Echoes(10, 0, agreement=0.1, chance=0.1, error=1.0, same_z=1.0, fresh_z=1.0)
-    assert (file(run, seen).category, file(run, seen).by) == (Category.MISMATCH, "measured")
+    assert (categorise(run, blind).category, categorise(run, blind).by) == (
+        Category.SEMANTIC,
+        "R and D alone",
+    )
+    seen = Fidelity(10, 0, agreement=0.1, chance=0.1, error=1.0, same_z=1.0, fresh_z=1.0)
+    assert (categorise(run, seen).category, categorise(run, seen).by) == (Category.MISMATCH, "measured")
 
 
-def heard(*error: float) -> Heard:
+def heard(*error: float) -> FidelitySamples:
     """Images whose classes are kept, with these shares of wrong pixels."""
     classes, shares = np.arange(len(error)) % 5, np.array(error)
-    return Heard(0, inputs=classes, outputs=classes[:, None], error=shares, same_z=shares, fresh_z=shares)
+    return FidelitySamples(
+        0, inputs=classes, outputs=classes[:, None], error=shares, same_z=shares, fresh_z=shares
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,18 +131,18 @@ def heard(*error: float) -> Heard:
 def test_support_says_how_firmly_a_model_lies_in_its_category(
     error: list[float], category: Category, least: float, most: float
 ) -> None:
-    filed = file_with_support(run_at(("-+v", 0.1, 156.0, 4.8)), heard(*error))
+    filed = categorise_with_support(run_at(("-+v", 0.1, 156.0, 4.8)), heard(*error))
     assert filed.category is category
     assert filed.support is not None
     assert least <= filed.support <= most
 
 
 def test_without_labels_there_is_no_support() -> None:
-    blind = hear(IMAGES, copies(2), others(2))
-    assert file_with_support(run_at(("-+v", 1.0, 6.2, 74.1)), blind).support is None
+    blind = measure_fidelity(IMAGES, copies(2), others(2))
+    assert categorise_with_support(run_at(("-+v", 1.0, 6.2, 74.1)), blind).support is None
 
 
 def test_groups_keep_the_order_in_which_they_come() -> None:
     places = [("a", 156.0, 4.0), ("b", 0.0, 80.0), ("c", 150.0, 4.5), ("d", 1.0, 80.0)]
-    filed = [file(run_at(("-+v", 1.0, r, d), name=name), BLIND) for name, r, d in places]
+    filed = [categorise(run_at(("-+v", 1.0, r, d), name=name), BLIND) for name, r, d in places]
     assert [one.run.name for one in grouped(filed)] == ["a", "c", "b", "d"]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from rdserve.study.categories import Filed, file
+from rdserve.study.categories import Categorised, categorise
 from rdserve.study.figures import planes, sheets
-from rdserve.study.zoo_scores import Run
+from rdserve.study.zoo_scores import ScoredModel
 from studied import BLIND, run_at, runs_at
 
 PLACES = [
@@ -21,11 +21,11 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def filed(runs: list[Run]) -> list[Filed]:
-    return [file(run, BLIND) for run in runs]
+def filed(runs: list[ScoredModel]) -> list[Categorised]:
+    return [categorise(run, BLIND) for run in runs]
 
 
-def images(runs: list[Run], k: int = 5) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def images(runs: list[ScoredModel], k: int = 5) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     rng = np.random.default_rng(0)
     return {run.name: rng.integers(0, 2, (4, k, 8, 8), dtype=np.uint8) for run in runs}
 

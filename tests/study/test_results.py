@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from rdserve.compare.render import json_stream
 from rdserve.study import published, results_page
-from rdserve.study.categories import file
+from rdserve.study.categories import categorise
 from rdserve.study.results import Study, document
 from rdserve.study.subset import Examples
-from rdserve.study.zoo_scores import Run, Runs
+from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 from studied import BLIND, N, run_at, runs_at
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "study/results.schema.json").read_text())
@@ -24,13 +24,13 @@ RUNS = [
 ]
 
 
-def study_of(found: list[Run], name: str = published.DATA, **about: Any) -> Study:
+def study_of(found: list[ScoredModel], name: str = published.DATA, **about: Any) -> Study:
     """Of runs as if on static MNIST, whole."""
     runs = runs_at(found)
     dataset = replace(runs.examples.dataset, name=name, sha256="0" * 64, images=runs.examples.images)
     examples = Examples(dataset, np.arange(N))
-    scored = {"test": Runs(examples, runs.all, {"broken": "it made NaN"})}
-    return Study(scored, {run.name: file(run, BLIND) for run in runs.all}, examples, None, **about)
+    scored = {"test": ScoredZoo(examples, runs.all, {"broken": "it made NaN"})}
+    return Study(scored, {run.name: categorise(run, BLIND) for run in runs.all}, examples, None, **about)
 
 
 def written(study: Study) -> tuple[dict[str, Any], str]:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from rdserve.study import targets
 from rdserve.study.published import DECONVOLUTIONAL, SWEEP, TRADITIONAL
-from rdserve.study.targets import Outcome, Target, Zoo
-from rdserve.study.zoo_scores import Run
+from rdserve.study.targets import Target, TargetOutcome, Zoo
+from rdserve.study.zoo_scores import ScoredModel
 from studied import run_at
 
 
-def papers() -> list[Run]:
+def papers() -> list[ScoredModel]:
     """A zoo that stands exactly where the paper's stands."""
     published = [(one, False) for one in TRADITIONAL] + [(one, True) for one in SWEEP]
     return [
@@ -19,12 +19,12 @@ def papers() -> list[Run]:
     ]
 
 
-def evaluated(runs: list[Run], *, comparable: bool = True, large: bool = True) -> dict[str, Target]:
+def evaluated(runs: list[ScoredModel], *, comparable: bool = True, large: bool = True) -> dict[str, Target]:
     sizes = {run.name: large for run in runs}
     return {target.wanted: target for target in targets.evaluate(Zoo(runs, sizes), comparable=comparable)}
 
 
-def moved(runs: list[Run], family: str, **change: float) -> list[Run]:
+def moved(runs: list[ScoredModel], family: str, **change: float) -> list[ScoredModel]:
     """The zoo with its traditional run of a family elsewhere."""
     return [
         replace(run, row=replace(run.row, **change))
@@ -36,7 +36,7 @@ def moved(runs: list[Run], family: str, **change: float) -> list[Run]:
 
 def test_the_paper_meets_its_targets_but_for_what_its_other_runs_reach() -> None:
     found = evaluated(papers())
-    missed = {name for name, target in found.items() if target.outcome is not Outcome.MET}
+    missed = {name for name, target in found.items() if target.outcome is not TargetOutcome.MET}
     # That run, ++v annealed, is not among these.
     assert missed == {"best R + D of the zoo <= 80.2"}
     assert found["best R + D of the zoo <= 80.2"].measured.startswith("80.30")
@@ -45,7 +45,7 @@ def test_the_paper_meets_its_targets_but_for_what_its_other_runs_reach() -> None
 def test_an_empty_zoo_meets_nothing() -> None:
     found = evaluated([])
     assert len(found) == 19
-    assert {target.outcome for target in found.values()} == {Outcome.NOT_TRAINED}
+    assert {target.outcome for target in found.values()} == {TargetOutcome.NOT_TRAINED}
 
 
 @pytest.mark.parametrize(
@@ -63,33 +63,33 @@ def test_an_empty_zoo_meets_nothing() -> None:
     ],
 )
 def test_a_miss_is_a_miss(family: str, change: dict[str, float], wanted: str) -> None:
-    assert evaluated(papers())[wanted].outcome is Outcome.MET
-    assert evaluated(moved(papers(), family, **change))[wanted].outcome is Outcome.MISSED
+    assert evaluated(papers())[wanted].outcome is TargetOutcome.MET
+    assert evaluated(moved(papers(), family, **change))[wanted].outcome is TargetOutcome.MISSED
 
 
 def test_a_tie_of_the_papers_may_go_either_way() -> None:
     wanted = "deconvolutional families at beta 1 in the paper's order of -ELBO"
     costs = {one.family: one.cost for one in DECONVOLUTIONAL}
     swapped = moved(moved(papers(), "--v", elbo_nats=-costs["--+"]), "--+", elbo_nats=-costs["--v"])
-    assert evaluated(swapped)[wanted].outcome is Outcome.MET
+    assert evaluated(swapped)[wanted].outcome is TargetOutcome.MET
 
 
 def test_an_incomplete_order_is_not_met_but_may_be_missed() -> None:
     wanted = "deconvolutional families at beta 1 in the paper's order of -ELBO"
     runs = [run for run in papers() if run.family != "+-+"]
     target = evaluated(runs)[wanted]
-    assert target.outcome is Outcome.NOT_TRAINED
+    assert target.outcome is TargetOutcome.NOT_TRAINED
     assert target.measured.endswith("not trained: +-+")
-    assert evaluated(moved(runs, "+-v", elbo_nats=-88.0))[wanted].outcome is Outcome.MISSED
+    assert evaluated(moved(runs, "+-v", elbo_nats=-88.0))[wanted].outcome is TargetOutcome.MISSED
 
 
 def test_a_smaller_model_may_meet_the_papers_elbo_and_may_miss_it() -> None:
     wanted = "--- at beta 1: -ELBO within 3 nats of the paper's"
     near = evaluated(papers(), large=False)[wanted]
-    assert near.outcome is Outcome.MET
+    assert near.outcome is TargetOutcome.MET
     assert near.measured.endswith("0.00), smaller than the paper's")
     worse = evaluated(moved(papers(), "---", elbo_nats=-95.0), large=False)[wanted]
-    assert worse.outcome is Outcome.MISSED
+    assert worse.outcome is TargetOutcome.MISSED
     assert worse.measured == "95.00 (+7.90), smaller than the paper's"
 
 
@@ -109,5 +109,5 @@ def test_what_stands_in_for_another_run_is_marked_wherever_it_is_judged() -> Non
 
 def test_other_data_are_not_judged() -> None:
     found = evaluated(papers(), comparable=False)
-    assert {target.outcome for target in found.values()} == {Outcome.NOT_COMPARABLE}
+    assert {target.outcome for target in found.values()} == {TargetOutcome.NOT_COMPARABLE}
     assert found["--- at beta 1: R 24 to 29"].measured == "R 27.10"

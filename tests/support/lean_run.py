@@ -14,8 +14,8 @@ from engines import Scripted, rate_of
 from points import MODEL
 from rdserve.client.results import ModelInfo
 from rdserve.compare.render.export import write_all
-from rdserve.compare.scores import Comparison, Data
-from rdserve.compare.scoring.run import Outcome, run
+from rdserve.compare.scores import Comparison, ScoredData
+from rdserve.compare.scoring.run import ScoringOutcome, run
 from rdserve.compare.statistics.paired import difference
 
 
@@ -37,11 +37,11 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def write(out: Path, models: list[ModelInfo], outcome: Outcome, before: float) -> str:
+def write(out: Path, models: list[ModelInfo], outcome: ScoringOutcome, before: float) -> str:
     """What statistics and files add, and how much of it are pages of the rows that the kernel may drop."""
     scores = tuple(outcome.scores.values())
     ids = np.arange(len(scores[0].rate_nats), dtype=np.uint64)
-    comparison = Comparison(tuple(models), scores, ids, Data("made", "all", "0" * 64))
+    comparison = Comparison(tuple(models), scores, ids, ScoredData("made", "all", "0" * 64))
     findings = comparison.findings
     statistics = peak() - before
     write_all(findings, None, out)

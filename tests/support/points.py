@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.scores import Comparison, Data
-from rdserve.compare.statistics.summaries import Row, compare
+from rdserve.compare.scores import Comparison, ScoredData
+from rdserve.compare.statistics.summaries import ModelSummary, summarise
 
 MODEL = ModelInfo(
     name="model",
@@ -35,7 +35,7 @@ def score(rate: np.ndarray, distortion: np.ndarray) -> Score:  # type: ignore[ty
     return Score(rate, distortion, -(rate + distortion), ones, True)
 
 
-def rows_at(points: Sequence[tuple[float, float]], *, n: int = 50, prefix: str = "m") -> list[Row]:
+def rows_at(points: Sequence[tuple[float, float]], *, n: int = 50, prefix: str = "m") -> list[ModelSummary]:
     """Rows of models near these (R, D), of all families in turn, with betas that tell them apart."""
     rng = np.random.default_rng(0)
     models, scores = [], []
@@ -44,7 +44,7 @@ def rows_at(points: Sequence[tuple[float, float]], *, n: int = 50, prefix: str =
         beta = 1.0 - 0.1 * (index // len(FAMILIES))
         models.append(replace(MODEL, name=f"{prefix}{index}", family=family, beta=beta))
         scores.append(score(rate + rng.normal(size=n), distortion + rng.normal(size=n)))
-    return compare(models, scores, n_samples=1)
+    return summarise(models, scores, n_samples=1)
 
 
 def comparison_at(
@@ -63,7 +63,7 @@ def comparison_at(
         models=tuple(models),
         scores=tuple(scores),
         example_ids=np.arange(n, dtype=np.uint64),
-        data=Data("digits", "test", "0" * 64),
+        data=ScoredData("digits", "test", "0" * 64),
         labels=np.arange(n) % 3 if labels else None,
     )
 
@@ -74,7 +74,7 @@ def comparison_of(values: np.ndarray, labels: np.ndarray | None = None) -> Compa
         models=tuple(replace(MODEL, name=f"m{index}") for index in range(len(values))),
         scores=tuple(score(rate, distortion) for rate, distortion in values),
         example_ids=np.arange(values.shape[-1], dtype=np.uint64),
-        data=Data("digits", "test", "0" * 64),
+        data=ScoredData("digits", "test", "0" * 64),
         labels=labels,
     )
 

@@ -1,6 +1,14 @@
 """Tiny models with random weights, and cards that say so."""
 
-from rdserve.models.card import Architecture, Card, Data, InputSpec, Objective, Reference, Weights
+from rdserve.models.card import (
+    Architecture,
+    Card,
+    InputSpec,
+    ReferenceScores,
+    TrainedObjective,
+    TrainingData,
+    Weights,
+)
 
 NO_HASH = "0" * 64
 
@@ -12,11 +20,11 @@ def tiny_card(name: str, architecture: Architecture, **changes: object) -> Card:
         name=name,
         architecture=architecture,
         input=InputSpec(shape=(size, size), binarisation="none"),
-        objective=Objective(beta=1.0),
-        data=Data(name="digits", sha256=NO_HASH),
+        objective=TrainedObjective(beta=1.0),
+        data=TrainingData(name="digits", sha256=NO_HASH),
         weights=Weights(sha256=NO_HASH),
         code_version="0",
-        reference=Reference(
+        reference=ReferenceScores(
             split="test",
             n_examples=1,
             seed=0,

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from rdserve.trainer import Stopped
 from rdserve.trainer.config import parse
-from rdserve.trainer.progress import Watch
+from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.run import Means
 
 loop = importlib.import_module("rdserve.trainer.train")
 
 
-class Talking(Watch):
+class Talking(TrainingProgress):
     def stepped(self, epoch: float, train: Means) -> None:
         print(f"step {epoch:.2f}", flush=True)
 

@@ -7,8 +7,8 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import Card, read_card
-from rdserve.trainer.publish import finished
-from rdserve.trainer.recipe import Entry, read_recipe
+from rdserve.trainer.publish import published
+from rdserve.trainer.recipe import RecipeEntry, read_recipe
 from rdserve.trainer.reference import reference
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -20,8 +20,8 @@ def card(name: str) -> Card:
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_model_of_the_recipe_is_there(entry: Entry) -> None:
-    assert finished(entry.config, entry.name, ZOO / "digits" / entry.name), "run `make zoo`"
+def test_every_model_of_the_recipe_is_there(entry: RecipeEntry) -> None:
+    assert published(entry.config, entry.name, ZOO / "digits" / entry.name), "run `make zoo`"
     loaded, _ = checkpoint.load(ZOO / "digits" / entry.name)
     assert loaded.data.sha256 == load("digits", split="test").sha256
     assert loaded.reference.quantiles, "run `python -m rdserve.trainer.remeasure zoo/digits/*`"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.models.distributions.noise import Keys
+from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.families import build
 from rdserve.models.ops import encode, sample, score
 from rdserve.models.rate_distortion import RateDistortion
@@ -168,7 +168,7 @@ def test_validation_measures_what_the_objective_minimises(name: str, options: di
     objective = objectives.build(config)
     found = validate(vae, images, objective, seed=3)
     ids = torch.arange(40)
-    keys = Keys(torch.full_like(ids, 3), ids)
+    keys = NoiseKeys(torch.full_like(ids, 3), ids)
     with torch.inference_mode():
         scores = score(vae, images.float(), keys, objective.n_samples)
         codes = encode(vae, images.float(), keys, 1).latents[:, 0], sample(vae, keys, 1).latents

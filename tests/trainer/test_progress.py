@@ -1,7 +1,7 @@
 import io
 
 from rdserve.trainer import configure
-from rdserve.trainer.progress import Bar, bar, board
+from rdserve.trainer.progress import TrainingBar, bar, board
 from rdserve.trainer.run import Means
 from rich.console import Console
 
@@ -12,7 +12,7 @@ def test_a_terminal_sees_rate_distortion_and_elbo_of_both_splits() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80)
     with bar("mine", CONFIG, console) as watch:
-        assert isinstance(watch, Bar)
+        assert isinstance(watch, TrainingBar)
         watch.stepped(2.5, Means(1.5, 20.25))
         watch.epoch_ended(3, Means(1.5, 20.25), Means(2.0, 30.0))
     shown = screen.getvalue()

@@ -9,7 +9,7 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import LEVELS, CardError, read_card, write_card
-from rdserve.models.distributions.noise import Keys
+from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.ops import encode, score
 from rdserve.trainer.reference import reference
 from rdserve.trainer.remeasure import main, remeasure
@@ -48,7 +48,7 @@ def test_quantiles_are_those_of_a_caller_with_the_same_seed(folder: Path) -> Non
     _, vae = checkpoint.load(folder)
     x = torch.from_numpy(load("digits", split="test").images).float()
     ids = torch.arange(len(x))
-    keys = Keys(torch.full_like(ids, 3), ids)
+    keys = NoiseKeys(torch.full_like(ids, 3), ids)
     scores, latents = score(vae, x, keys, 1), encode(vae, x, keys, 1).latents[:, 0]
     for five, values in (
         (stated.rate_nats, scores.rate),

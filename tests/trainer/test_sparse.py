@@ -4,11 +4,11 @@ from pathlib import Path
 
 from rdserve.models.families import SPARSE_FAMILIES
 from rdserve.trainer import configure, train
-from rdserve.trainer.progress import Watch
+from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.run import Means
 
 
-class Sums(Watch):
+class Sums(TrainingProgress):
     """R + D of the training images after each epoch."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE
-from rdserve.trainer.publish import finished
+from rdserve.trainer.publish import published
 from rdserve.trainer.recipe import read_recipe
 from rdserve.trainer.reference import measure
 from shared_data import ROOT, SHARED, needs_mnist
@@ -17,7 +17,7 @@ THERE = sorted(card.parent.name for card in ZOO.glob(f"*/{CARD_FILE}"))
 
 @pytest.mark.parametrize("name", THERE)
 def test_a_model_is_one_of_the_recipe(name: str) -> None:
-    assert finished(ENTRIES[name].config, name, ZOO / name)
+    assert published(ENTRIES[name].config, name, ZOO / name)
 
 
 @needs_mnist

@@ -15,7 +15,7 @@ from rdserve.models import checkpoint
 from rdserve.models.card import read_card, weights_sha256
 from rdserve.models.execution.acceleration import networks
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
-from rdserve.trainer.progress import Watch
+from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.reference import measure
 from rdserve.trainer.run import Means, begin
 from rdserve.trainer.train import one_step
@@ -27,7 +27,7 @@ TINY = {"epochs": 4, "batch_size": 400, "width": 0.05, "latent_dim": 4, "n_pseud
 CONFIG = configure("+-v", "digits", **TINY, keep="best", reference_samples=2)
 
 
-class Remember(Watch):
+class Remember(TrainingProgress):
     def __init__(self) -> None:
         self.epochs: list[tuple[int, Means, Means]] = []
 
@@ -103,7 +103,7 @@ def test_an_interrupted_run_saves_where_it_is(whole: Path, tmp_path: Path) -> No
     assert weights_sha256(tmp_path) == weights_sha256(whole)
 
 
-class Abandon(Watch):
+class Abandon(TrainingProgress):
     def epoch_ended(self, epoch: int, train: Means, valid: Means) -> None:
         if epoch == 2:
             raise InterruptedError

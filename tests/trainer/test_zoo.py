@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rdserve.models.card import Card, read_card
 from rdserve.trainer import ConfigError, train
-from rdserve.trainer.progress import Board, Watch
-from rdserve.trainer.recipe import Entry, Failed, read_recipe, train_all
+from rdserve.trainer.progress import TrainingProgress, ZooProgress
+from rdserve.trainer.recipe import Failed, RecipeEntry, read_recipe, train_all
 from rdserve.trainer.run import Means
 
 RECIPE = """
@@ -38,7 +38,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def trained(entries: list[Entry], zoo: Path, jobs: int) -> dict[str, Card]:
+def trained(entries: list[RecipeEntry], zoo: Path, jobs: int) -> dict[str, Card]:
     return {card.name: card for card in train_all(entries, zoo, jobs=jobs) if isinstance(card, Card)}
 
 
@@ -61,13 +61,13 @@ def test_a_zoo_is_trained_once(recipe: Path, tmp_path: Path) -> None:
         assert read_card(tmp_path / "zoo" / name) == cards[name]
 
 
-class Remembering(Board):
+class Remembering(ZooProgress):
     """Keeps what it is told, in words."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def began(self, title: str, n_epochs: int) -> Watch:
+    def began(self, title: str, n_epochs: int) -> TrainingProgress:
         self.told.append(f"{title} began, {n_epochs}")
         return RememberingWatch(title, self.told)
 
@@ -75,7 +75,7 @@ class Remembering(Board):
         self.told.append(f"{title} ended")
 
 
-class RememberingWatch(Watch):
+class RememberingWatch(TrainingProgress):
     def __init__(self, title: str, told: list[str]) -> None:
         self.title, self.told = title, told
 

@@ -11,7 +11,7 @@ from rdserve.compare.statistics import frontier
 from rdserve.compare.statistics import summaries as rows
 from rdserve.compare.statistics.ellipse import Ellipse, confidence_ellipse
 from rdserve.compare.statistics.latents import MARK
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 Float64 = NDArray[np.float64]
 
@@ -21,14 +21,14 @@ NAME_WIDTH = 24
 
 
 @dataclass(frozen=True)
-class Scene:
+class PlaneLayout:
     """rows and ellipses in one order, along the frontier. low, high: corners (R, D) of the frame.
 
     levels: R + D of the iso-ELBO lines. entropy: the best R + D. steps, hull, diagonal: paths (L, 2) of
     the Pareto frontier, the convex hull and the line of the best R + D.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[ModelSummary]
     ellipses: Sequence[Ellipse | None]
     low: Float64
     high: Float64
@@ -44,9 +44,9 @@ class Scene:
         return frontier.coordinates(self.rows)
 
 
-def scene(comparison: Comparison) -> Scene:
+def plane_layout(comparison: Comparison) -> PlaneLayout:
     """The plane of a comparison."""
-    found = rows.compare(comparison.models, comparison.scores, n_samples=comparison.n_samples)
+    found = rows.summarise(comparison.models, comparison.scores, n_samples=comparison.n_samples)
     scores = [comparison.score(row.name) for row in found]
     ellipses = [
         confidence_ellipse(score.rate_nats, score.distortion_nats, level=comparison.level) for score in scores
@@ -54,7 +54,7 @@ def scene(comparison: Comparison) -> Scene:
     return of_rows(found, ellipses)
 
 
-def of_rows(found: Sequence[Row], ellipses: Sequence[Ellipse | None]) -> Scene:
+def of_rows(found: Sequence[ModelSummary], ellipses: Sequence[Ellipse | None]) -> PlaneLayout:
     """The plane of rows, with their ellipses."""
     points = frontier.coordinates(found)
     low, high = _frame(points, ellipses)
@@ -62,10 +62,10 @@ def of_rows(found: Sequence[Row], ellipses: Sequence[Ellipse | None]) -> Scene:
     diagonal = np.array([[low[0], entropy - low[0]], [high[0], entropy - high[0]]])
     levels = _iso_levels(low, high, entropy)
     steps, hull = _steps(points, low, high), frontier.convex_hull(points)
-    return Scene(found, ellipses, low, high, levels, entropy, steps, hull, diagonal)
+    return PlaneLayout(found, ellipses, low, high, levels, entropy, steps, hull, diagonal)
 
 
-def label(row: Row, rows: Sequence[Row]) -> str:
+def label(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:
     """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart.
 
     A dagger after it where the model ignores its code.
@@ -83,7 +83,7 @@ def shortened(name: str) -> str:
     return f"{name[: NAME_WIDTH // 2 - 1]}…{name[-NAME_WIDTH // 2 :]}"
 
 
-def labelled(rows: Sequence[Row], crowd: int = CROWD) -> list[int]:
+def labelled(rows: Sequence[ModelSummary], crowd: int = CROWD) -> list[int]:
     """Positions of the rows to name in the plane: all, or of a crowd some of the frontier, evenly spread."""
     if len(rows) <= crowd:
         return list(range(len(rows)))

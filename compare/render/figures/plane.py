@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from rdserve.compare.render.figures.label_placement import Surroundings, dotted, nearest, needs_leader, place
-from rdserve.compare.render.figures.layout import Scene, iso_ends, label, labelled
+from rdserve.compare.render.figures.layout import PlaneLayout, iso_ends, label, labelled
 from rdserve.compare.render.figures.legend import (
     ACCENT,
     BEST,
@@ -29,7 +29,7 @@ from rdserve.compare.render.figures.legend import (
 from rdserve.compare.statistics import frontier
 from rdserve.compare.statistics.ellipse import Ellipse
 from rdserve.compare.statistics.latents import LEGEND
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 LABEL = {"fontsize": 9, "color": INK, "family": "DejaVu Sans Mono", "parse_math": False}
 WARNING_WIDTH = 150  # signs
@@ -39,7 +39,7 @@ HALO = withStroke(linewidth=2.5, foreground=PAPER)
 Axes = Any
 
 
-def rd_plane(scene: Scene, *, title: str = "", warning: str = "") -> Figure:
+def rd_plane(scene: PlaneLayout, *, title: str = "", warning: str = "") -> Figure:
     """Every model at (R, D) with its 95% region, iso-ELBO lines, frontier, convex hull and best R + D.
 
     As in the paper: shape tells the marginal, lightness the decoder, fill the encoder.
@@ -76,7 +76,7 @@ def save(figure: Figure, path: Path, signature: str = "") -> None:
         figure.savefig(path, format=path.suffix[1:], metadata=about)
 
 
-def _frame(axes: Axes, scene: Scene) -> None:
+def _frame(axes: Axes, scene: PlaneLayout) -> None:
     axes.set_xlim(scene.low[0], scene.high[0])
     axes.set_ylim(scene.low[1], scene.high[1])
     axes.set_xlabel("rate R   (nats per image)", color=INK, fontsize=10)
@@ -87,7 +87,7 @@ def _frame(axes: Axes, scene: Scene) -> None:
         spine.set_color(MUTED)
 
 
-def _iso_elbo(axes: Axes, scene: Scene) -> list[Any]:
+def _iso_elbo(axes: Axes, scene: PlaneLayout) -> list[Any]:
     """Lines R + D = c through the frame, each with its ELBO at the lower right end; returns the texts."""
     texts = []
     for level in scene.levels:
@@ -106,7 +106,7 @@ def _along_diagonal(axes: Axes, x: float, y: float, text: str) -> Any:
     return axes.text(x, y, text, fontsize=7, color="#9aa2b1", **style)
 
 
-def _point(axes: Axes, row: Row, ellipse: Ellipse | None) -> None:
+def _point(axes: Axes, row: ModelSummary, ellipse: Ellipse | None) -> None:
     """The marker, and around it where the model surely lies."""
     style = marker(row.family)
     if ellipse:
@@ -118,7 +118,7 @@ def _point(axes: Axes, row: Row, ellipse: Ellipse | None) -> None:
 
 
 def name_marks(
-    axes: Axes, rows: Sequence[Row], written: Sequence[Any], paths: Sequence[NDArray[np.float64]]
+    axes: Axes, rows: Sequence[ModelSummary], written: Sequence[Any], paths: Sequence[NDArray[np.float64]]
 ) -> None:
     """Write each model's label where nothing else is, with a leader where that is not close."""
     named = labelled(rows)

@@ -13,7 +13,7 @@ from rdserve.client.results import Reconstruction, Sample
 from rdserve.compare.render.figures.layout import label
 from rdserve.compare.render.figures.legend import FAINT, INK, MUTED, PAPER
 from rdserve.compare.statistics.latents import LEGEND, MARK
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 # Everything below is measured in cells: one cell holds one image.
 MODELS_PER_PANEL = 6
@@ -50,7 +50,7 @@ def sample_sheet(samples: Mapping[str, Sample], headers: Mapping[str, str], *, t
     return _sheet(None, pictures, headers, title, "All images of a row come from one z ~ m(z).")
 
 
-def headers(rows: Sequence[Row]) -> dict[str, str]:
+def headers(rows: Sequence[ModelSummary]) -> dict[str, str]:
     """Per model the lines of the paper's header: tuple and beta, (R, D), ELBO."""
     return {
         row.name: f"{label(row, rows)}\n"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdserve.client.results import ModelInfo
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import Classes
 from rdserve.compare.analysis.signature import fields
 from rdserve.compare.render.document import in_report
@@ -20,7 +20,7 @@ from rdserve.compare.render.html.svg_plane import (
     SHAPES,
     TOP,
     WIDTH,
-    Drawing,
+    SvgPlane,
     draw,
     style,
 )
@@ -30,7 +30,7 @@ from rdserve.compare.statistics import paired
 from rdserve.compare.statistics.bound_gap import Tightness, tightness
 from rdserve.compare.statistics.independent_pixels import independent_pixels_nats
 from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES, LEGEND, MARK, Latents
-from rdserve.compare.statistics.summaries import Row
+from rdserve.compare.statistics.summaries import ModelSummary
 
 ENCODERS = {"-": "Gaussian", "+": "inverse autoregressive flow"}
 DECODERS = {"-": "deconvolution", "+": "autoregressive"}
@@ -52,11 +52,11 @@ MOST_CLASSES = 24
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelView:
     """A model's line, card and pictures. mark: classes and path of its marker; drawn: has pictures."""
 
     index: int
-    row: Row
+    row: ModelSummary
     info: ModelInfo
     mark: tuple[str, str]
     family_words: str
@@ -68,7 +68,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Difference:
+class DisagreeingImage:
     """An image on which models differ. position: among the pictures; costs: R + D by model, nats."""
 
     position: int
@@ -99,11 +99,11 @@ class Page:
     n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them.
     independent_nats: what an image costs if pixels are independent; None without images."""
 
-    findings: Findings
-    models: Sequence[Model]
-    drawing: Drawing
+    findings: Analysis
+    models: Sequence[ModelView]
+    drawing: SvgPlane
     pictures: Pictures | None
-    differing: Sequence[Difference]
+    differing: Sequence[DisagreeingImage]
     sprites: Mapping[str, tuple[str, int, int]]
     cell: tuple[int, int]
     small: tuple[int, int]
@@ -121,7 +121,7 @@ class Page:
     frame: tuple[float, float, float, float] = (LEFT, TOP, RIGHT, BOTTOM)
 
 
-def page(findings: Findings, pictures: Pictures | None) -> Page:
+def page(findings: Analysis, pictures: Pictures | None) -> Page:
     """Gather what the templates need."""
     images = findings.comparison.images
     return Page(
@@ -148,10 +148,10 @@ def page(findings: Findings, pictures: Pictures | None) -> Page:
     )
 
 
-def _model(findings: Findings, index: int, row: Row, pictures: Pictures | None) -> Model:
+def _model(findings: Analysis, index: int, row: ModelSummary, pictures: Pictures | None) -> ModelView:
     comparison = findings.comparison
     marginal = parts(row.family)[2]
-    return Model(
+    return ModelView(
         index=index,
         row=row,
         info=comparison.models[comparison.names.index(row.name)],
@@ -175,18 +175,18 @@ def family_in_words(family: str) -> str:
     return f"{ENCODERS[encoder]} encoder, {DECODERS[decoder]} decoder, {last}"
 
 
-def _differing(findings: Findings, pictures: Pictures) -> list[Difference]:
+def _differing(findings: Analysis, pictures: Pictures) -> list[DisagreeingImage]:
     comparison = findings.comparison
     found = []
     for position in pictures.differing:
         row = pictures.rows[position]
         costs = {name: -float(comparison.score(name).elbo_nats[row]) for name in comparison.names}
         label = None if comparison.labels is None else int(comparison.labels[row])
-        found.append(Difference(int(position), int(comparison.example_ids[row]), label, costs))
+        found.append(DisagreeingImage(int(position), int(comparison.example_ids[row]), label, costs))
     return found
 
 
-def _sprites(findings: Findings, pictures: Pictures) -> dict[str, tuple[str, int, int]]:
+def _sprites(findings: Analysis, pictures: Pictures) -> dict[str, tuple[str, int, int]]:
     images = sprites.sheet_row(pictures.images, len(pictures.images))
     found = {"data": (sprites.data_uri(images), len(pictures.images), 1)}
     for index, row in enumerate(findings.scene.rows):

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from rdserve.compare.analysis.analysis import Findings
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import DATA_ID, in_report, to_document
 from rdserve.compare.render.formatting import interval, nats, p_value, signed
@@ -28,7 +28,7 @@ def write(comparison: Comparison, path: Path, pictures: Pictures | None = None) 
     path.write_text(render(comparison.findings, drawn), encoding="utf-8")
 
 
-def render(findings: Findings, pictures: Pictures | None = None) -> str:
+def render(findings: Analysis, pictures: Pictures | None = None) -> str:
     """The report as HTML text.
 
     Its policy forbids every request, and every style and script but the two written here, by their
@@ -50,7 +50,7 @@ def render(findings: Findings, pictures: Pictures | None = None) -> str:
     )
 
 
-def _verdict(findings: Findings) -> str:
+def _verdict(findings: Analysis) -> str:
     """Without what the page lists apart."""
     return verdict(replace(findings, comparison=replace(findings.comparison, warnings=(), failures={})))
 

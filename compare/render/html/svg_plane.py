@@ -15,7 +15,7 @@ from rdserve.compare.render.figures.label_placement import (
     overlaps,
     place,
 )
-from rdserve.compare.render.figures.layout import CROWD, Scene, iso_ends, label, labelled
+from rdserve.compare.render.figures.layout import CROWD, PlaneLayout, iso_ends, label, labelled
 from rdserve.compare.render.figures.legend import parts
 
 Float64 = NDArray[np.float64]
@@ -82,7 +82,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SvgPlane:
     """Everything in pixels; paths as SVG's `points`. ticks: words at their place along each axis.
 
     words: by CSS class, of which a page shows one.
@@ -98,12 +98,12 @@ class Drawing:
     words: Mapping[str, Words]
 
 
-def draw(scene: Scene) -> Drawing:
+def draw(scene: PlaneLayout) -> SvgPlane:
     """The drawing of a scene."""
     to = _Pixels(scene.low, scene.high)
     paths = steps, hull, best = tuple(to(path) for path in (scene.steps, scene.hull, scene.diagonal))
     levels = [to(iso_ends(level, scene.low, scene.high)) for level in scene.levels]
-    return Drawing(
+    return SvgPlane(
         rate_ticks=_rate_ticks(scene, to),
         distortion_ticks=_distortion_ticks(scene, to),
         levels=[points(ends) for ends in levels],
@@ -118,7 +118,7 @@ def draw(scene: Scene) -> Drawing:
     )
 
 
-def _marks(scene: Scene, to: "_Pixels") -> list[Mark]:
+def _marks(scene: PlaneLayout, to: "_Pixels") -> list[Mark]:
     middles = to(scene.points)
     return [
         Mark(
@@ -132,13 +132,13 @@ def _marks(scene: Scene, to: "_Pixels") -> list[Mark]:
     ]
 
 
-def _rate_ticks(scene: Scene, to: "_Pixels") -> list[Text]:
+def _rate_ticks(scene: PlaneLayout, to: "_Pixels") -> list[Text]:
     ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(scene.low[0], scene.high[0]))
     places = [float(x) for x in to.x(ticks)]
     return [Text(x, BOTTOM + 17, number(r)) for r, x in zip(ticks, places, strict=True) if LEFT <= x <= RIGHT]
 
 
-def _distortion_ticks(scene: Scene, to: "_Pixels") -> list[Text]:
+def _distortion_ticks(scene: PlaneLayout, to: "_Pixels") -> list[Text]:
     ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(scene.low[1], scene.high[1]))
     places = [float(y) for y in to.y(ticks)]
     return [Text(LEFT - 8, y, number(d)) for d, y in zip(ticks, places, strict=True) if TOP <= y <= BOTTOM]
@@ -177,7 +177,11 @@ class _Pixels:
 
 
 def _words(
-    scene: Scene, marks: Float64, levels: Sequence[Float64], paths: Sequence[Float64], lettering: Lettering
+    scene: PlaneLayout,
+    marks: Float64,
+    levels: Sequence[Float64],
+    paths: Sequence[Float64],
+    lettering: Lettering,
 ) -> Words:
     """marks (M, 2), levels and paths (L, 2): in pixels. Names lie where nothing else does."""
     around = np.concatenate([marks - lettering.reach, marks + lettering.reach], axis=1)

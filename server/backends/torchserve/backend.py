@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 from rdserve.server.backends.base import LoadError
-from rdserve.server.backends.torchserve.http import Http
-from rdserve.server.backends.torchserve.process import Java
+from rdserve.server.backends.torchserve.http import UnixHttpClient
+from rdserve.server.backends.torchserve.process import TorchServeProcess
 from rdserve.server.backends.torchserve.workers import Workers
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.repository.archive import SUFFIX, Archive, ArchiveError, open_archive
@@ -26,7 +26,7 @@ _WORKER_DIED = "Worker died"
 _HANDLER_RAISED = "Prediction failed"
 
 
-class TorchServe:
+class TorchServeBackend:
     """One frontend over HTTP on a Unix socket. It is started, used and stopped by this process alone.
 
     `on_down` hears why a frontend ended that was not told to; `load` starts another. `on_lost` hears of a
@@ -47,18 +47,18 @@ class TorchServe:
         self._scratch = Scratch("rdserve-ts-")
         self._folder = self._scratch.folder
         self._store = self._folder / "store"
-        self._java = Java(self._folder, self._store, settings, self._ended)
+        self._java = TorchServeProcess(self._folder, self._store, settings, self._ended)
         self._workers = Workers(settings, self._ready_workers, self._java.failures, self._worker_ended)
         self._starting = asyncio.Lock()
         self._management: aiohttp.ClientSession | None = None
-        self._inference: Http | None = None
+        self._inference: UnixHttpClient | None = None
 
     async def start(self) -> None:
         self._store.mkdir(exist_ok=True)
         await self._java.start()
         keys = json.loads((self._folder / "key_file.json").read_text())
         self._management = _connect(self._java.management_socket, keys["management"]["key"])
-        self._inference = Http(self._java.inference_socket, keys["inference"]["key"])
+        self._inference = UnixHttpClient(self._java.inference_socket, keys["inference"]["key"])
 
     @property
     def metrics_socket(self) -> Path:

@@ -65,7 +65,7 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(error)
 
 
-class Http:
+class UnixHttpClient:
     """Posts to the server behind a Unix socket. Connections are kept, as many as were ever needed at once."""
 
     def __init__(self, socket: Path, token: str) -> None:

@@ -24,7 +24,7 @@ from rdserve.server.observability.metrics import (
     TORCHSERVE_QUEUE,
     TORCHSERVE_RESPONSES,
     TORCHSERVE_UP,
-    Declared,
+    MetricSpec,
 )
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ RESPONSES = {"Requests2XX_total": "2xx", "Requests4XX_total": "4xx", "Requests5X
 # WorkerName is "W-9000-NAME_VERSION", the number another one for each worker ever started.
 _WORKER = re.compile(r"W-\d+-(.+)_[^_]*")
 
-Values = dict[Declared, dict[tuple[str, ...], float]]
+Values = dict[MetricSpec, dict[tuple[str, ...], float]]
 
 
 class TorchServeMetrics(Collector):

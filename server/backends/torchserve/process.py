@@ -30,7 +30,7 @@ class TorchServeError(RuntimeError):
     """TorchServe cannot start, or stopped; the message holds the end of its output."""
 
 
-class Java:
+class TorchServeProcess:
     """One TorchServe frontend, and through it its workers, in a process group of its own.
 
     Everything it writes lies in `folder`; it listens on a Unix socket there, and its gRPC ports,
@@ -60,7 +60,13 @@ class Java:
             TorchServeError: no Java, or it stopped, or it took too long.
         """
         self._clear()
-        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("die_with_parent.py")), str(os.getpid())]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(Path(__file__).with_name("die_with_parent.py")),
+            str(os.getpid()),
+        ]
         self._process = await asyncio.create_subprocess_exec(
             *command,
             *_command(self.folder, self._write_config()),

@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 from grpc import aio
-from rdserve.server.errors import InvalidArgument, Overloaded
+from rdserve.server.errors import InvalidRequest, Overloaded
 from rdserve.server.grpc_api.interceptors.errors import (
     Context,
     Handler,
@@ -36,7 +36,7 @@ class _Message:
     evicted: bool = False
 
 
-class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+class UploadAdmission(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Lets calls of methods that begin so send their messages; those without room wait, or are refused.
 
     most: how many of the largest messages there is room for.
@@ -159,10 +159,10 @@ class Intake(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the
             found = None
             async for request in requests:  # to the end: until then grpc keeps a copy
                 if found is not None:
-                    raise InvalidArgument("several messages in a call that has one", field="request")
+                    raise InvalidRequest("several messages in a call that has one", field="request")
                 found = request
             if found is None:
-                raise InvalidArgument("the call ended without a message", field="request")
+                raise InvalidRequest("the call ended without a message", field="request")
             return found
 
         message.coming = asyncio.create_task(only())

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import grpc
 from grpc import aio
-from rdserve.server.errors import Unauthenticated
+from rdserve.server.errors import MissingCredentials
 from rdserve.server.grpc_api.interceptors.errors import Context, Handler
 from rdserve.server.security.secret_files import read_private
 from rdserve.server.settings import SettingsError
@@ -85,7 +85,7 @@ class RequireToken(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic 
 
 def _refuse(fault: str) -> Handler:
     async def refuse(requests: AsyncIterator[Any], context: Context) -> None:
-        raise Unauthenticated(fault)
+        raise MissingCredentials(fault)
 
     # Whatever the method's kind: with a streaming handler, grpc waits for no message.
     return grpc.stream_stream_rpc_method_handler(refuse)

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from grpc import aio
 from grpc_status import rpc_status
-from rdserve.server.errors import Defect, InvalidArgument, ServiceError, UnknownMethod, pushback_ms
+from rdserve.server.errors import Defect, InvalidRequest, StatusError, UnknownMethod, pushback_ms
 from rdserve.server.observability import call_context
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def _decoder(deserialize: Decode | None) -> Decode:
         try:
             return deserialize(request) if deserialize else request
         except DecodeError:
-            raise InvalidArgument(
+            raise InvalidRequest(
                 f"the {len(request)} bytes of the request are no message of this method", field="request"
             ) from None
 
@@ -165,16 +165,16 @@ async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
     await context.abort(seen.status, status.message, (*rich.trailing_metadata, pushback, *noted))
 
 
-def as_service_error(error: Exception, method: str) -> ServiceError:
+def as_service_error(error: Exception, method: str) -> StatusError:
     """What the caller sees of it: a bug's traceback goes into the log, under the id that the caller gets."""
-    if isinstance(error, ServiceError):
+    if isinstance(error, StatusError):
         return error
     error_id = uuid.uuid4().hex[:12]
     log.error("internal error %s in %s", error_id, method, exc_info=error)
     return Defect(error_id)
 
 
-def to_status(error: ServiceError) -> Status:
+def to_status(error: StatusError) -> Status:
     """The error as google.rpc.Status."""
     status = Status(code=error.status.value[0], message=error.message)
     for detail in error.details():

@@ -23,7 +23,7 @@ from rdserve.server.grpc_api.interceptors.errors import (
     handler_like,
 )
 from rdserve.server.observability import call_context, logs
-from rdserve.server.observability.call_context import Rpc
+from rdserve.server.observability.call_context import RpcContext
 from rdserve.server.observability.metrics import UNKNOWN, Metrics
 from rdserve.wire import tracing
 
@@ -58,16 +58,16 @@ class Method(NamedTuple):
 NOBODYS = Method(UNKNOWN, UNKNOWN, UNKNOWN)
 
 
-class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+class TelemetryInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Counts, times, names and logs RPCs of `services`; those of others are "unknown"."""
 
     def __init__(self, metrics: Metrics, services: Iterable[ServiceDescriptor]) -> None:
         self._methods = {
-            f"/{service.full_name}/{method.name}": Series(metrics, Method.of(method))
+            f"/{service.full_name}/{method.name}": RpcSeries(metrics, Method.of(method))
             for service in services
             for method in service.methods
         }
-        self._nobodys = Series(metrics, NOBODYS)
+        self._nobodys = RpcSeries(metrics, NOBODYS)
         self._watched = PerMethod(_watched)
 
     async def intercept_service(
@@ -76,10 +76,10 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         name = handler_call_details.method
-        rpc = Rpc.of(name, handler_call_details.invocation_metadata)
+        rpc = RpcContext.of(name, handler_call_details.invocation_metadata)
         rpc.span = tracing.start(name.lstrip("/"), rpc.traceparent, server=True)
         call_context.begin(rpc)
-        outcome = Outcome(self._methods.get(name, self._nobodys), rpc)
+        outcome = RpcOutcome(self._methods.get(name, self._nobodys), rpc)
         _OUTCOME.set(outcome)
         task = asyncio.current_task()
         assert task is not None
@@ -91,7 +91,7 @@ class Observe(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in th
         return self._watched(handler, name)
 
 
-class Series:
+class RpcSeries:
     """One method's series, looked up once, and there from the start: a counter that begins with its first
     event shows no increase for it."""
 
@@ -105,10 +105,10 @@ class Series:
         self.handled = {code: metrics.handled.labels(*method, name) for code, name in GO_CODES.items()}
 
 
-class Outcome:
+class RpcOutcome:
     """One RPC's end, to be settled once."""
 
-    def __init__(self, series: Series, rpc: Rpc) -> None:
+    def __init__(self, series: RpcSeries, rpc: RpcContext) -> None:
         self._series = series
         self._rpc = rpc
         self._settled = False
@@ -166,7 +166,7 @@ class Outcome:
 
 
 # Of the RPC that this task serves.
-_OUTCOME: ContextVar[Outcome] = ContextVar("outcome")
+_OUTCOME: ContextVar[RpcOutcome] = ContextVar("outcome")
 
 
 def _fault(code: StatusCode) -> str:
@@ -199,24 +199,24 @@ def _watched(handler: Handler, method: str) -> Handler:
     return handler_like(handler, kind, watched)
 
 
-def _one(request: Any, outcome: Outcome) -> Any:
+def _one(request: Any, outcome: RpcOutcome) -> Any:
     outcome.received()
     return request
 
 
-async def _counted(requests: AsyncIterator[Any], outcome: Outcome) -> AsyncIterator[Any]:
+async def _counted(requests: AsyncIterator[Any], outcome: RpcOutcome) -> AsyncIterator[Any]:
     async for request in requests:
         outcome.received()
         yield request
 
 
-async def _unary(behaviour: Any, request: Any, context: Context, outcome: Outcome) -> Any:
+async def _unary(behaviour: Any, request: Any, context: Context, outcome: RpcOutcome) -> Any:
     answer = await behaviour(request, context)
     outcome.sent()
     return answer
 
 
-async def _stream(behaviour: Any, request: Any, context: Context, outcome: Outcome) -> None:
+async def _stream(behaviour: Any, request: Any, context: Context, outcome: RpcOutcome) -> None:
     if inspect.iscoroutinefunction(behaviour):
         await behaviour(request, _Writing(context, outcome))
         return
@@ -229,7 +229,7 @@ async def _stream(behaviour: Any, request: Any, context: Context, outcome: Outco
 class _Writing:
     """A context that counts what is written."""
 
-    def __init__(self, context: Context, outcome: Outcome) -> None:
+    def __init__(self, context: Context, outcome: RpcOutcome) -> None:
         self._context = context
         self._outcome = outcome
 
