@@ -25,7 +25,7 @@ from rdserve.server.grpc_api.interceptors.admission import UploadAdmission
 from rdserve.server.grpc_api.interceptors.auth import RequireToken, Tokens
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.server.grpc_api.servicer import VaeServicer
-from rdserve.server.lifecycle.supervisor import NOT_SERVING, SERVICE, Announce, ModelSupervisor
+from rdserve.server.lifecycle.supervisor import NOT_SERVING, Announce, ModelSupervisor
 from rdserve.server.observability.setup import Observability
 from rdserve.server.registry import ModelRegistry
 from rdserve.server.repository.scan import RepositoryModel, ScanResult, load_all, scan
@@ -34,6 +34,7 @@ from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings
 from rdserve.v1 import vae_pb2_grpc
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.service import SERVICE
 
 log = logging.getLogger(__name__)
 

@@ -8,23 +8,14 @@ from rdserve.server.batching import revocation
 from rdserve.server.errors import Defect, InvalidRequest, NumericError, OutOfMemory
 from rdserve.server.observability.call_context import computed
 from rdserve.v1 import worker_pb2
-from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkError, WorkReply, WorkRequest
-from rdserve.wire.batches import Request, Response
+from rdserve.wire.batches import Request, Response, op_of
 from rdserve.wire.tracing import CARRIED
 
 log = logging.getLogger(__name__)
 
 # call(model, serialized WorkRequest) -> serialized WorkReply
 Call = Callable[[str, bytes], Awaitable[bytes]]
-
-_OP: dict[type, str] = {
-    EncodeRequest: "encode",
-    DecodeRequest: "decode",
-    ReconstructRequest: "reconstruct",
-    SampleRequest: "sample",
-    ScoreRequest: "score",
-}
 
 
 class Revoked(Exception):
@@ -33,11 +24,6 @@ class Revoked(Exception):
 
 class _Raised(Exception):
     """What a worker raised; its text is the traceback there."""
-
-
-def op_of(request: Request) -> str:
-    """The op's name: the field of the envelope that holds the request."""
-    return _OP[type(request)]
 
 
 def encode_request(request: Request) -> bytes:

@@ -13,8 +13,8 @@ from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.revocation import IRREVOCABLE, Revocation, Revocations
 from rdserve.server.errors import BackendUnavailable, StatusError, WorkerCrashed
 from rdserve.server.observability.call_context import UNWATCHED, BatchObserver, QueueTicket
-from rdserve.server.worker_protocol import Revoked, op_of
-from rdserve.wire.batches import Request, Response, merge, merge_key, n_rows, n_samples, split
+from rdserve.server.worker_protocol import Revoked
+from rdserve.wire.batches import Request, Response, merge, merge_key, n_rows, n_samples, op_of, split
 
 Send = Callable[[Request], Awaitable[Response]]
 

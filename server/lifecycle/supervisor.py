@@ -13,10 +13,9 @@ from rdserve.server.lifecycle.model_lifecycle import ModelLifecycle, Outage
 from rdserve.server.registry import ModelRegistry
 from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.settings import Settings
-from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, ModelState
+from rdserve.wire.service import SERVICE
 
-SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 

@@ -8,8 +8,7 @@ from rdserve.server.observability import call_context
 from rdserve.server.observability.call_context import BatchCall, BatchObserver, QueueTicket, RpcContext
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.observability.quality import QualityCollector
-from rdserve.server.worker_protocol import op_of
-from rdserve.wire.batches import Request, Response, n_rows
+from rdserve.wire.batches import Request, Response, n_rows, op_of
 from rdserve.wire.tracing import CARRIED, Span
 
 STAGES = ("merge", "call", "compute", "split")
