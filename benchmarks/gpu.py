@@ -28,7 +28,8 @@ from rdserve.cli.private_server import private_service
 from rdserve.loadtest.load import closed
 from rdserve.loadtest.requests import OPS, bodies
 from rdserve.loadtest.routes import Front
-from rdserve.models.execution.config import Execution, ExecutionConfig, Precision
+from rdserve.models.execution import Execution, Precision
+from rdserve.models.execution.config import ExecutionConfig
 from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest

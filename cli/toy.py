@@ -25,7 +25,7 @@ def toy(
     from rdserve.compare.render import terminal
     from rdserve.compare.render.figures.toy import figure, table
     from rdserve.models.toy.laws import hand_made, panels, toy_source
-    from rdserve.trainer.toy import stand, train
+    from rdserve.trainer.toy import evaluate, train
 
     data = toy_source()
     with terminal.progress("training", 100, terminal.console(stderr=True)) as done:
@@ -38,7 +38,7 @@ def toy(
 
         elbo, target = train(data, target_rate, seed=seed, on_step=tell)
     models = {
-        "hand-made": stand(hand_made(), data),
+        "hand-made": evaluate(hand_made(), data),
         "ELBO": elbo,
         f"target rate {target_rate:g}": target,
     }
@@ -62,7 +62,7 @@ def write_all(folder: Path, models: "list[ToyResult]", target_rate: float, seed:
     from rdserve.models.card import TrainedObjective
     from rdserve.trainer.toy import write
 
-    by_hand, elbo, target = (standing.tables for standing in models)
+    by_hand, elbo, target = (model.tables for model in models)
     write(by_hand, "toy-hand-made", TrainedObjective(name="none"), folder / "toy-hand-made")
     write(elbo, "toy-elbo", TrainedObjective(name="beta-vae"), folder / "toy-elbo", seed=seed)
     objective = TrainedObjective(name="target-rate")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from rdserve.models.execution import Execution, Precision
 from rdserve.wire.limits import MIB
 
 BackendName = Literal["torchserve", "in-process"]
-Precision = Literal["float32", "tf32", "bfloat16"]
-Execution = Literal["eager", "compile", "graphs"]
 
 
 class SettingsError(ValueError):
