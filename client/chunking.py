@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from rdserve.client.errors import InputError
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
-SERVICE = "rdserve.v1.VaeService"
 # Far below the server's limits: a chunk should take seconds, so that progress shows and little is redone.
 MAX_ROWS = 256
 MAX_ROW_SAMPLES = 1024

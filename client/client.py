@@ -19,6 +19,7 @@ from rdserve.client.inputs import as_binary, as_latents
 from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire.service import SERVICE
 
 TIMEOUT_SECONDS = 300.0
 
@@ -78,7 +79,7 @@ class Client:
     def wait_for_ready(self, timeout: float = 60.0) -> None:
         """Return once the service says that its models answer. Raises Unavailable or DeadlineExceeded."""
         self._lifetime.check()
-        wait_until_serving(self._channel, chunking.SERVICE, timeout=timeout)
+        wait_until_serving(self._channel, SERVICE, timeout=timeout)
 
     def models(self) -> list[ModelInfo]:
         """Every model in the store, by name."""

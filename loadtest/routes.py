@@ -11,6 +11,7 @@ from rdserve.loadtest.load import Send
 from rdserve.loadtest.requests import Bodies
 from rdserve.server.backends.torchserve.http import UnixHttpClient
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.service import SERVICE
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -34,7 +35,7 @@ class Front:
         self._channel = aio.insecure_channel(address, options=_OPTIONS)
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        return _over(self._channel, f"/rdserve.v1.VaeService/{op.capitalize()}", bodies.public)
+        return _over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public)
 
 
 class Native:
