@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from rdserve.server.errors import BackendUnavailable, Defect, InvalidRequest, NumericError, OutOfMemory
 from rdserve.v1 import worker_pb2
-from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkError, WorkReply, WorkRequest
-from rdserve.wire.batches import Request, Response
+from rdserve.wire.batches import Request, Response, op_of
 
 log = logging.getLogger(__name__)
 
@@ -16,14 +15,6 @@ log = logging.getLogger(__name__)
 Call = Callable[[str, bytes], Awaitable[bytes]]
 # on_loss(model, error): a worker of the model is gone, or does not answer
 OnLoss = Callable[[str, BackendUnavailable], None]
-
-_OP: dict[type, str] = {
-    EncodeRequest: "encode",
-    DecodeRequest: "decode",
-    ReconstructRequest: "reconstruct",
-    SampleRequest: "sample",
-    ScoreRequest: "score",
-}
 
 
 class CallMeta(NamedTuple):
@@ -62,11 +53,6 @@ class Revoked(Exception):
 
 class _Raised(Exception):
     """What a worker raised; its text is the traceback there."""
-
-
-def op_of(request: Request) -> str:
-    """The op's name: the field of the envelope that holds the request."""
-    return _OP[type(request)]
 
 
 def encode_request(request: Request, call: CallMeta = NO_META) -> bytes:

@@ -126,7 +126,7 @@ PACKAGES: dict[str, Package] = {
     "benchmarks": _package(
         "benchmarks",
         "yardsticks beside TorchServe alone and the bare model; in the repository only",
-        uses="proto wire models trainer server client compare loadtest",
+        uses="proto wire models trainer server client compare loadtest cli",
         never="ts",
     ),
 }

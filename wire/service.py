@@ -1,13 +1,15 @@
-"""What the service is called, and where it may be reached by its own machine alone."""
+"""The service's full name, and whether only its own machine reaches it."""
 
 import ipaddress
 
-# In full, as health checks, paths of methods and retry policies have it.
-SERVICE = "rdserve.v1.VaeService"
+from rdserve.v1 import vae_pb2
+
+# In calls' paths, in reflection, in health checks.
+SERVICE: str = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
+    """Whether the host is the machine itself."""
     if host == "localhost":
         return True
     try:

@@ -8,7 +8,7 @@ from time import monotonic
 from rdserve.server.batching.pending import PendingRequest
 from rdserve.server.batching.revocation import Revocation
 from rdserve.server.errors import BackendUnavailable
-from rdserve.server.worker_protocol import op_of
+from rdserve.wire.batches import op_of
 
 
 @dataclass(eq=False)

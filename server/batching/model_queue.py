@@ -14,8 +14,8 @@ from rdserve.server.batching.pending import PendingRequest, PendingRequests
 from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
 from rdserve.server.errors import BackendUnavailable, StatusError
 from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
-from rdserve.server.worker_protocol import CallMeta, Reply, Revoked, op_of
-from rdserve.wire.batches import Request, Response, merge, split
+from rdserve.server.worker_protocol import CallMeta, Reply, Revoked
+from rdserve.wire.batches import Request, Response, merge, op_of, split
 
 Send = Callable[[Request, CallMeta], Awaitable[Reply]]
 

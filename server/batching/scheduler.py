@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
 from rdserve.models.card import Card
-from rdserve.server.batching.chunking import chunk_rows, cut, first_rows, join
+from rdserve.server.batching.chunking import chunk_rows
 from rdserve.server.batching.dispatch_policy import DispatchPolicy
 from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.model_queue import ModelQueue
@@ -14,8 +14,8 @@ from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
 from rdserve.server.errors import DeadlineTooShort, Overloaded
 from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import Call, CallMeta, OnLoss, Reply, call_worker, op_of
-from rdserve.wire.batches import Request, Response, n_rows, n_samples
+from rdserve.server.worker_protocol import Call, CallMeta, OnLoss, Reply, call_worker
+from rdserve.wire.batches import Request, Response, cut, first_rows, join, n_rows, n_samples, op_of
 
 
 class Scheduler:

@@ -7,8 +7,8 @@ from time import monotonic, time_ns
 from rdserve.server.observability.call_context import BatchCall, BatchObserver, QueueTicket, RpcContext
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.observability.quality import QualityCollector
-from rdserve.server.worker_protocol import Reply, op_of
-from rdserve.wire.batches import Request, n_rows
+from rdserve.server.worker_protocol import Reply
+from rdserve.wire.batches import Request, n_rows, op_of
 from rdserve.wire.tracing import Span
 
 STAGES = ("merge", "call", "compute", "split")

@@ -18,10 +18,8 @@ from rdserve.client import Client
 from rdserve.client.address import is_local
 from rdserve.client.errors import NotFound
 from rdserve.server.repository.packaging import package
-from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import SampleRequest, SampleResponse, ScoreRequest, ScoreResponse
 from rdserve.wire import tensors
-from rdserve.wire.service import SERVICE
 from running import Running, until_serving
 from scripted import scripted
 
@@ -247,7 +245,3 @@ def test_a_new_replica_that_cannot_serve_takes_no_traffic(
         new.until("FAILED")
         assert new.wait() == 1
         await_answers(answers, 10)
-
-
-def test_the_service_s_name_is_what_channels_watch() -> None:
-    assert vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name == SERVICE
