@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rdserve.cli.options import connection
+from rdserve.cli.connection import Trust, connection
 from rdserve.cli.private_server import private_service
 from rdserve.client import InputError
 
@@ -81,7 +81,7 @@ def bench(
 
 def _shapes(server: str, models: str | None, quick: bool) -> dict[str, tuple[int, int]]:
     """Shape of the images of each model to measure."""
-    with connection(server, timeout=30.0) as client:
+    with connection(server, Trust(), timeout=30.0) as client:
         chosen = [client.model(name) for name in models.split(",")] if models else client.models()
         shapes = {}
         for model in chosen:

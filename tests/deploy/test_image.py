@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kustomize import build, containers
-from rdserve.cli import COMMANDS, load
+from rdserve.cli.commands import COMMANDS, load
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]
