@@ -11,9 +11,9 @@ from rdserve.cli.options import ADDRESS, DataRoot, Server, Split, Timeout
 from rdserve.compare.render.figures import plane
 from rdserve.study.figures.draw import NAMES, SERVED, Drawn, draw_all, models_of
 from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
+from rdserve.zoo import TOY
 
 Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a model's category.")]
-TOY = Path("zoo/toy")
 
 
 def figures(
@@ -24,7 +24,9 @@ def figures(
     data_root: DataRoot = None,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
     images: Images = 100,
-    toy: Annotated[Path, typer.Option(help="Folder of the toy's checkpoints, for figure 2.")] = TOY,
+    toy: Annotated[
+        Path | None, typer.Option(help="Folder of the toy's checkpoints, for figure 2; else rdserve's own.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("report"),
     work: study_inputs.Work = study_inputs.WORK,
     server: Server = ADDRESS,
@@ -40,7 +42,7 @@ def figures(
         if "2" in names:
             from rdserve.cli.toy import figure_2
 
-            _write(Drawn("figure-2", *figure_2(toy)), out, "")
+            _write(Drawn("figure-2", *figure_2(toy or TOY)), out, "")
         if not set(names) & set(SERVED):
             return
         runs = study_inputs.scored(client, data, split, root=data_root, limit=limit, folder=work)

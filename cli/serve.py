@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rdserve.server.settings import Settings, SettingsError
+from rdserve.zoo import DIGITS
 
 # torch.compile takes minutes at the start.
 COMPILE_SECONDS = 900
@@ -15,7 +16,12 @@ COMPILE_SECONDS = 900
 class ServeOptions:
     """Settings of `rdserve.server.settings.Settings`, by its names."""
 
-    models: Annotated[Path, typer.Option(help="Folder of .mar archives or checkpoint folders.")]
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of .mar archives or checkpoint folders; else three that come with rdserve."
+        ),
+    ] = None
     host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback with TLS and tokens.")] = (
         Settings.host
     )
@@ -51,7 +57,7 @@ class ServeOptions:
 
     def settings(self) -> Settings:
         """Raises SettingsError as `Settings`."""
-        given: dict[str, Any] = dict(vars(self))
+        given: dict[str, Any] = vars(self) | {"models": self.models or DIGITS}
         if self.workers is None:
             given["workers"] = max(1, self.gpus)
         if self.execution == "compile":
@@ -79,6 +85,8 @@ def serve(
     _allow_more_files()
     logs.set_up(requests=request_log, per_minute=request_log_rate)
     tracing.set_up("rdserve")
+    if options.models is None:
+        typer.echo("no --models given: these are the models of digits that come with rdserve", err=True)
     try:
         asyncio.run(run(options.settings(), typer.echo, ready_file))
     except (SettingsError, StartError) as error:

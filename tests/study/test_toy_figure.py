@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from rdserve.cli.toy import figure_2
-
-TOY = Path(__file__).parents[2] / "zoo/toy"
+from rdserve.zoo import TOY
 
 
 def test_three_columns_of_five_in_the_papers_order() -> None:
