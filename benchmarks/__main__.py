@@ -25,7 +25,7 @@ say = partial(print, file=sys.stderr, flush=True)
 def main() -> None:
     """Measure, print tables, write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/out/latest.json"))
+    parser.add_argument("--out", type=Path, default=Path("report/bench.json"))
     parser.add_argument("--quick", action="store_true", help="seconds in place of minutes: a smoke test")
     parser.add_argument("--sampling", type=int, metavar="THREADS", help="only draw pixels and latents")
     parser.add_argument("--soak", type=int, metavar="REQUESTS", help="only watch a service's memory")

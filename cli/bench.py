@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rdserve.cli.options import connection
+from rdserve.cli.connection import Trust, connection
 from rdserve.client import InputError
+from rdserve.loadtest.meter import QUICK, Effort
+from rdserve.loadtest.report import show
+from rdserve.loadtest.run import front_only
+from rich.console import Console
 
 _say = partial(typer.echo, err=True)
 
@@ -22,12 +26,7 @@ def bench(
         str | None,
         typer.Option(help="Of the service: these, with commas. All if not given; one with --quick."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="File for every cell and ratio.  [default: bench.json, or benchmarks/out/latest.json]"
-        ),
-    ] = None,
+    out: Annotated[Path, typer.Option(help="File for every cell and ratio.")] = Path("report/bench.json"),
     quick: Annotated[
         bool, typer.Option("--quick", help="Seconds in place of minutes: a smoke test.")
     ] = False,
@@ -41,12 +40,12 @@ def bench(
     ] = None,
 ) -> None:
     """Measure throughput and latency, and what the front costs beside TorchServe and the bare model."""
-    if server is None or soak or sampling:
-        given = {"--out": out, "--sampling": sampling, "--soak": soak}
-        options = [str(part) for option in given.items() if option[1] is not None for part in option]
-        _yardsticks([*options, *(["--quick"] if quick else [])])
+    if server and not soak and not sampling:
+        _measure(server, models, out, quick)
     else:
-        _measure(server, models, out or Path("bench.json"), quick)
+        given = {"--out": out, "--sampling": sampling, "--soak": soak}
+        options = [str(word) for option in given.items() if option[1] for word in option]
+        _yardsticks([*options, *(["--quick"] if quick else [])])
 
 
 def _yardsticks(options: list[str]) -> None:
@@ -62,11 +61,6 @@ def _yardsticks(options: list[str]) -> None:
 
 
 def _measure(server: str, models: str | None, out: Path, quick: bool) -> None:
-    from rdserve.loadtest.meter import QUICK, Effort
-    from rdserve.loadtest.report import show
-    from rdserve.loadtest.run import front_only
-    from rich.console import Console
-
     shapes = _shapes(server, models, quick)
     results = asyncio.run(front_only(server, shapes, QUICK if quick else Effort(), _say))
     results.write(out)
@@ -76,7 +70,7 @@ def _measure(server: str, models: str | None, out: Path, quick: bool) -> None:
 
 def _shapes(server: str, models: str | None, quick: bool) -> dict[str, tuple[int, int]]:
     """Shape of the images of each model to measure."""
-    with connection(server, timeout=30.0) as client:
+    with connection(server, Trust(), timeout=30.0) as client:
         chosen = [client.model(name) for name in models.split(",")] if models else client.models()
         shapes = {}
         for model in chosen:
