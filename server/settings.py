@@ -12,6 +12,8 @@ from rdserve.wire.service import is_loopback
 
 BackendName = Literal["torchserve", "in-process"]
 
+COUNTS = ("workers", "threads", "max_batch_rows", "max_queued_requests", "max_uploads", "load_concurrency")
+
 
 class SettingsError(ValueError):
     """A setting that the service cannot start with."""
@@ -85,14 +87,7 @@ class Settings:
         self._check_execution()
         if self.gpus < 0:
             raise SettingsError(f"gpus must be 0 or more, got {self.gpus}")
-        for name in (
-            "workers",
-            "threads",
-            "max_batch_rows",
-            "max_queued_requests",
-            "max_uploads",
-            "load_concurrency",
-        ):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("port", "metrics_port"):

@@ -140,15 +140,6 @@ class Worker:
             raise
 
 
-def open_envelope(body: bytes) -> batches.Request:
-    """The request inside a serialized WorkRequest.
-
-    Raises:
-        BadRow: not a WorkRequest, or an empty one.
-    """
-    return _content(_envelope(body))
-
-
 def _envelope(body: bytes) -> WorkRequest:
     try:
         return WorkRequest.FromString(bytes(body))

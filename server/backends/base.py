@@ -19,10 +19,12 @@ class Backend(Protocol):
     """Loads archives, and carries serialized WorkRequests to them."""
 
     def subscribe(self, on_down: OnDown, on_loss: OnLoss) -> None:
-        """Tell these of what ends by itself: everything, or a worker of one model."""
+        """Tell these of what ends by itself: everything, or a worker of one model; here nothing does."""
+        return
 
     def collectors(self) -> Sequence[Collector]:
-        """Metrics of its own."""
+        """Metrics of its own; here none."""
+        return ()
 
     async def start(self) -> None:
         """Get ready to load. Raises RuntimeError where that fails."""
@@ -34,6 +36,7 @@ class Backend(Protocol):
     async def healed(self, model: str) -> None:
         """Return when a worker that ended has been replaced, without `load`. Raises LoadError where that
         does not happen."""
+        return
 
     async def call(self, model: str, work: bytes) -> bytes:
         """The serialized WorkReply to a serialized WorkRequest.
@@ -47,3 +50,4 @@ class Backend(Protocol):
 
     def kill(self) -> None:
         """End everything that was started, now."""
+        return

@@ -2,34 +2,25 @@
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client.registry import Collector
-from rdserve.server.backends.base import LoadError, OnDown
+from rdserve.server.backends.base import Backend, LoadError
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.repository.archive import Archive
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import OnLoss
 
 if TYPE_CHECKING:
     from rdserve.models.worker.worker import Worker
 
 
-class InProcessBackend:
-    """Models in this process, each with its own threads: no Java, one failure domain."""
+class InProcessBackend(Backend):
+    """Models in this process, each with its own threads, which end with it: no Java, one failure domain."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._workers: dict[str, tuple[Worker, ThreadPoolExecutor]] = {}
-
-    def subscribe(self, on_down: OnDown, on_loss: OnLoss) -> None:
-        """Threads do not end by themselves."""
-
-    def collectors(self) -> Sequence[Collector]:
-        return ()
 
     async def start(self) -> None:
         await asyncio.to_thread(_import_torch, self._settings.threads)
@@ -42,9 +33,6 @@ class InProcessBackend:
         threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix=archive.card.name)
         self._workers[archive.card.name] = (worker, threads)
 
-    async def healed(self, model: str) -> None:
-        """As `subscribe`."""
-
     async def call(self, model: str, work: bytes) -> bytes:
         if model not in self._workers:
             raise BackendUnavailable(f"model {model!r} is not loaded")
@@ -55,9 +43,6 @@ class InProcessBackend:
     async def stop(self, *, within: float = 10.0) -> None:
         for _, threads in self._workers.values():
             threads.shutdown(wait=False, cancel_futures=True)
-
-    def kill(self) -> None:
-        """Threads end with the process."""
 
 
 def _import_torch(threads: int) -> None:

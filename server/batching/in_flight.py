@@ -32,14 +32,8 @@ class InFlightBatch:
         return sum(pending.samples for pending in self.requests)
 
 
-class InFlight:
+class InFlight(dict[asyncio.Task[None], InFlightBatch]):
     """Of one model."""
-
-    def __init__(self) -> None:
-        self._calls: dict[asyncio.Task[None], InFlightBatch] = {}
-
-    def __len__(self) -> int:
-        return len(self._calls)
 
     def start(
         self, batch: InFlightBatch, work: Coroutine[None, None, None], done: Callable[[], None]
@@ -47,35 +41,30 @@ class InFlight:
         """The batch is under way until the work ends; then `done` is called."""
 
         def ended(task: asyncio.Task[None]) -> None:
-            del self._calls[task]
+            del self[task]
             done()
 
-        self._calls[task := asyncio.create_task(work)] = batch
+        self[task := asyncio.create_task(work)] = batch
         task.add_done_callback(ended)
-
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """One a call."""
-        return list(self._calls)
 
     @property
     def isolated(self) -> bool:
         """Whether a call is under way beside which none may be."""
-        return any(batch.isolated for batch in self._calls.values())
+        return any(batch.isolated for batch in self.values())
 
     @property
     def oldest(self) -> InFlightBatch | None:
         """The one that was sent first."""
-        return min(self._calls.values(), key=lambda batch: batch.sent, default=None)
+        return min(self.values(), key=lambda batch: batch.sent, default=None)
 
     def revoke_unwanted(self) -> None:
         """Calls that all their callers have left need not be answered."""
-        for batch in self._calls.values():
+        for batch in self.values():
             if all(pending.settled for pending in batch.requests):
                 batch.revocation.revoke()
 
     def give_up(self, error: BackendUnavailable) -> None:
         """No call will be answered."""
-        for task, batch in self._calls.items():
+        for task, batch in self.items():
             batch.given_up = error
             task.cancel()

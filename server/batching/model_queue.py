@@ -103,7 +103,7 @@ class ModelQueue:
 
     def _busy(self) -> list[asyncio.Future[Any]]:
         waiting = (*self._recovery.suspects, *self._pending)
-        return [*self._in_flight.tasks, *(pending.answer for pending in waiting if not pending.settled)]
+        return [*self._in_flight, *(pending.answer for pending in waiting if not pending.settled)]
 
     def overdue(self, *, floor: float, unknown: float) -> float:
         """Seconds that the oldest call has been under way, where that is too long; else 0.

@@ -35,7 +35,7 @@ async def compare(
     check_models(request)
     messages = Messages(WAITING * len(request.models))
     tasks = [
-        asyncio.create_task(_score(model, request, registry, scheduler, left, messages))
+        asyncio.create_task(_forward(model, _rows(model, request, registry, scheduler, left), messages))
         for model in request.models
     ]
     try:
@@ -70,16 +70,9 @@ def check_models(request: CompareRequest) -> None:
         )
 
 
-async def _score(
-    model: str,
-    request: CompareRequest,
-    registry: ModelRegistry,
-    scheduler: Scheduler,
-    left: float | None,
-    messages: Messages,
-) -> None:
+async def _forward(model: str, rows: AsyncIterator[CompareResponse], messages: Messages) -> None:
     try:
-        async for message in _rows(model, request, registry, scheduler, left):
+        async for message in rows:
             await messages.put(message)
     except Exception as error:
         status = to_status(as_service_error(error, METHOD))

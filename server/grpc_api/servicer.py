@@ -10,25 +10,8 @@ from rdserve.server.grpc_api.compare import compare
 from rdserve.server.grpc_api.messages import to_message
 from rdserve.server.grpc_api.validation import accept, find
 from rdserve.server.registry import ModelRegistry
+from rdserve.v1 import vae_pb2 as v1
 from rdserve.v1 import vae_pb2_grpc
-from rdserve.v1.vae_pb2 import (
-    CompareRequest,
-    CompareResponse,
-    DecodeRequest,
-    DecodeResponse,
-    EncodeRequest,
-    EncodeResponse,
-    GetModelRequest,
-    GetModelResponse,
-    ListModelsRequest,
-    ListModelsResponse,
-    ReconstructRequest,
-    ReconstructResponse,
-    SampleRequest,
-    SampleResponse,
-    ScoreRequest,
-    ScoreResponse,
-)
 from rdserve.wire.batches import Request
 
 Context = aio.ServicerContext[Any, Any]
@@ -42,31 +25,33 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self._scheduler = scheduler
         self._active = active
 
-    async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
-        return ListModelsResponse(models=map(to_message, self._registry))
+    async def ListModels(self, request: v1.ListModelsRequest, context: Context) -> v1.ListModelsResponse:
+        return v1.ListModelsResponse(models=map(to_message, self._registry))
 
-    async def GetModel(self, request: GetModelRequest, context: Context) -> GetModelResponse:
-        return GetModelResponse(model=to_message(find(request.model, self._registry)))
+    async def GetModel(self, request: v1.GetModelRequest, context: Context) -> v1.GetModelResponse:
+        return v1.GetModelResponse(model=to_message(find(request.model, self._registry)))
 
-    async def Encode(self, request: EncodeRequest, context: Context) -> EncodeResponse:
-        return cast(EncodeResponse, await self._run(request, context))
+    async def Encode(self, request: v1.EncodeRequest, context: Context) -> v1.EncodeResponse:
+        return cast(v1.EncodeResponse, await self._run(request, context))
 
-    async def Decode(self, request: DecodeRequest, context: Context) -> DecodeResponse:
-        return cast(DecodeResponse, await self._run(request, context))
+    async def Decode(self, request: v1.DecodeRequest, context: Context) -> v1.DecodeResponse:
+        return cast(v1.DecodeResponse, await self._run(request, context))
 
-    async def Reconstruct(self, request: ReconstructRequest, context: Context) -> ReconstructResponse:
-        return cast(ReconstructResponse, await self._run(request, context))
+    async def Reconstruct(self, request: v1.ReconstructRequest, context: Context) -> v1.ReconstructResponse:
+        return cast(v1.ReconstructResponse, await self._run(request, context))
 
-    async def Score(self, request: ScoreRequest, context: Context) -> ScoreResponse:
-        return cast(ScoreResponse, await self._run(request, context))
+    async def Score(self, request: v1.ScoreRequest, context: Context) -> v1.ScoreResponse:
+        return cast(v1.ScoreResponse, await self._run(request, context))
 
-    async def Sample(self, request: SampleRequest, context: Context) -> AsyncIterator[SampleResponse]:
+    async def Sample(self, request: v1.SampleRequest, context: Context) -> AsyncIterator[v1.SampleResponse]:
         with self._active.track():
             card = accept(request, self._registry)
             async for part in self._scheduler.stream(request, card, context.time_remaining()):
-                yield cast(SampleResponse, part)
+                yield cast(v1.SampleResponse, part)
 
-    async def Compare(self, request: CompareRequest, context: Context) -> AsyncIterator[CompareResponse]:
+    async def Compare(
+        self, request: v1.CompareRequest, context: Context
+    ) -> AsyncIterator[v1.CompareResponse]:
         with self._active.track():
             left = context.time_remaining()
             async for message in compare(request, self._registry, self._scheduler, left):

@@ -7,18 +7,8 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from rdserve.models.card import Card
-from rdserve.server.observability.metrics import (
-    DEPTH,
-    GPU_BUSY,
-    GPU_ENERGY,
-    GPU_TOTAL,
-    GPU_USED,
-    IN_FLIGHT,
-    INFO,
-    STATE,
-    WAITING_BYTES,
-    MetricSpec,
-)
+from rdserve.server.observability import metrics
+from rdserve.server.observability.metrics import MetricSpec
 from rdserve.server.registry import ModelRecord
 from rdserve.v1.vae_pb2 import ModelState
 
@@ -35,8 +25,8 @@ class ModelCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         models = list(self._models)
-        yield INFO.read((_facts(model.card), 1.0) for model in models if model.card)
-        yield STATE.read(
+        yield metrics.INFO.read((_facts(model.card), 1.0) for model in models if model.card)
+        yield metrics.STATE.read(
             ((model.name, name), float(model.state == number))
             for model in models
             for number, name in STATES.items()
@@ -59,9 +49,9 @@ class QueueCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         loads = sorted(self._loads().items())
-        yield DEPTH.read(((model,), float(waiting)) for model, (waiting, _) in loads)
-        yield IN_FLIGHT.read(((model,), float(calls)) for model, (_, calls) in loads)
-        yield WAITING_BYTES.read([((), float(self._held_bytes()))])
+        yield metrics.DEPTH.read(((model,), float(waiting)) for model, (waiting, _) in loads)
+        yield metrics.IN_FLIGHT.read(((model,), float(calls)) for model, (_, calls) in loads)
+        yield metrics.WAITING_BYTES.read([((), float(self._held_bytes()))])
 
 
 class GpuCollector(Collector):
@@ -73,10 +63,10 @@ class GpuCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         nvml = self._nvml
-        yield self._read(GPU_USED, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used)
-        yield self._read(GPU_TOTAL, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total)
-        yield self._read(GPU_BUSY, lambda gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
-        yield self._read(GPU_ENERGY, lambda gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000)
+        yield self._read(metrics.GPU_USED, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used)
+        yield self._read(metrics.GPU_TOTAL, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total)
+        yield self._read(metrics.GPU_BUSY, lambda gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+        yield self._read(metrics.GPU_ENERGY, lambda gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000)
 
     def _read(self, metric: MetricSpec, read: Callable[[Any], float]) -> Metric:
         values = []

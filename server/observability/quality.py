@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,21 +46,12 @@ class Spread(NamedTuple):
     mean: float
     deviation: float
 
-    @classmethod
-    def of(cls, mean: float, standard_error: float, n: int) -> Self:
-        return cls(mean, max(standard_error * math.sqrt(n), LEAST_DEVIATION_NATS))
 
-
-def rate_of(reference: ReferenceScores) -> Spread:
-    """The card's rate."""
-    return Spread.of(reference.rate_nats, reference.rate_standard_error_nats, reference.n_examples)
-
-
-def distortion_of(reference: ReferenceScores) -> Spread:
-    """The card's distortion."""
-    return Spread.of(
-        reference.distortion_nats, reference.distortion_standard_error_nats, reference.n_examples
-    )
+def stated_spread(reference: ReferenceScores, quantity: str) -> Spread:
+    """The card's rate or distortion."""
+    standard_error: float = getattr(reference, f"{quantity}_standard_error_nats")
+    deviation = standard_error * math.sqrt(reference.n_examples)
+    return Spread(getattr(reference, f"{quantity}_nats"), max(deviation, LEAST_DEVIATION_NATS))
 
 
 def bounds_around(spread: Spread) -> list[float]:
@@ -137,16 +128,14 @@ class QualityCollector(Collector):
                 yield family
             references = {name: card.reference for name, card in sorted(self._cards.items())}
         yield _quantiles(references)
-        yield _spreads(REFERENCE_RATE, {name: rate_of(reference) for name, reference in references.items()})
-        yield _spreads(
-            REFERENCE_DISTORTION, {name: distortion_of(reference) for name, reference in references.items()}
-        )
+        for quantity, metric in (("rate", REFERENCE_RATE), ("distortion", REFERENCE_DISTORTION)):
+            yield _spreads(metric, {name: stated_spread(each, quantity) for name, each in references.items()})
 
 
 def _tallies(card: Card) -> dict[MetricSpec, ArrayHistogram]:
     around = {
-        "rate": bounds_around(rate_of(card.reference)),
-        "distortion": bounds_around(distortion_of(card.reference)),
+        "rate": bounds_around(stated_spread(card.reference, "rate")),
+        "distortion": bounds_around(stated_spread(card.reference, "distortion")),
         "latent_norm": bounds_of_norm(card.architecture.latent_dim),
     }
     stated = _five_numbers(card.reference)

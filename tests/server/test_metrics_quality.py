@@ -12,7 +12,7 @@ from rdserve.server.observability.quality import (
     Spread,
     as_bounds,
     bounds_around,
-    rate_of,
+    stated_spread,
 )
 from rdserve.server.registry import ModelRecord, ModelRegistry
 from rdserve.v1.vae_pb2 import DecodeResponse, ScoreResponse
@@ -59,9 +59,9 @@ def test_buckets_follow_the_card_and_are_not_negative() -> None:
 
 def test_the_cards_standard_error_becomes_the_deviation_of_one_example(card: Card) -> None:
     reference = card.reference.model_copy(update={"n_examples": 400, "rate_standard_error_nats": 0.05})
-    assert rate_of(reference) == Spread(1.0, pytest.approx(1.0))
+    assert stated_spread(reference, "rate") == Spread(1.0, pytest.approx(1.0))
     collapsed = reference.model_copy(update={"rate_standard_error_nats": 0.0})
-    assert rate_of(collapsed).deviation == LEAST_DEVIATION_NATS
+    assert stated_spread(collapsed, "rate").deviation == LEAST_DEVIATION_NATS
 
 
 def test_what_is_shown(card: Card) -> None:

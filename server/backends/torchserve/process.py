@@ -91,11 +91,6 @@ class TorchServeProcess:
         for socket in self.folder.glob("*.sock"):
             socket.unlink()
 
-    @property
-    def pid(self) -> int | None:
-        """Process and process group of the frontend."""
-        return None if self._process is None else self._process.pid
-
     async def _until_started(self) -> None:
         assert self._output is not None
         started = asyncio.create_task(self._started.wait())
