@@ -58,7 +58,7 @@ zoo: install ## train the digits zoo again
 	$(BIN)/rdserve zoo zoo/digits.toml
 
 bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 6 minutes
-	$(BIN)/rdserve bench
+	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built, not what was trained
 	rm -rf .venv build report .pytest_cache .mypy_cache .ruff_cache .hypothesis

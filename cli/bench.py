@@ -1,21 +1,18 @@
-"""`rdserve bench`."""
+"""`rdserve bench`: load on a service. What it costs beside TorchServe alone is for `python -m benchmarks`."""
 
 import asyncio
-import signal
+import os
 import sys
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.private_server import private_service
 from rdserve.client import InputError
-from rdserve.loadtest.front import front_only
-from rdserve.loadtest.meter import Effort
+from rdserve.loadtest.meter import QUICK, Effort
 from rdserve.loadtest.report import show
+from rdserve.loadtest.run import front_only
 from rich.console import Console
 
 _say = partial(typer.echo, err=True)
@@ -43,36 +40,32 @@ def bench(
     ] = None,
 ) -> None:
     """Measure throughput and latency, and what the front costs beside TorchServe and the bare model."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else what was started would stay behind
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    if soak is not None:
-        _yardsticks().soak(private_service, soak, _say, console)
-        return
-    if sampling is not None:
-        _yardsticks().sampling(sampling, console, quick=quick)
-        return
-    effort = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0) if quick else Effort()
-    if server is not None:
-        results = asyncio.run(front_only(server, _shapes(server, models, quick), effort, _say))
-        show(results, console)
+    if server and not soak and not sampling:
+        _measure(server, models, out, quick)
     else:
-        results = _yardsticks().compared(private_service, effort, _say, console, quick=quick)
-    results.write(out)
-    typer.echo(f"every cell and ratio: {out}")
+        given = {"--out": out, "--sampling": sampling, "--soak": soak}
+        options = [str(word) for option in given.items() if option[1] for word in option]
+        _yardsticks([*options, *(["--quick"] if quick else [])])
 
 
-def _yardsticks() -> Any:
-    """`benchmarks.yardsticks`, which is in the repository alone.
-
-    Raises:
-        typer.BadParameter: the command is not run there.
-    """
-    sys.path.append("")
-    if find_spec("benchmarks") is None or find_spec("benchmarks.yardsticks") is None:
+def _yardsticks(options: list[str]) -> None:
+    """Go on as `python -m benchmarks`, which the repository alone has."""
+    if not Path("benchmarks/__main__.py").is_file():
         raise typer.BadParameter(
-            "without --server it is run in a clone of the repository, which has the yardsticks in benchmarks/"
+            "give the service to measure; what a service costs beside TorchServe alone and the bare model, "
+            "--soak and --sampling are measured in a clone of the repository: `make bench` there",
+            param_hint="--server",
         )
-    return import_module("benchmarks.yardsticks")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *options])
+
+
+def _measure(server: str, models: str | None, out: Path, quick: bool) -> None:
+    shapes = _shapes(server, models, quick)
+    results = asyncio.run(front_only(server, shapes, QUICK if quick else Effort(), _say))
+    results.write(out)
+    show(results, Console(width=None if sys.stdout.isatty() else 160))
+    typer.echo(f"every cell and ratio: {out}")
 
 
 def _shapes(server: str, models: str | None, quick: bool) -> dict[str, tuple[int, int]]:

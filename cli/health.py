@@ -7,8 +7,8 @@ from rdserve.cli.connection import Trust
 from rdserve.cli.exits import Code
 from rdserve.client import RdserveError
 from rdserve.client.channel import Security, open_channel
-from rdserve.client.chunking import SERVICE
 from rdserve.client.health import state
+from rdserve.wire.service import SERVICE
 
 SERVING = "SERVING"
 

@@ -13,7 +13,7 @@ from rdserve.models.card import CardError, TrainedObjective
 from rdserve.models.checkpoint import load
 from rdserve.models.toy.laws import ToySource, hand_made, panels, toy_source
 from rdserve.models.toy.vae import laws
-from rdserve.trainer.toy import ToyResult, stand, train, write
+from rdserve.trainer.toy import ToyResult, evaluate, train, write
 
 # In the paper's order of columns, (a) to (c).
 COLUMNS = {"toy-hand-made": "hand-made", "toy-elbo": "ELBO", "toy-target-rate": "target rate"}
@@ -42,7 +42,7 @@ def toy(
 
         elbo, target = train(data, target_rate, seed=seed, on_step=tell)
     models = {
-        "hand-made": stand(hand_made(), data),
+        "hand-made": evaluate(hand_made(), data),
         "ELBO": elbo,
         f"target rate {target_rate:g}": target,
     }
@@ -73,7 +73,7 @@ def figure_2(folder: Path) -> tuple[Figure | None, tuple[str, ...]]:
     data, columns, missing = toy_source(), [], []
     for name, words in COLUMNS.items():
         try:
-            model = stand(laws(load(folder / name)[1]), data)
+            model = evaluate(laws(load(folder / name)[1]), data)
         except CardError as error:
             missing.append(f"{name} ({error}); `rdserve toy --checkpoints {folder}` makes it")
             continue

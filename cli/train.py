@@ -15,7 +15,7 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from rdserve.models.card import Card
     from rdserve.trainer import Config
-    from rdserve.trainer.resuming import Standing
+    from rdserve.trainer.saved_run import SavedRun
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 DataRoot = Annotated[
@@ -90,23 +90,23 @@ def train(
         from rdserve import trainer
         from rdserve.models.card import read_card
         from rdserve.trainer.progress import bar
-        from rdserve.trainer.resuming import standing
+        from rdserve.trainer.saved_run import saved_run
 
         given = options.given() | ({"start": read_card(start).name} if start else {})
-        there = standing(out, data_root)
+        there = saved_run(out, data_root)
         config = _configured(there, out, given)
         name = name or (there and there.name) or out.resolve().name
         if there and replace(there.config, epochs=config.epochs) == config:
             _say(_goes_on(there, config, out))
-        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as watch:
+        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as progress:
             card = trainer.train(
-                config, out, name=name, device=device, data_root=data_root, start=start, watch=watch
+                config, out, name=name, device=device, data_root=data_root, start=start, progress=progress
             )
     _console().print(_summary(card))
     _say(f"{out / CARD_FILE}; next: rdserve serve --models {out}")
 
 
-def _configured(there: "Standing | None", out: Path, chosen: dict[str, Any]) -> "Config":
+def _configured(there: "SavedRun | None", out: Path, chosen: dict[str, Any]) -> "Config":
     """What to train: what is chosen over the run in the folder, or over the data set's defaults.
 
     Raises:
@@ -124,7 +124,7 @@ def _configured(there: "Standing | None", out: Path, chosen: dict[str, Any]) -> 
     return configure(**{"data": "digits", **chosen})
 
 
-def _goes_on(there: "Standing", config: "Config", out: Path) -> str:
+def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
     if there.name is not None:
         return f"{out} holds the checkpoint {there.name} already"
     return f"resuming at epoch {there.epoch:.4g} of {config.epochs}"
@@ -140,13 +140,13 @@ def zoo(
     """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
     failed, console, folder = False, _console(), out or recipe.with_suffix("")
     with _failures_in_words(folder):
-        from rdserve.trainer.progress import board
+        from rdserve.trainer.progress import zoo_bars
         from rdserve.trainer.recipe import Failed, read_recipe, train_all
 
         entries = read_recipe(recipe)
-        with board(len(entries), console) as bars:
+        with zoo_bars(len(entries), console) as bars:
             for outcome in train_all(
-                entries, folder, jobs=jobs, device=device, data_root=data_root, board=bars
+                entries, folder, jobs=jobs, device=device, data_root=data_root, progress=bars
             ):
                 if isinstance(outcome, Failed):
                     failed = True

@@ -1,9 +1,9 @@
 """Where a service is: "host:port", "unix:/path", or a gRPC target of many replicas."""
 
-import ipaddress
 import re
 
 from rdserve.client.errors import InputError
+from rdserve.wire.service import is_loopback
 
 # Of targets that name many replicas, see `balancing`.
 SCHEMES = ("dns", "ipv4", "ipv6")
@@ -30,7 +30,7 @@ def is_local(address: str) -> bool:
     """Whether it is this machine: loopback addresses, localhost, or a Unix socket."""
     if address.partition(":")[0] in SOCKETS:
         return True
-    return all(map(_is_loopback, _targets(address)))
+    return all(is_loopback(_host(target)) for target in _targets(address))
 
 
 def _targets(address: str) -> list[str]:
@@ -39,11 +39,5 @@ def _targets(address: str) -> list[str]:
     return rest.rpartition("/")[2].split(",") if scheme in SCHEMES else [address]
 
 
-def _is_loopback(target: str) -> bool:
-    host = target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _host(target: str) -> str:
+    return target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
