@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from rdserve.client import Client, InputError, ModelInfo, Score
+from rdserve.compare import compatibility
 from rdserve.compare.render.figures.layout import PlaneLayout, of_rows
-from rdserve.compare.scoring import reconstruct, row_store
+from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring import run as runner
 from rdserve.compare.statistics import frontier, summaries
 from rdserve.compare.statistics.ellipse import confidence_ellipse
@@ -81,7 +82,7 @@ def fitting(client: Client, shape: tuple[int, ...]) -> tuple[list[ModelInfo], di
         InputError: none does.
     """
     served = client.models()
-    faults = {model.name: reconstruct.misfit(model, shape) for model in served}
+    faults = {model.name: compatibility.misfit(model, shape) for model in served}
     fit = [model for model in served if not faults[model.name]]
     if not fit:
         raise InputError(f"none of {len(served)} served models takes {shape[0]}x{shape[1]} images")

@@ -18,7 +18,7 @@ class Equivalence:
 
     p_value: of the larger of the two tests; below 1 - level the means are equivalent.
     interval: at level 1 - 2 (1 - level). By Student's t it lies within the margin exactly where the means are
-    equivalent; a sequence's test is the stricter of the two, and of a bootstrap the test is Student's.
+    equivalent; a sequence's test is the stricter of the two.
     """
 
     difference: Difference

@@ -8,7 +8,8 @@ import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
 from rdserve.compare.render.json_stream import text
-from rdserve.compare.scores import from_document, images_sha256, to_document
+from rdserve.compare.score_document import from_document, to_document
+from rdserve.compare.scores import images_sha256
 
 
 def test_a_document_holds_all_to_the_last_digit() -> None:

@@ -81,7 +81,7 @@ def test_what_cannot_be_gated() -> None:
 
 
 def test_what_made_it_is_in_both_files() -> None:
-    found, line = against(rate_increase=PASSES), COMPARISON.findings.signature
+    found, line = against(rate_increase=PASSES), COMPARISON.analysis.signature
     assert to_markdown(found).endswith(f"<!-- {line} -->\n")
     properties = ElementTree.fromstring(to_junit(found)).findall("properties/property")
     assert [(one.get("name"), one.get("value")) for one in properties] == [("rdserve-signature", line)]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 from points import CROWDED, comparison_at, score
 from rdserve.client import Client
-from rdserve.compare.scores import Comparison
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.scoring import pictures
 from rdserve.compare.scoring.pictures import most_different, representatives
 

@@ -9,8 +9,8 @@ import pytest
 from browsing import Browser, chromium
 from drawn import pictures_of
 from points import CROWDED, comparison_at
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 

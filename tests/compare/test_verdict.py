@@ -6,9 +6,9 @@ from points import comparison_at
 from rdserve.client.results import Score
 from rdserve.compare.analysis.analysis import analyse
 from rdserve.compare.analysis.stopping import stopping_status
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.render.formatting import listed
 from rdserve.compare.render.verdict import verdict
-from rdserve.compare.scores import Comparison
 
 
 def test_the_better_of_two() -> None:
