@@ -97,7 +97,7 @@ def ask_reconstructions(
         names = [run.name for run in runs if run.seed == seed]
         # Of the first z several, of the others one.
         drawn = [
-            _reconstruct_all(
+            reconstruct_all(
                 client,
                 names,
                 examples,
@@ -129,14 +129,14 @@ def measure_fidelity(
     )
 
 
-def _reconstruct_all(
+def reconstruct_all(
     client: Client,
     models: Sequence[str],
     examples: Examples,
     *,
     n_samples: int,
     seed: int,
-    on_progress: Callable[[str], None] | None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Bools]:
     """n_samples reconstructions (N, K, H, W) by every model, one z per image; the first failure ends all."""
     stop = Event()

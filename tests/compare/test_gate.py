@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
-from rdserve.compare.analysis.gate import Gate, GateOutcome, Limits, gate, to_junit, to_markdown
+from rdserve.compare.analysis.gate import Gate, GateOutcome, Limits, gate
+from rdserve.compare.render.gate_report import to_junit, to_markdown
 
 # m1 has 0.3 nats more rate and 0.3 less distortion than m0, known to some 0.02.
 COMPARISON = comparison_at([(5, 15), (5.3, 14.7)], n=400)

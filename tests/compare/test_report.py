@@ -99,7 +99,7 @@ def test_the_policy_allows_the_pages_own_code_alone() -> None:
 
 def test_the_whole_comparison_is_inside(tmp_path: Path) -> None:
     comparison = comparison_at(CROWDED[:4], labels=True)
-    report.write(comparison, tmp_path / "new" / "report.html")
+    comparison.report(tmp_path / "new" / "report.html")
     document = read(tmp_path / "new" / "report.html")
     assert document == json.loads("".join(json_stream.text(to_document(comparison.analysis))))
     again = from_document(document["examples"])
@@ -114,7 +114,7 @@ def test_of_very_many_images_a_part_is_inside_and_the_page_says_so(
 ) -> None:
     monkeypatch.setattr(documents, "REPORT_LINES", 20)
     comparison = comparison_at(CROWDED[:2], n=50, labels=True)
-    report.write(comparison, tmp_path / "report.html")
+    comparison.report(tmp_path / "report.html")
     document = read(tmp_path / "report.html")
     assert document["data"]["n"] == document["examples"]["part_of"] == 50
     held = from_document(document["examples"])
@@ -189,8 +189,7 @@ def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_i
 def test_beside_the_best_stands_what_independent_pixels_would_cost() -> None:
     images = np.zeros((50, 8, 8), bool)
     images[:25, 0, :2] = True  # two pixels are on in half of the images, the others never
-    comparison = replace(comparison_at(CROWDED[:2]), images=images)
-    text = Elements(report.render(comparison.analysis)).text
+    text = Elements(report.render(comparison_at(CROWDED[:2]).analysis, images=images)).text
     assert f"would cost {2 * np.log(2):.2f} nats." in text
     assert "would cost" not in Elements(report.render(comparison_at(CROWDED[:2]).analysis)).text
 

@@ -61,7 +61,7 @@ def test_a_mean_that_rounds_to_nothing_has_no_sign() -> None:
 def test_a_log_gets_a_few_lines_in_place_of_a_bar() -> None:
     said: list[str] = []
     seconds = 0.0
-    tell = terminal.Lines("scoring", 1000, said.append, lambda: seconds)
+    tell = terminal.ProgressLines("scoring", 1000, said.append, lambda: seconds)
     for _ in range(1000):
         seconds += 0.3
         tell(1)
