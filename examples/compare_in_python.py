@@ -31,8 +31,7 @@ for stretch in pair.preference.stretches:
     print(f"beta {stretch.low:.2f} to {stretch.high:.2f}: {stretch.answer}")
 
 # %% Class by class, with Holm's correction over the classes.
-from rdserve.compare.statistics.paired import per_class  # noqa: E402
-
-a, b = comparison.scores
-for label, (found, p) in per_class(a.elbo_nats, b.elbo_nats, test.labels).items():
-    print(f"digit {label}: ELBO {found.mean:+.2f} nats, p = {p:.3f}")
+classes = comparison.analysis.classes
+for name, differences in classes.differences.items():
+    for label, found, p in zip(classes.labels, differences, classes.adjusted[name], strict=True):
+        print(f"digit {label}: {name} minus {classes.reference} {found.mean:+.2f} nats, p = {p:.3f}")

@@ -1,13 +1,15 @@
 """Are two sets of scores the same in practice? For one model in another precision, compiled, or elsewhere."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rdserve.client.results import Score
 from rdserve.compare.statistics.intervals import Interval, Method, interval, p_below
 from rdserve.compare.statistics.paired import Difference, difference
+
+if TYPE_CHECKING:
+    from rdserve.client.results import Score
 
 Outcome = Literal["equivalent", "different", "undecided"]
 
@@ -54,7 +56,7 @@ def _outcome(interval: Interval, p: float, margin: float, level: float) -> Outco
     return "different" if interval.low > margin or interval.high < -margin else "undecided"
 
 
-def same(a: Score, b: Score, *, margin: float, level: float = 0.95, method: Method = "t") -> Outcome:
+def same(a: "Score", b: "Score", *, margin: float, level: float = 0.95, method: Method = "t") -> Outcome:
     """Whether two models agree in R and in D: "equivalent" if in both, "different" if surely not in one.
 
     "equivalent" needs both tests, and so no correction; "different" is at `level` for each of them.

@@ -3,12 +3,15 @@ difference leaves that out, and with shared noise most of the sampling noise too
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.results import Score
 from rdserve.compare.statistics import intervals
 from rdserve.compare.statistics.intervals import Interval, Method
+
+if TYPE_CHECKING:
+    from rdserve.client.results import Score
 
 Float64 = NDArray[np.float64]
 
@@ -51,7 +54,7 @@ class Difference:
         )
 
 
-def weighted(score: Score, beta: float) -> Float64:
+def weighted(score: "Score", beta: float) -> Float64:
     """D + beta R of each example, (N,)."""
     return np.asarray(score.distortion_nats + beta * score.rate_nats, np.float64)
 

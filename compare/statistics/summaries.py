@@ -5,13 +5,15 @@ A model is a point (R, D) in the rate-distortion plane, both in nats per example
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.statistics.frontier import pareto
 from rdserve.compare.statistics.latents import collapsed
+
+if TYPE_CHECKING:
+    from rdserve.client.results import ModelInfo, Score
 
 Float64 = NDArray[np.float64]
 
@@ -70,7 +72,9 @@ def mean(values: ArrayLike) -> Mean:
     return Mean(float(array.mean()), deviation / n**0.5)
 
 
-def summarise(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: int) -> list[ModelSummary]:
+def summarise(
+    models: Sequence["ModelInfo"], scores: Sequence["Score"], *, n_samples: int
+) -> list[ModelSummary]:
     """One row per model, sorted along the frontier: by rate, then by distortion.
 
     Raises:
@@ -87,7 +91,7 @@ def summarise(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples
     return along_frontier(rows)
 
 
-def _row(model: ModelInfo, score: Score, n_samples: int, on_frontier: bool) -> ModelSummary:
+def _row(model: "ModelInfo", score: "Score", n_samples: int, on_frontier: bool) -> ModelSummary:
     rate, distortion = mean(score.rate_nats), mean(score.distortion_nats)
     elbo, bound = mean(score.elbo_nats), mean(score.importance_bound_nats)
     return ModelSummary(
