@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.statistics.paired import Difference, weighted
-from rdserve.compare.statistics.sequential import Running
+from rdserve.compare.statistics.sequential import more_needed
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def stopping_status(
     ]
     share = 1 - (1 - asked.level) / len(asked)
     cost = {name: weighted(scored.score(name), scored.beta) for pair in waiting for name in (pair.a, pair.b)}
-    needed = [Running().add(cost[pair.a] - cost[pair.b]).more_needed(share, dimensions=2) for pair in waiting]
+    needed = [more_needed(cost[pair.a] - cost[pair.b], share, dimensions=2) for pair in waiting]
     known = [max(more, 1) for more in needed if more is not None]
     return StoppingStatus(
         scored.n,
