@@ -50,7 +50,7 @@ class Fidelity:
 
 @dataclass(frozen=True, eq=False)
 class FidelitySamples:
-    """What makes up Echoes, image by image.
+    """What makes up `Fidelity`, image by image.
 
     inputs (N,), outputs (N, F): classes as the classifier sees them, None without one.
     error, same_z, fresh_z: (N,), of each image's reconstructions.
@@ -67,7 +67,7 @@ class FidelitySamples:
     def n(self) -> int:
         return len(self.error)
 
-    def echoes(self, images: Labels | None = None) -> Fidelity:
+    def fidelity(self, images: Labels | None = None) -> Fidelity:
         """Of all images, or of those at these places, some of them more than once."""
         at = np.arange(self.n) if images is None else images
         agreement = chance = None
@@ -79,7 +79,7 @@ class FidelitySamples:
 
 def ask_reconstructions(
     client: Client,
-    runs: Sequence[ScoredModel],
+    models: Sequence[ScoredModel],
     examples: Examples,
     classifier: Classifier | None,
     *,
@@ -93,8 +93,8 @@ def ask_reconstructions(
         ServiceError: a model failed.
     """
     found: dict[str, FidelitySamples] = {}
-    for seed in sorted({run.seed for run in runs}):
-        names = [run.name for run in runs if run.seed == seed]
+    for seed in sorted({model.seed for model in models}):
+        names = [model.name for model in models if model.seed == seed]
         # Of the first z several, of the others one.
         drawn = [
             reconstruct_all(
