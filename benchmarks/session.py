@@ -1,12 +1,11 @@
 """A whole benchmark: what is started, what is measured, what is written."""
 
 import asyncio
-import os
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rdserve.loadtest import plan
+from rdserve.loadtest.front import facts
 from rdserve.loadtest.meter import Announce, Effort, Meter
 from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, UNMERGED, Results
 from rdserve.loadtest.routes import Front, InProcess, Native, Route, Unmerged
@@ -44,7 +43,7 @@ async def compare(
         meter = Meter(ways, subjects.SHAPES, effort, announce)
         for name in names:
             rounds = min(effort.rounds, 3) if name == PAPER else effort.rounds
-            await plan.compared(meter, name, list(batched), list(unmerged), rounds=rounds)
+            await plan.compared(meter, name, list(batched), list(unmerged), rounds=rounds, slow=name == PAPER)
             await plan.open_loops(meter, name, [FRONT, NATIVE])
     for name in names:
         if not quick:
@@ -56,36 +55,15 @@ async def compare(
     return _concluded(meter.results, scoring)
 
 
-async def front_only(
-    address: str, shapes: dict[str, tuple[int, int]], effort: Effort, announce: Announce
-) -> Results:
-    """The whole grid, and open loops, against any service."""
-    meter = Meter({FRONT: Front(address)}, shapes, effort, announce)
-    for name in shapes:
-        await plan.everything(meter, name, [FRONT])
-        await plan.open_loops(meter, name, [FRONT])
-    meter.results.facts = _facts()
-    return meter.results
-
-
 def _concluded(results: Results, scoring: dict[str, float]) -> tuple[Results, list[BenchmarkTarget]]:
     found = targets(results, SMALL, PAPER, scoring)
     results.ratios = {target.name: round(target.value, 3) for target in found}
-    results.facts = _facts() | {"workers": WORKERS, "threads": THREADS, "scoring": scoring}
+    results.facts = facts() | {"workers": WORKERS, "threads": THREADS, "scoring": scoring}
     return results, found
 
 
 def _called(way: str, batching: Batching) -> str:
     return f"{way}, batches of {batching.size}, {batching.delay} ms"
-
-
-def _facts() -> dict[str, object]:
-    return {
-        "cores": os.cpu_count(),
-        "load_average_at_end": [round(load, 2) for load in os.getloadavg()],
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
 
 
 def run_compare(

@@ -6,8 +6,6 @@ from rdserve.loadtest.meter import Meter
 from rdserve.loadtest.requests import OPS
 from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, Cell
 
-from benchmarks.subjects import PAPER
-
 ROWS = (1, 64)
 IN_FLIGHT = (1, 8, 32, 128)
 # Load of the open loops, as parts of what the closed loop of 32 reached.
@@ -20,15 +18,18 @@ def grid(model: str) -> list[Cell]:
 
 
 async def compared(
-    meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int
+    meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int, slow: bool
 ) -> None:
-    """The cells that have a target, over every way: the front, TorchServe alone, the bare model."""
+    """The cells that have a target, over every way: the front, TorchServe alone, the bare model.
+
+    slow: a visit takes seconds; of many images only the batching that was best for single ones is then tried.
+    """
     native = [NATIVE, *batched]
     await meter.warm_up(model, [FRONT, *native, *unmerged])
     await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
     crowd = Cell(model, "encode", 1, in_flight=32)
     await meter.compare(crowd, [FRONT, *native, *unmerged], rounds=rounds)
-    if model == PAPER:  # where a visit takes seconds: the batching that was best for single images
+    if slow:
         native = [NATIVE, meter.results.best_batched(crowd) or batched[0]]
     await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)
 

@@ -117,10 +117,15 @@ PACKAGES: dict[str, Package] = {
         uses="proto wire",
         never="torch ts",
     ),
+    "zoo": _package(
+        "rdserve.zoo",
+        "trained checkpoints with their cards; three of digits and the toy ship",
+        never="torch grpc numpy",
+    ),
     "cli": _package(
         "rdserve.cli",
         "the `rdserve` command, each subcommand loaded on use",
-        uses="api proto wire data models trainer server client compare study loadtest",
+        uses="api proto wire data models trainer server client compare study loadtest zoo",
         never="torch ts",
     ),
     "benchmarks": _package(

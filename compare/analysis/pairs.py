@@ -22,7 +22,7 @@ from rdserve.compare.statistics.bound_gap import identified, tightness
 from rdserve.compare.statistics.intervals import Interval, critical
 from rdserve.compare.statistics.multiplicity import holm
 from rdserve.compare.statistics.paired import Difference
-from rdserve.compare.statistics.preference import Lines, Preference, preferences
+from rdserve.compare.statistics.preference import BetaLines, Preference, preferences
 from scipy import stats
 
 Float64 = NDArray[np.float64]
@@ -118,7 +118,7 @@ class Pairs(Sequence[Pair]):
         """All ranges of beta hold together."""
         of = self.contrasts
         variances = of.error[:2] ** 2
-        lines = Lines(of.mean[0], of.mean[1], variances[0], variances[1], of.covariance)
+        lines = BetaLines(of.mean[0], of.mean[1], variances[0], variances[1], of.covariance)
         return preferences(lines, self.reach)
 
     @cached_property
