@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-from rdserve.client.chunking import slices
-
 # Rows at once. A multiple of eight: bits packed into bytes then begin anew with each stretch.
 STRETCH = 4096
 
 
 def stretches(n: int) -> Iterator[slice]:
     """0 .. n in consecutive slices of at most STRETCH."""
-    return slices(n, STRETCH)
+    return (slice(start, min(start + STRETCH, n)) for start in range(0, n, STRETCH))
