@@ -1,6 +1,6 @@
 """Comparing from Python: `compare(client, models, images)`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +19,8 @@ from rdserve.compare.comparison import Comparison
 from rdserve.compare.origin import Origin
 from rdserve.compare.scores import ScoredData, ScoreSet, images_sha256
 from rdserve.compare.scoring.engines import Engine
+from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Comparison(ScoreSet):
         """Of scores that are analysed already."""
         scored = {each.name: getattr(analysis.scored, each.name) for each in fields(ScoreSet)}
         comparison = cls(**scored, images=images, client=client)
-        vars(comparison)["analysis"] = analysis
+        vars(comparison)["analysis"] = analysis  # as `cached_property` keeps it
         return comparison
 
     @cached_property

@@ -17,9 +17,7 @@ from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.render.document import DATA_ID, SCHEMA
-from rdserve.compare.scores import ScoreSet, rows_of
-
-Rows = NDArray[np.int64]
+from rdserve.compare.scores import Rows, ScoreSet, rows_of
 
 # What rounding may move, in units of the tolerance of R and D: the bound as their sum at most; importance
 # weights likewise, and the logarithm of the ESS, (sum w)^2 / sum w^2, by up to four times that.

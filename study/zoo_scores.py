@@ -1,6 +1,6 @@
 """Served models scored on a split, each under the noise of its own card."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,13 +9,12 @@ from rdserve.client import Client, InputError, ModelInfo, Score
 from rdserve.compare import compatibility
 from rdserve.compare.render.figures.layout import PlaneLayout, of_rows
 from rdserve.compare.scoring import row_store
+from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import run as score_all
 from rdserve.compare.statistics import frontier, summaries
 from rdserve.compare.statistics.ellipse import confidence_ellipse
 from rdserve.compare.statistics.summaries import ModelSummary
 from rdserve.study.subset import Examples
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import ServiceError
 from rdserve.client.results import ModelInfo, Reconstruction, Sample
-from rdserve.compare.scores import ScoreSet
+from rdserve.compare.scores import Rows, ScoreSet
 from rdserve.compare.statistics.latents import Latents, latents
 
 # The digits of the paper's reconstruction figures, in their order.
@@ -19,8 +19,6 @@ N_REPRESENTATIVE, N_DIFFERING, N_GENERATED, N_DRAWS = 4, 8, 6, 5
 AT_ONCE = 8
 # Enough to tell an active unit; the samples serve encoders without a mean in closed form.
 N_ENCODED, N_CODES = 200, 16
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

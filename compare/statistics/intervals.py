@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.compare.statistics import sequential
 from rdserve.compare.statistics import skewness as skew
+from rdserve.compare.statistics.summaries import moments
 from scipy import stats
 
 Float64 = NDArray[np.float64]
@@ -28,13 +29,6 @@ class Interval(NamedTuple):
     def sign(self) -> int:
         """-1 where all of it is below zero, +1 where all is above, else 0."""
         return int(self.low > 0) - int(self.high < 0)
-
-
-def moments(d: Float64) -> tuple[Float64, Float64]:
-    """Mean of (..., N) over the last axis, and its standard error: NaN where N is 1."""
-    n = d.shape[-1]
-    error = d.std(-1, ddof=1) / n**0.5 if n > 1 else np.full(d.shape[:-1], np.nan)
-    return np.asarray(d.mean(-1)), np.asarray(error)
 
 
 def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.compare.statistics import intervals
 from rdserve.compare.statistics.intervals import Interval, Method
+from rdserve.compare.statistics.summaries import moments
 
 if TYPE_CHECKING:
     from rdserve.client.results import Score
@@ -79,7 +80,7 @@ def difference(
     d = first - second
     if len(bad := np.flatnonzero(np.isnan(d))):
         raise ValueError(f"{first[bad[0]]} minus {second[bad[0]]} in row {bad[0]}: a difference is a number")
-    mean, error = intervals.moments(d)
+    mean, error = moments(d)
     wins, losses = int((d < 0).sum()), int((d > 0).sum())
     return Difference(
         mean=float(mean),

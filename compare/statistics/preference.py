@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.compare.statistics import skewness
-from rdserve.compare.statistics.intervals import Method, critical, moments
+from rdserve.compare.statistics.intervals import Method, critical
+from rdserve.compare.statistics.summaries import moments
 
 Answer = Literal["A", "B", "undecided"]
 Float64 = NDArray[np.float64]

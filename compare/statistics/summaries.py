@@ -58,6 +58,13 @@ class ModelSummary:
         return collapsed(self.rate_nats)
 
 
+def moments(d: Float64) -> tuple[Float64, Float64]:
+    """Mean of (..., N) over the last axis, and its standard error: NaN where N is 1."""
+    n = d.shape[-1]
+    error = d.std(-1, ddof=1) / n**0.5 if n > 1 else np.full(d.shape[:-1], np.nan)
+    return np.asarray(d.mean(-1)), np.asarray(error)
+
+
 def mean(values: ArrayLike) -> Mean:
     """Mean of per-example values (N,) and its standard error.
 
@@ -67,9 +74,7 @@ def mean(values: ArrayLike) -> Mean:
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"per-example values have one axis and at least one entry, got shape {array.shape}")
-    n = array.size
-    deviation = float(array.std(ddof=1)) if n > 1 else float("nan")
-    return Mean(float(array.mean()), deviation / n**0.5)
+    return Mean(*map(float, moments(array)))
 
 
 def summarise(

@@ -122,7 +122,7 @@ class Page:
     frame: tuple[float, float, float, float] = (LEFT, TOP, RIGHT, BOTTOM)
 
 
-def page(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bool_] | None) -> Page:
+def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bool_] | None) -> Page:
     """Gather what the templates need. images: all that were scored, where they are at hand."""
     return Page(
         analysis=analysis,

@@ -14,7 +14,7 @@ from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import DATA_ID, in_report, to_document
 from rdserve.compare.render.formatting import interval, nats, p_value, signed
-from rdserve.compare.render.html import page as view
+from rdserve.compare.render.html.page import page_of
 from rdserve.compare.render.verdict import answer
 from rdserve.compare.scoring.pictures import Pictures
 
@@ -28,7 +28,7 @@ def render(
     hashes: a model's name can be anything, and stays words.
     """
     env = _environment()
-    page = view.page(analysis, pictures, images)
+    page = page_of(analysis, pictures, images)
     css = env.get_template("report.css.j2").render(page=page)
     script = files("rdserve.compare.render.html").joinpath("templates/report.js").read_text(encoding="utf-8")
     return env.get_template("report.html.j2").render(
