@@ -243,7 +243,7 @@ def test_a_new_replica_that_cannot_serve_takes_no_traffic(
         load(client, lambda _: client.score("tiny-mmm@1.0", IMAGES), callers=2) as answers,
     ):
         new.until("FAILED")
-        assert new.wait() == 1
+        assert new.wait() == Code.UNAVAILABLE
         await_answers(answers, 10)
 
 

@@ -133,7 +133,7 @@ def test_bad_models_beside_a_good_one(
             assert health.status == HealthCheckResponse.NOT_SERVING
         with pytest.raises(grpc.RpcError) as caught:
             score(service.address, "random")
-    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
