@@ -23,6 +23,7 @@ COPY compare compare
 COPY study study
 COPY loadtest loadtest
 COPY cli cli
+COPY zoo zoo
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m venv /opt/rdserve
 

@@ -27,7 +27,7 @@ install: .venv/installed ## create .venv and install everything
 # A strict editable install lists modules one by one, so it is stale once a file is added.
 build/modules.txt: FORCE
 	@mkdir -p build
-	@find api proto wire data models trainer server client compare study loadtest cli '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
+	@find api proto wire data models trainer server client compare study loadtest cli zoo '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/
@@ -58,7 +58,7 @@ zoo: install ## train the digits zoo again
 	$(BIN)/rdserve zoo zoo/digits.toml
 
 bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 6 minutes
-	$(BIN)/rdserve bench
+	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built, not what was trained
 	rm -rf .venv build report .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -50,7 +50,7 @@ def main() -> None:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FalseStatements:
     """Models on images, numbers fixed beforehand."""
 
     models: int
@@ -62,18 +62,18 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class FalseSequence:
     """One difference, looked at after every image."""
 
     law: str
     ever_wrong: float
 
 
-def fixed(runs: int) -> Iterator[Fixed]:
+def fixed(runs: int) -> Iterator[FalseStatements]:
     """2, 5 and 19 models on 50, 200 and 1000 images."""
     for models in (2, 5, 19):
         for images in (50, 200, 1000):
-            yield Fixed(models, images, *(share(law, models, images, runs) for law in LAWS))
+            yield FalseStatements(models, images, *(share(law, models, images, runs) for law in LAWS))
 
 
 def share(law: str, models: int, images: int, runs: int) -> float:
@@ -90,14 +90,14 @@ def _sure(values: Float64) -> bool:
     return bool(found.signs.any()) or any(len(one.stretches) > 1 for one in found.preferences)
 
 
-def sequences(runs: int) -> Iterator[Sequence]:
+def sequences(runs: int) -> Iterator[FalseSequence]:
     """Every law, with a mean of zero."""
     for law, draw in LONGER.items():
         rng, wrong = np.random.default_rng(0), 0
         for start in range(0, runs, BATCH):
             low, high = confidence_sequence(draw(rng, (min(BATCH, runs - start), IMAGES)))
             wrong += int(((low > 0) | (high < 0)).any(-1).sum())
-        yield Sequence(law, 100 * wrong / runs)
+        yield FalseSequence(law, 100 * wrong / runs)
 
 
 def _rare(rng: np.random.Generator, shape: tuple[int, ...], one_in: int) -> Float64:

@@ -12,11 +12,8 @@ product and what they move in nats. `--gpus 0 --executions eager` runs it on the
 import argparse
 import asyncio
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -27,10 +24,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rdserve.cli.private_server import private_service
 from rdserve.loadtest.load import closed
 from rdserve.loadtest.requests import OPS, bodies
 from rdserve.loadtest.routes import Front
-from rdserve.models.execution.config import Execution, ExecutionConfig, Precision
+from rdserve.models.execution import Execution, Precision
+from rdserve.models.execution.config import ExecutionConfig
 from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
@@ -46,7 +45,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 ROWS, IN_FLIGHT, SECONDS, REPEATS = 256, 8, 2.0, 10
 
 
-class GpuRoute(NamedTuple):
+class GpuWay(NamedTuple):
     """How networks compute."""
 
     precision: Precision
@@ -94,7 +93,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     device = torch.device("cuda" if given.gpus else "cpu")
-    ways = [GpuRoute(*way) for way in product(PRECISIONS, given.executions.split(","))]
+    ways = [GpuWay(*way) for way in product(PRECISIONS, given.executions.split(","))]
     name = torch.cuda.get_device_name() if given.gpus else "CPU"
     print(f"{name}, torch {torch.__version__}\n")
     with tempfile.TemporaryDirectory() as scratch:
@@ -113,7 +112,7 @@ def main() -> None:
         given.out.write_text(json.dumps({"device": name} | rows, indent=1) + "\n")
 
 
-def bare(chosen: subjects.Subjects, device: torch.device, ways: list[GpuRoute]) -> Iterator[Bare]:
+def bare(chosen: subjects.Subjects, device: torch.device, ways: list[GpuWay]) -> Iterator[Bare]:
     """Every model in every way, beside eager float32."""
     for name, folder in chosen.checkpoints.items():
         body = own_images(name, folder, device)
@@ -154,13 +153,14 @@ def _timed(worker: Worker, body: bytes, device: torch.device) -> float:
     return perf_counter() - start
 
 
-def served(chosen: subjects.Subjects, backend: str, way: GpuRoute, gpus: int) -> list[Served]:
+def served(chosen: subjects.Subjects, backend: str, way: GpuWay, gpus: int) -> list[Served]:
     """Every op of every model through one service."""
-    with _service(chosen.store, backend, way, gpus) as address:
+    options = ["--backend", backend, "--gpus", str(gpus), "--precision", way.precision]
+    with private_service(chosen.store, lambda _: None, *options, "--execution", way.execution) as address:
         return asyncio.run(_served(address, chosen, backend, way))
 
 
-async def _served(address: str, chosen: subjects.Subjects, backend: str, way: GpuRoute) -> list[Served]:
+async def _served(address: str, chosen: subjects.Subjects, backend: str, way: GpuWay) -> list[Served]:
     front, found = Front(address), []
     for name in chosen.checkpoints:
         for op in OPS:
@@ -172,23 +172,6 @@ async def _served(address: str, chosen: subjects.Subjects, backend: str, way: Gp
             p50 = alone.percentile(50), crowd.percentile(50)
             found.append(Served(backend, *way, name, op, rate, *p50, errors))
     return found
-
-
-@contextmanager
-def _service(store: Path, backend: str, way: GpuRoute, gpus: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "rdserve.cli", "serve", "--port", "0", "--models", str(store)]
-    command += ["--backend", backend, "--gpus", str(gpus), "--no-request-log"]
-    command += ["--precision", way.precision, "--execution", way.execution]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        serving = next((line for line in process.stdout if line.startswith("serving ")), None)
-        if serving is None:
-            raise RuntimeError(f"{backend}, {way.precision}, {way.execution} did not serve; see above")
-        yield serving.split()[-1]
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def shape_of(name: str) -> tuple[int, int]:

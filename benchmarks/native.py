@@ -10,17 +10,15 @@ import json
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from rdserve.server.backends.torchserve import process as java
+from rdserve.server.backends.torchserve.config import command
 
 START_SECONDS = 60
 
@@ -89,11 +87,8 @@ async def _start(
     config.write_text("".join(f"{key}={value}\n" for key, value in _properties(folder, ports).items()))
     environment = {"TMPDIR": folder / "tmp", "LOG_LOCATION": folder, "METRICS_LOCATION": folder}
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RDSERVE_TORCH_THREADS"), threads)
-    # It and its workers die with this process, however that ends.
-    bound = Path(java.__file__).with_name("die_with_parent.py")
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(bound), str(os.getpid())),
-        *_command(folder, config),
+        *command(folder, config),
         cwd=folder,
         env=os.environ | {key: str(value) for key, value in (environment | limits).items()},
         stdout=(folder / "output").open("w"),
@@ -127,29 +122,6 @@ def _properties(folder: Path, ports: Sequence[int]) -> dict[str, object]:
         "job_queue_size": 1000,
         "install_py_dep_per_model": "false",
     }
-
-
-def _command(folder: Path, config: Path) -> list[str]:
-    spec = find_spec("ts")
-    assert spec is not None
-    assert spec.origin is not None
-    package = Path(spec.origin).parent
-    return [
-        str(java.find_java()),
-        "-Xmx512m",
-        "-XX:MaxDirectMemorySize=512m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4",
-        f"-Djava.io.tmpdir={folder / 'tmp'}",
-        f"-Dmodel_server_home={package.parent}",
-        f"-Dlog4j.configurationFile=file://{Path(java.__file__).with_name('log4j2.xml')}",
-        *("-cp", str(package / "frontend" / "*")),
-        "org.pytorch.serve.ModelServer",
-        *("--python", sys.executable),
-        *("-f", str(config)),
-        "-ncs",
-    ]
 
 
 async def _until_up(port: int, process: asyncio.subprocess.Process) -> None:

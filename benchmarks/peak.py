@@ -3,7 +3,8 @@
 from time import perf_counter
 
 import torch
-from rdserve.models.execution.config import ExecutionConfig, Precision
+from rdserve.models.execution import Precision
+from rdserve.models.execution.config import ExecutionConfig
 
 MATRIX = 4096
 REPEATS = 10
@@ -11,12 +12,12 @@ REPEATS = 10
 
 def peak(device: torch.device, precision: Precision) -> float:
     """Operations per second of a large matrix product, measured here."""
-    how = ExecutionConfig(device, precision)
-    how.prepare()
+    config = ExecutionConfig(device, precision)
+    config.prepare()
     size = MATRIX if device.type == "cuda" else MATRIX // 4
     a = torch.ones(size, size, device=device)
     seconds = []
-    with torch.inference_mode(), how.computing():
+    with torch.inference_mode(), config.computing():
         for _ in range(REPEATS):
             start = perf_counter()
             (a @ a).sum().item()

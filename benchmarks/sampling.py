@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingCost:
     """One way to draw `batch` rows of `steps` values, one after another.
 
     naive_timed: passes that were timed, of naive_passes. agree: of the values they gave, those that both
@@ -47,7 +47,7 @@ class Sampling:
 
 
 @torch.inference_mode()
-def pixels(*, batch: int, threads: int, timed: int, size: int = 28, width: float = 1.0) -> Sampling:
+def pixels(*, batch: int, threads: int, timed: int, size: int = 28, width: float = 1.0) -> SamplingCost:
     """Images of a PixelCNN decoder with random weights."""
     torch.manual_seed(0)
     architecture = Architecture(family="-+-", image_size=size, width=width)
@@ -64,7 +64,7 @@ def pixels(*, batch: int, threads: int, timed: int, size: int = 28, width: float
         p = torch.sigmoid(network(x, plane)[:, row, column].double())
         naive.append(perf_counter() - begun)
         alike.append(torch.equal((u[:, row, column] < p).to(x.dtype), x[:, row, column]))
-    return Sampling(
+    return SamplingCost(
         what=f"PixelCNN, {size} x {size}, {network.logits.in_channels} channels",
         batch=batch,
         threads=threads,
@@ -79,7 +79,7 @@ def pixels(*, batch: int, threads: int, timed: int, size: int = 28, width: float
 
 
 @torch.inference_mode()
-def latents(*, batch: int, threads: int, n_latents: int = 64, width: float = 1.0) -> Sampling:
+def latents(*, batch: int, threads: int, n_latents: int = 64, width: float = 1.0) -> SamplingCost:
     """Latents of a flow marginal with random weights: four steps, each solved latent after latent."""
     torch.manual_seed(0)
     flow = MeanOnlyFlow(n_latents, round(640 * width))
@@ -88,7 +88,7 @@ def latents(*, batch: int, threads: int, n_latents: int = 64, width: float = 1.0
     y = torch.randn(batch, n_latents)
     both = naive_pull(flow, y), flow.pull(y)
     passes = n_latents * len(flow.steps)
-    return Sampling(
+    return SamplingCost(
         what=f"flow, {n_latents} latents, 3 x {round(640 * width)} hidden units",
         batch=batch,
         threads=threads,
@@ -130,7 +130,7 @@ def fastest(work: Callable[[], object], times: int = 3) -> float:
     return min(seconds)
 
 
-def run(*, threads: int, quick: bool = False) -> Iterator[Sampling]:
+def run(*, threads: int, quick: bool = False) -> Iterator[SamplingCost]:
     """Latents, then pixels, of the paper's size, 16 rows at a time; each as it is done."""
     width, size, timed = (0.1, 8, 8) if quick else (1.0, 28, 16)
     before = torch.get_num_threads()
@@ -140,3 +140,15 @@ def run(*, threads: int, quick: bool = False) -> Iterator[Sampling]:
         yield pixels(batch=16, threads=threads, timed=timed, size=size, width=width)
     finally:
         torch.set_num_threads(before)
+
+
+def show(threads: int, *, quick: bool) -> None:
+    """A line for each."""
+    print(f"naive over incremental, {threads} thread{'s' if threads > 1 else ''}")
+    for it in run(threads=threads, quick=quick):
+        ratios = it.ratios
+        print(
+            f"{it.what}, batch {it.batch}: multiply-adds {it.naive_multiply_adds:.3g} / "
+            f"{it.multiply_adds:.3g} = {ratios['multiply_adds']:.0f}, seconds {it.naive_seconds:.3g} / "
+            f"{it.seconds:.3g} = {ratios['seconds']:.0f}; {it.agree} of {it.naive_timed} timed values alike"
+        )

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import Client
 from rdserve.loadtest.requests import images
-from rdserve.loadtest.routes import InProcess
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkRequest
 from rdserve.wire import tensors
+
+from benchmarks.routes import InProcess
 
 # Rows of one call of the bare loop; what measured fastest for it.
 LOOP_ROWS = 64

@@ -1,21 +1,26 @@
 """A whole benchmark: what is started, what is measured, what is written."""
 
 import asyncio
-import os
-import platform
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+from rdserve.cli.private_server import private_service
 from rdserve.loadtest import plan
 from rdserve.loadtest.meter import Announce, Effort, Meter
-from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, UNMERGED, Results
-from rdserve.loadtest.routes import Front, InProcess, Native, Route, Unmerged
+from rdserve.loadtest.results import FRONT, Cell, Results
+from rdserve.loadtest.routes import Front, Route
+from rdserve.loadtest.run import machine
 
 from benchmarks import subjects
 from benchmarks.native import UNBATCHED, Batching, native
+from benchmarks.routes import InProcess, Native, Unmerged
 from benchmarks.scoring import score_ratio
+from benchmarks.soak import Memory, soak
 from benchmarks.subjects import PAPER, SMALL, Subjects
-from benchmarks.targets import BenchmarkTarget, targets
+from benchmarks.targets import IN_PROCESS, NATIVE, UNMERGED, BenchmarkTarget, best_batched, targets
 
 # TorchServe's own batching at its best: sizes and delays in ms that were worth trying.
 BATCHINGS = (Batching(8, 1), Batching(32, 1), Batching(32, 5))
@@ -44,11 +49,11 @@ async def compare(
         meter = Meter(ways, subjects.SHAPES, effort, announce)
         for name in names:
             rounds = min(effort.rounds, 3) if name == PAPER else effort.rounds
-            await plan.compared(meter, name, list(batched), list(unmerged), rounds=rounds)
-            await plan.open_loops(meter, name, [FRONT, NATIVE])
+            best = await side_by_side(meter, name, list(batched), list(unmerged), rounds=rounds)
+            await plan.open_loops(meter, name, [FRONT, NATIVE, best])
     for name in names:
         if not quick:
-            await plan.everything(meter, name, [FRONT])
+            await plan.everything(meter, name)
     scoring = {}
     if PAPER in names:
         announce(f"scoring {SCORED_IMAGES} images")
@@ -56,22 +61,26 @@ async def compare(
     return _concluded(meter.results, scoring)
 
 
-async def front_only(
-    address: str, shapes: dict[str, tuple[int, int]], effort: Effort, announce: Announce
-) -> Results:
-    """The whole grid, and open loops, against any service."""
-    meter = Meter({FRONT: Front(address)}, shapes, effort, announce)
-    for name in shapes:
-        await plan.everything(meter, name, [FRONT])
-        await plan.open_loops(meter, name, [FRONT])
-    meter.results.facts = _facts()
-    return meter.results
+async def side_by_side(
+    meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int
+) -> str:
+    """The cells that have a target, over every way; which of `batched` was best for single images."""
+    native = [NATIVE, *batched]
+    await meter.warm_up(model, [FRONT, *native, *unmerged])
+    await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
+    crowd = Cell(model, "encode", 1, in_flight=32)
+    await meter.compare(crowd, [FRONT, *native, *unmerged], rounds=rounds)
+    best = best_batched(meter.results, crowd) or batched[0]
+    if model == PAPER:  # where a visit takes seconds
+        native = [NATIVE, best]
+    await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)
+    return best
 
 
 def _concluded(results: Results, scoring: dict[str, float]) -> tuple[Results, list[BenchmarkTarget]]:
     found = targets(results, SMALL, PAPER, scoring)
     results.ratios = {target.name: round(target.value, 3) for target in found}
-    results.facts = _facts() | {"workers": WORKERS, "threads": THREADS, "scoring": scoring}
+    results.facts = machine() | {"workers": WORKERS, "threads": THREADS, "scoring": scoring}
     return results, found
 
 
@@ -79,20 +88,25 @@ def _called(way: str, batching: Batching) -> str:
     return f"{way}, batches of {batching.size}, {batching.delay} ms"
 
 
-def _facts() -> dict[str, object]:
-    return {
-        "cores": os.cpu_count(),
-        "load_average_at_end": [round(load, 2) for load in os.getloadavg()],
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
+def run(effort: Effort, announce: Announce, *, quick: bool) -> tuple[Results, list[BenchmarkTarget]]:
+    """Prepare the models, serve them, and compare."""
+    names = (SMALL,) if quick else (SMALL, PAPER)
+    with served(names, announce) as (chosen, address):
+        return asyncio.run(compare(address, chosen, effort, announce, quick=quick))
 
 
-def run_compare(
-    serve: Callable[[Path], str], folder: Path, effort: Effort, announce: Announce, *, quick: bool
-) -> tuple[Results, list[BenchmarkTarget]]:
-    """Prepare the models in `folder`, let `serve` start a service over them, and compare."""
-    names: Sequence[str] = (SMALL,) if quick else (SMALL, PAPER)
-    announce("preparing the models")
-    chosen = subjects.prepare(folder, tuple(names))
-    return asyncio.run(compare(serve(chosen.store), chosen, effort, announce, quick=quick))
+def soaked(requests: int, announce: Announce) -> Memory:
+    """Memory of a service of the small model, over so many requests."""
+    with served((SMALL,), announce) as (_, address):
+        (front,) = psutil.Process().children()
+        return asyncio.run(soak(address, front.pid, SMALL, subjects.SHAPES[SMALL], requests, announce))
+
+
+@contextmanager
+def served(names: tuple[str, ...], announce: Announce) -> Iterator[tuple[Subjects, str]]:
+    """The models, and the address of a service of them."""
+    with tempfile.TemporaryDirectory(prefix="rdserve-bench-") as folder:
+        announce("preparing the models")
+        chosen = subjects.prepare(Path(folder), names)
+        with private_service(chosen.store, announce) as address:
+            yield chosen, address

@@ -13,6 +13,8 @@ from rdserve.loadtest.load import Send
 from rdserve.loadtest.requests import OPS, bodies
 from rdserve.loadtest.results import Cell
 from rdserve.loadtest.routes import Front
+from rich.console import Console
+from rich.table import Table
 
 SAMPLES = 60
 IN_FLIGHT = 8
@@ -80,3 +82,15 @@ async def _burst(senders: list[Send], start: int, n: int) -> int:
 
     await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
     return next(failed)
+
+
+def show(memory: Memory, console: Console) -> None:
+    """A row for each process."""
+    table = Table("process", title=f"Resident memory over {memory.requests[-1]} requests, MiB")
+    for heading in ("after warm-up", "at the end", "growth per 10,000 requests"):
+        table.add_column(heading, justify="right")
+    for name in memory.resident:
+        _, resident = memory.settled(name)
+        table.add_row(name, f"{resident[0]:.1f}", f"{resident[-1]:.1f}", f"{memory.growth(name):+.2f}")
+    console.print(table)
+    console.print(f"{memory.errors} requests failed")

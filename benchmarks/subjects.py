@@ -4,6 +4,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from rdserve.models.card import Architecture, InputSpec, TrainingData, read_card
+from rdserve.models.checkpoint import save
+from rdserve.models.families import build
+from rdserve.server.repository.packaging import package
+
 SMALL, PAPER = "digits-mmm-b1.0", "paper-mmm"
 SHAPES = {SMALL: (8, 8), PAPER: (28, 28)}
 ZOO = Path(__file__).resolve().parent.parent / "zoo" / "digits"
@@ -24,8 +30,6 @@ class Subjects:
 
 def prepare(folder: Path, names: tuple[str, ...]) -> Subjects:
     """Both checkpoints, or one of them, and their archives, under `folder`."""
-    from rdserve.server.repository.packaging import package
-
     checkpoints = {name: folder / "checkpoints" / name for name in names}
     for name, checkpoint in checkpoints.items():
         if name == PAPER:
@@ -37,39 +41,16 @@ def prepare(folder: Path, names: tuple[str, ...]) -> Subjects:
 
 
 def _make_paper(folder: Path) -> None:
-    """A simple VAE of the paper's size with random weights: good for timing, and for nothing else."""
-    import torch
-    from rdserve.models.card import (
-        Architecture,
-        Card,
-        InputSpec,
-        ReferenceScores,
-        TrainedObjective,
-        TrainingData,
-        Weights,
-    )
-    from rdserve.models.checkpoint import save
-    from rdserve.models.families import build
+    """A simple VAE of the paper's size with random weights: good for timing, and for nothing else.
 
-    architecture = Architecture(family="---")
+    Its card is the small one's where nothing depends on it.
+    """
     torch.manual_seed(0)
-    card = Card(
-        name=folder.name,
-        architecture=architecture,
-        input=InputSpec(shape=SHAPES[PAPER], binarisation="none"),
-        objective=TrainedObjective(),
-        data=TrainingData(name="random", sha256="0" * 64),
-        weights=Weights(sha256="0" * 64),
-        code_version="0",
-        reference=ReferenceScores(
-            split="test",
-            n_examples=1,
-            seed=0,
-            n_samples=1,
-            rate_nats=0.0,
-            rate_standard_error_nats=0.0,
-            distortion_nats=0.0,
-            distortion_standard_error_nats=0.0,
-        ),
-    )
-    save(build(architecture), card, folder)
+    architecture = Architecture(family="---")
+    changes = {
+        "name": folder.name,
+        "architecture": architecture,
+        "input": InputSpec(shape=SHAPES[PAPER], binarisation="none"),
+        "data": TrainingData(name="random", sha256="0" * 64),
+    }
+    save(build(architecture), read_card(ZOO / SMALL).model_copy(update=changes), folder)

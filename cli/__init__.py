@@ -1,78 +1,8 @@
 """The command `rdserve`. Only the command that runs is imported, and only its extra is needed."""
 
-import sys
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import typer
-    from typer.core import TyperCommand
-
-
-class Lazy(NamedTuple):
-    """A command by where it lives: function `name` of rdserve.cli.<module>, from an extra."""
-
-    module: str
-    extra: str
-    help: str
-
-
-COMMANDS = {
-    "train": Lazy("train", "train", "Train a VAE, or go on with the run in the folder."),
-    "zoo": Lazy("train", "train", "Train every model of a recipe that is not there yet."),
-    "package": Lazy("package", "server", "Verify checkpoints and make an archive of each."),
-    "serve": Lazy("serve", "server", "Serve models over gRPC."),
-    "health": Lazy("health", "", "Whether a service serves, as an exit code."),
-    "models": Lazy("query", "compare", "List the models of a service."),
-    "encode": Lazy("query", "compare", "Images to latents."),
-    "reconstruct": Lazy("query", "compare", "Images to latents and back."),
-    "sample": Lazy("query", "compare", "Draw images from a model."),
-    "score": Lazy("query", "compare", "Rate and distortion of images under a model."),
-    "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
-    "figures": Lazy("figures", "study", "Draw the paper's figures from a served zoo."),
-    "results": Lazy("results", "study", "A zoo on every split, beside the paper's numbers."),
-    "bounds": Lazy("bounds", "train,compare", "What the codes of checkpoints tell of x, from both sides."),
-    "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
-    "verify": Lazy("verify", "compare", "Whether a comparison's numbers, or a card's, are reproduced."),
-    "toy": Lazy("toy", "train,compare", "The paper's exact experiment: what an ELBO hides."),
-}
-
-# What tells that an extra is not installed.
-SENTINELS = {
-    "": (),
-    "compare": ("matplotlib", "rich"),
-    "train": ("torch", "safetensors"),
-    "study": ("torch", "sklearn", "matplotlib", "rich"),
-    "train,compare": ("torch", "matplotlib", "rich"),
-    "server": ("torch", "aiohttp", "grpc_reflection"),
-}
-
 
 def main() -> None:
     """Run the command line."""
-    if find_spec("typer") is None:
-        print("rdserve: the command line is an extra; pip install 'rdserve[compare]'", file=sys.stderr)
-        sys.exit(69)  # UNAVAILABLE of rdserve.cli.exits, which needs typer
     from rdserve.cli.group import app
 
     app()
-
-
-def load(name: str, kind: "type[TyperCommand] | None" = None) -> "typer.Typer":
-    """The app of one command, imported now. kind: its class, if not typer's own.
-
-    Raises:
-        ImportError: its extra is not installed; the message says which.
-    """
-    import typer
-
-    command = COMMANDS[name]
-    missing = [package for package in SENTINELS[command.extra] if find_spec(package) is None]
-    if missing:
-        raise ImportError(
-            f"`rdserve {name}` needs {', '.join(missing)}; pip install 'rdserve[{command.extra}]'"
-        )
-    app = typer.Typer(add_completion=False)
-    app.command(name, cls=kind)(getattr(import_module(f"rdserve.cli.{command.module}"), name))
-    return app

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 from rdserve.cli import exits
+from rdserve.cli.console import console, progress
 from rdserve.cli.options import DataRoot, Seed, Split
-from rdserve.compare.render import terminal
 from rdserve.compare.render.formatting import shortened
 from rdserve.data import DataError, Dataset, load
 from rdserve.models import checkpoint
@@ -58,14 +58,14 @@ def bounds(
     try:
         chosen = examples(load(data, split=split, root=data_root), limit)
         found = []
-        with terminal.progress("bounding", len(checkpoints), terminal.console(stderr=True)) as done:
+        with progress("bounding", len(checkpoints)) as done:
             for folder in checkpoints:
                 found.append(bound(folder, chosen, seed=seed, n_generated=n_generated, k=k))
                 done(1)
     except (CardError, DataError, OSError) as error:
         typer.echo(f"rdserve: {error}", err=True)
         raise typer.Exit(exits.code_of(error)) from None
-    terminal.console().print(table(found, chosen.dataset))
+    console().print(table(found, chosen.dataset))
     if out is not None:
         out.write_text(json.dumps([one.document() for one in found], indent=1) + "\n")
         typer.echo(out)

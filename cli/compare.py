@@ -5,17 +5,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from rdserve.cli.connection import Trust, connection
+from rdserve.cli.console import console, progress
 from rdserve.cli.exits import writing
 from rdserve.cli.image_files import read_images, read_labels
-from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout, connection
-from rdserve.cli.trust import chosen_trust, trusting
+from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
 from rdserve.compare import api
@@ -45,7 +45,7 @@ class EngineName(StrEnum):
 
 
 @dataclass(frozen=True)
-class Source:
+class LabelledImages:
     """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
 
     images: NDArray[np.bool_]
@@ -53,36 +53,86 @@ class Source:
     about: ScoredData | None
 
 
-@trusting
-def compare(
+@dataclass(frozen=True)
+class ImageOptions:
+    """What to score."""
+
     data: Annotated[
         str | None, typer.Option(help="digits or static-mnist; digits if neither this nor --images is given.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None,
-    split: Split = "test",
-    limit: Limit = None,
-    data_root: DataRoot = None,
-    models: Annotated[str, typer.Option(help="Names, separated by commas; or all.")] = "all",
-    n_samples: NSamples = 1,
-    seed: Seed = 0,
-    level: Level = 0.95,
-    beta: Beta = 1.0,
-    equivalence_margin: Margin = None,
-    sequential: Annotated[bool, typer.Option("--sequential", help="Stop once the answer is known.")] = False,
+    ] = None
+    images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
+    labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None
+    split: Split = "test"
+    limit: Limit = None
+    data_root: DataRoot = None
+
+    def read(self) -> LabelledImages:
+        """The first `limit` of them.
+
+        Raises:
+            InputError: two sources, labels of no file of images, or a file that holds no such array.
+            DataError: as `rdserve.data.load`.
+        """
+        if self.images is not None:
+            pixels = read_images(self.images, self.data, split=self.split, limit=self.limit)
+            labels = None if self.labels is None else read_labels(self.labels, len(pixels))
+            return LabelledImages(pixels, labels, None)
+        if self.labels is not None:
+            raise InputError("--labels are of images of your own; give --images FILE too")
+        dataset = load(self.data or "digits", split=self.split, root=self.data_root)
+        classes = None if dataset.labels is None else dataset.labels[: self.limit]
+        about = ScoredData(dataset.name, dataset.split, dataset.sha256)
+        return LabelledImages(dataset.images[: self.limit], classes, about)
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """How to score and compare, and what to allow."""
+
+    models: Annotated[str, typer.Option(help="Names, separated by commas; or all.")] = "all"
+    n_samples: NSamples = 1
+    seed: Seed = 0
+    level: Level = 0.95
+    beta: Beta = 1.0
+    equivalence_margin: Margin = None
+    sequential: Annotated[bool, typer.Option("--sequential", help="Stop once the answer is known.")] = False
     allow_incomparable: Annotated[
         bool, typer.Option("--allow-incomparable", help="Compare what does not compare, with a warning.")
-    ] = False,
-    baseline: Annotated[str | None, typer.Option(help="Compare every other model with this one.")] = None,
-    max_rate_increase: Most = None,
-    max_distortion_increase: Most = None,
-    max_elbo_decrease: Most = None,
-    max_weighted_increase: Most = None,
+    ] = False
+    baseline: Annotated[str | None, typer.Option(help="Compare every other model with this one.")] = None
+    max_rate_increase: Most = None
+    max_distortion_increase: Most = None
+    max_elbo_decrease: Most = None
+    max_weighted_increase: Most = None
     out: Annotated[Path, typer.Option(help="Folder for the report, and for rows to go on from.")] = Path(
         "report"
-    ),
-    restart: Annotated[bool, typer.Option("--restart", help="Score anew what the folder holds.")] = False,
-    engine: Annotated[EngineName, typer.Option(help="Where scoring is called from.")] = EngineName.LOCAL,
+    )
+    restart: Annotated[bool, typer.Option("--restart", help="Score anew what the folder holds.")] = False
+    engine: Annotated[EngineName, typer.Option(help="Where scoring is called from.")] = EngineName.LOCAL
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            self.max_rate_increase,
+            self.max_distortion_increase,
+            self.max_elbo_decrease,
+            self.max_weighted_increase,
+        )
+
+    @property
+    def rows(self) -> Path:
+        """Where scores are kept until the report is written."""
+        return self.out / "rows"
+
+    @property
+    def stop(self) -> api.Stop | None:
+        return api.Stop(self.baseline, self.equivalence_margin or 0.0) if self.sequential else None
+
+
+def compare(
+    what: ImageOptions,
+    options: CompareOptions,
+    trust: Trust,
     server: Server = ADDRESS,
     serve: Annotated[
         Path | None, typer.Option(help="Start a service over this folder's models for this run.")
@@ -90,104 +140,71 @@ def compare(
     timeout: Timeout = 300.0,
 ) -> None:
     """Score images on several models with the same noise, and say which is better, and for which beta."""
-    limits = Limits(max_rate_increase, max_distortion_increase, max_elbo_decrease, max_weighted_increase)
-    score = partial(
-        api.compare,
-        seed=seed,
-        n_samples=n_samples,
-        level=level,
-        beta=beta,
-        stop=api.Stop(baseline, equivalence_margin or 0.0) if sequential else None,
-        allow_incomparable=allow_incomparable,
-        folder=out / "rows",
-        restart=restart,
-    )
-    with connection(server, timeout=timeout, models=serve) as client:
-        if limits.any and not baseline:
+    with connection(server, trust, timeout=timeout, models=serve) as client:
+        if options.limits.any and not options.baseline:
             raise InputError("a limit is on what changed since a baseline: name it with --baseline")
-        source = _source(data, images, labels, split=split, limit=limit, root=data_root)
-        names = _choose(client.models(), models, baseline, source)
-        score.keywords["engine"] = _engine(engine, client, timeout, private=serve is not None)
-        with writing(out):
-            comparison = _asked(_score(score, client, names, source), serve)
-            paths = export.write_all(comparison.findings, _pictures(comparison), out)
-        console = terminal.console()
-        terminal.show(comparison.findings, console, baseline=baseline, equivalence_margin=equivalence_margin)
+        source = what.read()
+        names = _choose(client.models(), options, source)
+        arguments = {} if serve else trust.arguments()
+        engine = Local(client) if options.engine is EngineName.LOCAL else _ray(client, timeout, arguments)
+        with writing(options.out):
+            comparison = _asked(_score(client, engine, names, source, options), serve)
+            paths = export.write_all(comparison.findings, _pictures(comparison), options.out)
+        margin = options.equivalence_margin
+        terminal.show(comparison.findings, console(), baseline=options.baseline, equivalence_margin=margin)
         if len(names) == 1:
             typer.echo(f"{names[0]} alone: there is nothing to compare it with", err=True)
-        row_store.finish(out / "rows")
-        outcome = _gate(comparison, baseline, limits, out, paths)
+        row_store.finish(options.rows)
+        outcome = _gate(comparison, options, paths)
         typer.echo("\n" + "\n".join(map(str, paths)))
     raise typer.Exit(outcome)
 
 
-def _source(
-    data: str | None,
-    images: Path | None,
-    labels: Path | None,
-    *,
-    split: str,
-    limit: int | None,
-    root: Path | None,
-) -> Source:
-    """What to score, the first `limit` of it.
-
-    Raises:
-        InputError: two sources, labels of no file of images, or a file that holds no such array.
-        DataError: as `rdserve.data.load`.
-    """
-    if images is not None:
-        pixels = read_images(images, data, split=split, limit=limit)
-        return Source(pixels, None if labels is None else read_labels(labels, len(pixels)), None)
-    if labels is not None:
-        raise InputError("--labels are of images of your own; give --images FILE too")
-    dataset = load(data or "digits", split=split, root=root)
-    classes = None if dataset.labels is None else dataset.labels[:limit]
-    return Source(dataset.images[:limit], classes, ScoredData(dataset.name, dataset.split, dataset.sha256))
-
-
-def _choose(served: Sequence[ModelInfo], wanted: str, baseline: str | None, source: Source) -> list[str]:
+def _choose(served: Sequence[ModelInfo], options: CompareOptions, source: LabelledImages) -> list[str]:
     """The models asked for by name and the baseline; or all that fit the data, saying which do not.
 
     Raises:
         InputError: a name that is not served, or no model left.
     """
     faults = {model.name: reconstruct.misfit(model, source.images.shape[1:]) for model in served}
-    asked = [name.strip() for name in wanted.split(",") if name.strip()]
-    if wanted == "all":
+    asked = [name.strip() for name in options.models.split(",") if name.strip()]
+    if options.models == "all":
         for name in filter(faults.get, faults):
             typer.echo(f"left out: model {name!r} {faults[name]}", err=True)
         asked = [name for name, fault in faults.items() if not fault]
     if not asked:
         raise InputError(f"no model to compare on {source.about.name if source.about else 'these images'}")
-    names = list(dict.fromkeys([*asked, baseline] if baseline else asked))
+    names = list(dict.fromkeys([*asked, options.baseline] if options.baseline else asked))
     if unknown := unserved(names, faults):
         raise InputError(unknown)
     return names
 
 
-def _engine(name: EngineName, client: Client, timeout: float, *, private: bool) -> Engine:
-    if name is EngineName.LOCAL:
-        return Local(client)
+def _ray(client: Client, timeout: float, trust: dict[str, Any]) -> Engine:
     from rdserve.compare.scoring.ray_engine import RayEngine
 
-    return RayEngine(client.address, timeout=timeout, **({} if private else chosen_trust()))
+    return RayEngine(client.address, timeout=timeout, **trust)
 
 
 def _score(
-    score: "partial[Comparison]",
-    client: Client,
-    names: Sequence[str],
-    source: Source,
+    client: Client, engine: Engine, names: Sequence[str], source: LabelledImages, options: CompareOptions
 ) -> Comparison:
-    total = len(names) * len(source.images)
-    with terminal.progress(f"scoring {len(names)} models", total, terminal.console(stderr=True)) as done:
-        comparison = score(
+    with progress(f"scoring {len(names)} models", len(names) * len(source.images)) as done:
+        comparison = api.compare(
             client,
             names,
             source.images,
             labels=source.labels,
             data=source.about,
+            seed=options.seed,
+            n_samples=options.n_samples,
+            level=options.level,
+            beta=options.beta,
+            stop=options.stop,
+            allow_incomparable=options.allow_incomparable,
+            engine=engine,
+            folder=options.rows,
+            restart=options.restart,
             on_progress=lambda _, rows: done(rows),
         )
     for name, why in comparison.failures.items():
@@ -204,24 +221,21 @@ def _asked(comparison: Comparison, serve: Path | None) -> Comparison:
 
 
 def _pictures(comparison: Comparison) -> pictures.Pictures | None:
-    names = comparison.names
-    with terminal.progress("drawing pictures", len(names), terminal.console(stderr=True)) as done:
+    with progress("drawing pictures", len(comparison.names)) as done:
         return pictures.take(comparison, on_progress=lambda _: done(1))
 
 
-def _gate(
-    comparison: Comparison, baseline: str | None, limits: Limits, out: Path, paths: list[Path]
-) -> GateOutcome:
+def _gate(comparison: Comparison, options: CompareOptions, paths: list[Path]) -> GateOutcome:
     """Say and write down whether the limits are kept, adding to `paths`; without limits they are."""
-    if baseline is None or not limits.any:
+    if options.baseline is None or not options.limits.any:
         return GateOutcome.PASS
     if comparison.failures:
         raise RdserveError(f"no gate over models that failed: {', '.join(comparison.failures)}")
-    checked = gate(comparison, baseline, limits)
+    checked = gate(comparison, options.baseline, options.limits)
     for check in checked.checks:
         typer.echo(f"{check.outcome.name.lower()}: {check.model}: {check.sentence}")
-    written = {out / JUNIT: to_junit(checked), out / SUMMARY: to_markdown(checked)}
-    with writing(out):
+    written = {options.out / JUNIT: to_junit(checked), options.out / SUMMARY: to_markdown(checked)}
+    with writing(options.out):
         for path, text in written.items():
             path.write_text(text, encoding="utf-8")
     paths += written

@@ -6,25 +6,27 @@ from typing import Annotated
 
 import typer
 from rdserve.cli import study_inputs
-from rdserve.cli.options import ADDRESS, DataRoot, Server, Split, Timeout, connection
-from rdserve.cli.trust import trusting
+from rdserve.cli.connection import Trust, connection
+from rdserve.cli.options import ADDRESS, DataRoot, Server, Split, Timeout
 from rdserve.compare.render.figures import plane
 from rdserve.study.figures.draw import NAMES, SERVED, Drawn, draw_all, models_of
 from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
+from rdserve.zoo import TOY
 
 Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a model's category.")]
-TOY = Path("zoo/toy")
 
 
-@trusting
 def figures(
+    trust: Trust,
     data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
     split: Split = "test",
     limit: study_inputs.Limit = None,
     data_root: DataRoot = None,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
     images: Images = 100,
-    toy: Annotated[Path, typer.Option(help="Folder of the toy's checkpoints, for figure 2.")] = TOY,
+    toy: Annotated[
+        Path | None, typer.Option(help="Folder of the toy's checkpoints, for figure 2; else rdserve's own.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("report"),
     work: study_inputs.Work = study_inputs.WORK,
     server: Server = ADDRESS,
@@ -35,12 +37,12 @@ def figures(
 ) -> None:
     """Draw figures 2 to 6 of the paper from a served zoo, each as SVG and PNG; say what the zoo lacks."""
     names = chosen_names(only)
-    with connection(server, timeout=timeout, models=serve) as client:
+    with connection(server, trust, timeout=timeout, models=serve) as client:
         out.mkdir(parents=True, exist_ok=True)
         if "2" in names:
-            from rdserve.cli.toy_figure import figure_2
+            from rdserve.cli.toy import figure_2
 
-            _write(figure_2(toy), out, "")
+            _write(Drawn("figure-2", *figure_2(toy or TOY)), out, "")
         if not set(names) & set(SERVED):
             return
         runs = study_inputs.scored(client, data, split, root=data_root, limit=limit, folder=work)

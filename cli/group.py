@@ -1,11 +1,12 @@
 """The group of all commands: lists them from a table, imports the one that is called."""
 
 import os
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from rdserve.cli import COMMANDS, environment, exits, load
+from rdserve import __version__
+from rdserve.cli import environment, exits
+from rdserve.cli.commands import COMMANDS, load
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -70,7 +71,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"rdserve {version('rdserve')}")
+        typer.echo(f"rdserve {__version__}")
         raise typer.Exit
 
 

@@ -3,18 +3,18 @@
 from typing import Annotated
 
 import typer
+from rdserve.cli.connection import Trust
 from rdserve.cli.exits import Code
-from rdserve.cli.trust import chosen_trust, trusting
 from rdserve.client import RdserveError
 from rdserve.client.channel import Security, open_channel
-from rdserve.client.chunking import SERVICE
 from rdserve.client.health import state
+from rdserve.wire.service import SERVICE
 
 SERVING = "SERVING"
 
 
-@trusting
 def health(
+    trust: Trust,
     server: Annotated[str, typer.Option(help="Address of the service, host:port.")] = "localhost:50051",
     model: Annotated[str | None, typer.Option(help="Ask for this model only.")] = None,
     alive: Annotated[bool, typer.Option("--alive", help="Whether it answers, ready or not.")] = False,
@@ -23,7 +23,7 @@ def health(
     """Exit with 0 where the service serves, else with 1 and a line that says why."""
     name = "" if alive else model or SERVICE
     try:
-        with open_channel(server, Security(**chosen_trust())) as channel:
+        with open_channel(server, Security(**trust.arguments())) as channel:
             answer = state(channel, name, timeout=timeout)
     except RdserveError as error:
         answer = f"{type(error).__name__}: {error}"

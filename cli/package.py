@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rdserve.cli.options import DataRoot, failures_told
+from rdserve.cli.connection import failures_told
+from rdserve.cli.options import DataRoot
 
 # Nats by which another build of torch may move a mean or a quantile.
 TOLERANCE = 1e-3

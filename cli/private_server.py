@@ -18,14 +18,16 @@ class NotServing(RdserveError):
 
 
 @contextmanager
-def private_service(models: Path, announce: Callable[[str], None]) -> Iterator[str]:
+def private_service(models: Path, announce: Callable[[str], None], *options: str) -> Iterator[str]:
     """The address of a service over `models`; `announce` gets a line per phase of its start.
+
+    options: more of `rdserve serve`.
 
     Raises:
         NotServing: it ended before it served; its own words precede.
     """
     command = [sys.executable, "-m", "rdserve.cli", "serve", "--models", str(models), "--port", "0"]
-    command.append("--no-request-log")  # its stderr is the user's terminal
+    command += ["--no-request-log", *options]  # its stderr is the user's terminal
     # On loopback, for this command: whoever asks for tokens elsewhere means another service.
     others = ("RDSERVE_SERVE_", "RDSERVE_TOKENS_FILE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(others)}

@@ -4,43 +4,32 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rdserve.cli.connection import Trust, connection
 from rdserve.cli.image_files import IMAGES_SHOWN, as_text, check_suffix, read_images, write_arrays
-from rdserve.cli.options import (
-    ADDRESS,
-    Data,
-    DataRoot,
-    Limit,
-    NSamples,
-    Seed,
-    Server,
-    Split,
-    Timeout,
-    connection,
-)
-from rdserve.cli.trust import trusting
+from rdserve.cli.options import ADDRESS, Data, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
 from rdserve.client import ModelInfo, Timing, timings
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
 Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
 
 
-@trusting
-def models(server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
+def models(trust: Trust, server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
     """List the models of a service."""
-    with connection(server, timeout=timeout) as client:
-        from rdserve.compare.render import terminal
+    with connection(server, trust, timeout=timeout) as client:
+        from rdserve.cli.console import console
+        from rdserve.compare.render.terminal import models_table
 
         found = client.models()
-        terminal.console().print(terminal.models_table(found) if found else "the service holds no models")
+        console().print(models_table(found) if found else "the service holds no models")
 
 
 def _header(model: ModelInfo) -> str:
     return f"{model.family} β{model.beta:g}\ntrained on\n{model.data_name}"
 
 
-@trusting
 def encode(
     model: Model,
+    trust: Trust,
     images: Images = None,
     data: Data = None,
     split: Split = "test",
@@ -53,7 +42,7 @@ def encode(
     timeout: Timeout = 300.0,
 ) -> None:
     """Images to latents: mode, scale and samples of e(z|x)."""
-    with connection(server, timeout=timeout) as client:
+    with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy"))
         x = read_images(images, data, split=split, limit=limit, root=data_root)
         encoding = client.encode(model, x, n_samples=n_samples, seed=seed)
@@ -66,9 +55,9 @@ def encode(
             typer.echo(f"wrote {out}")
 
 
-@trusting
 def reconstruct(
     model: Model,
+    trust: Trust,
     images: Images = None,
     data: Data = None,
     split: Split = "test",
@@ -81,7 +70,7 @@ def reconstruct(
     timeout: Timeout = 300.0,
 ) -> None:
     """Images to one z each, and n-samples images back from it."""
-    with connection(server, timeout=timeout) as client:
+    with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy", ".png"))
         x = read_images(images, data, split=split, limit=limit, root=data_root)
         result = client.reconstruct(model, x, n_samples=n_samples, seed=seed)
@@ -102,9 +91,9 @@ def reconstruct(
             typer.echo(f"wrote {out}")
 
 
-@trusting
 def sample(
     model: Model,
+    trust: Trust,
     n: Annotated[int, typer.Option(min=1, help="How many z to draw.")] = 8,
     n_samples: NSamples = 5,
     seed: Seed = 0,
@@ -113,7 +102,7 @@ def sample(
     timeout: Timeout = 300.0,
 ) -> None:
     """n latents from m(z), and n-samples images from each."""
-    with connection(server, timeout=timeout) as client:
+    with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy", ".png"))
         result = client.sample(model, n, n_samples=n_samples, seed=seed)
         typer.echo(as_text(result.images[:, 0]))
@@ -130,9 +119,9 @@ def sample(
             typer.echo(f"wrote {out}")
 
 
-@trusting
 def score(
     model: Model,
+    trust: Trust,
     images: Images = None,
     data: Data = None,
     split: Split = "test",
@@ -146,7 +135,7 @@ def score(
     timeout: Timeout = 300.0,
 ) -> None:
     """Rate and distortion of images under a model, in nats per image."""
-    with connection(server, timeout=timeout) as client:
+    with connection(server, trust, timeout=timeout) as client:
         from rdserve.compare.render import terminal
         from rdserve.compare.statistics.summaries import mean
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rdserve.cli import study_inputs
 from rdserve.cli.bounds import N_GENERATED, K, N, bound
+from rdserve.cli.connection import Trust, connection
+from rdserve.cli.console import progress
 from rdserve.cli.figures import Images
-from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout, connection
-from rdserve.cli.trust import trusting
+from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
 from rdserve.client import Client
-from rdserve.compare.render import json_stream, terminal
+from rdserve.compare.render import json_stream
 from rdserve.models.card import CardError, read_card
 from rdserve.study import results_page
 from rdserve.study.results import JUDGED_ON, SPLITS, Study, counts, document
@@ -22,8 +23,8 @@ NBounds = Annotated[int, typer.Option(min=2, help="Images in the mixture that bo
 NGenerated = Annotated[int, typer.Option(min=0, help="Pairs drawn from each model for bounds; 0: no bounds.")]
 
 
-@trusting
 def results(
+    trust: Trust,
     models: Annotated[
         Path | None, typer.Option(help="Serve this folder's models for this run; bounds need their weights.")
     ] = None,
@@ -41,7 +42,7 @@ def results(
 ) -> None:
     """Score a zoo on every split, and write it down beside the paper: targets, categories, bounds."""
     chosen = chosen_splits(splits)
-    with connection(server, timeout=timeout, models=models) as client:
+    with connection(server, trust, timeout=timeout, models=models) as client:
         scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
         study = _study(client, scored, data, data_root, images, models, n_bounds, n_generated)
     wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
@@ -96,7 +97,7 @@ def _study(
     if n_generated >= 2 and folders:
         mixed = study_inputs.few(judged.examples, n_bounds)
         there = [run.name for run in judged.all if run.name in folders]
-        with terminal.progress("bounding", len(there), terminal.console(stderr=True)) as done:
+        with progress("bounding", len(there)) as done:
             for name in there:
                 one = bound(folders[name], mixed, seed=0, n_generated=n_generated, k=K)
                 bounds[name] = one.document()

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rdserve.cli.console import progress
 from rdserve.client import Client
-from rdserve.compare.render import terminal
 from rdserve.data import load
 from rdserve.study import categories, fidelity, zoo_scores
 from rdserve.study.categories import Categorised
@@ -32,7 +32,7 @@ def scored(
     for name, fault in left_out.items():
         typer.echo(f"left out: model {name!r} {fault}", err=True)
     title, total = f"scoring {len(models)} models ({split}, {chosen.n} images)", len(models) * chosen.n
-    with terminal.progress(title, total, terminal.console(stderr=True)) as done:
+    with progress(title, total) as done:
         found = zoo_scores.score(
             client, models, chosen, folder=folder, on_progress=lambda _, rows: done(rows)
         )
@@ -62,6 +62,6 @@ def filed(
         f"reconstructing {of.n} images with {len(chosen)} models",
         (1 + fidelity.N_FRESH) * len(chosen),
     )
-    with terminal.progress(title, total, terminal.console(stderr=True)) as done:
+    with progress(title, total) as done:
         found = fidelity.ask_reconstructions(client, chosen, of, classifier, on_progress=lambda _: done(1))
     return {run.name: categories.categorise_with_support(run, found[run.name]) for run in chosen}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -15,7 +15,7 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from rdserve.models.card import Card
     from rdserve.trainer import Config
-    from rdserve.trainer.resuming import Standing
+    from rdserve.trainer.saved_run import SavedRun
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 DataRoot = Annotated[
@@ -23,45 +23,60 @@ DataRoot = Annotated[
 ]
 
 
-def train(
-    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
+# Of options, the settings that have another name.
+_SETTINGS = {"lr": "learning_rate", "pseudo_inputs": "n_pseudo_inputs"}
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Settings of `rdserve.trainer.Config`, and `size`; None: not given."""
+
     family: Annotated[
         str | None, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")
-    ] = None,
-    data: Annotated[str | None, typer.Option(help="digits or static-mnist; digits if not given.")] = None,
+    ] = None
+    data: Annotated[str | None, typer.Option(help="digits or static-mnist; digits if not given.")] = None
     objective: Annotated[
         str | None, typer.Option(help="beta-vae, target-rate, geco, free-bits, info-vae or iwae.")
-    ] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the rate.")] = None,
-    annealing_epochs: Annotated[int | None, typer.Option(help="Beta rises from 0 over so many.")] = None,
-    target_rate: Annotated[float | None, typer.Option(help="Nats, of target-rate and geco.")] = None,
-    free_nats: Annotated[float | None, typer.Option(help="Of free-bits.")] = None,
-    info_alpha: Annotated[float | None, typer.Option(help="Of info-vae.")] = None,
-    info_lambda: Annotated[float | None, typer.Option(help="Of info-vae.")] = None,
-    importance_samples: Annotated[int | None, typer.Option(help="Of iwae, per image.")] = None,
-    epochs: Annotated[int | None, typer.Option()] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    ] = None
+    beta: Annotated[float | None, typer.Option(help="Weight of the rate.")] = None
+    annealing_epochs: Annotated[int | None, typer.Option(help="Beta rises from 0 over so many.")] = None
+    target_rate: Annotated[float | None, typer.Option(help="Nats, of target-rate and geco.")] = None
+    free_nats: Annotated[float | None, typer.Option(help="Of free-bits.")] = None
+    info_alpha: Annotated[float | None, typer.Option(help="Of info-vae.")] = None
+    info_lambda: Annotated[float | None, typer.Option(help="Of info-vae.")] = None
+    importance_samples: Annotated[int | None, typer.Option(help="Of iwae, per image.")] = None
+    epochs: Annotated[int | None, typer.Option()] = None
+    batch_size: Annotated[int | None, typer.Option()] = None
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None
     schedule: Annotated[
         str | None, typer.Option(help="Of the learning rate: half-linear, constant, linear or cosine.")
-    ] = None,
-    warmup_epochs: Annotated[float | None, typer.Option(help="The learning rate rises from 0.")] = None,
+    ] = None
+    warmup_epochs: Annotated[float | None, typer.Option(help="The learning rate rises from 0.")] = None
     average_epochs: Annotated[
         float | None, typer.Option(help="Keep a moving average of the weights over so many; 0: none.")
-    ] = None,
-    dropout: Annotated[float | None, typer.Option(help="In autoregressive decoders.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None,
-    keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None,
-    size: Annotated[str | None, typer.Option(help="Of static-mnist: paper or compact.")] = None,
-    width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None,
-    latent_dim: Annotated[int | None, typer.Option()] = None,
-    pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None,
-    active_share: Annotated[float | None, typer.Option(help="Of sparse latents, a priori.")] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
-    execution: Annotated[
-        str | None, typer.Option(help="eager, or compile: networks by torch.compile.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    ] = None
+    dropout: Annotated[float | None, typer.Option(help="In autoregressive decoders.")] = None
+    optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None
+    keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None
+    size: Annotated[str | None, typer.Option(help="Of static-mnist: paper or compact.")] = None
+    width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None
+    latent_dim: Annotated[int | None, typer.Option()] = None
+    pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None
+    active_share: Annotated[float | None, typer.Option(help="Of sparse latents, a priori.")] = None
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None
+    execution: Annotated[str | None, typer.Option(help="eager, or compile: networks by torch.compile.")] = (
+        None
+    )
+    seed: Annotated[int | None, typer.Option()] = None
+
+    def given(self) -> dict[str, Any]:
+        """By the settings' names."""
+        return {_SETTINGS.get(name, name): value for name, value in vars(self).items() if value is not None}
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
+    options: TrainOptions,
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights it starts from.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
     device: Device = "auto",
@@ -71,57 +86,28 @@ def train(
 
     What is not given is as in that run; in a new one, the data set's default.
     """
-    given: dict[str, Any] = {
-        "family": family,
-        "data": data,
-        "objective": objective,
-        "beta": beta,
-        "target_rate": target_rate,
-        "free_nats": free_nats,
-        "info_alpha": info_alpha,
-        "info_lambda": info_lambda,
-        "importance_samples": importance_samples,
-        "annealing_epochs": annealing_epochs,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": lr,
-        "schedule": schedule,
-        "warmup_epochs": warmup_epochs,
-        "average_epochs": average_epochs,
-        "dropout": dropout,
-        "optimiser": optimiser,
-        "keep": keep,
-        "width": width,
-        "latent_dim": latent_dim,
-        "n_pseudo_inputs": pseudo_inputs,
-        "active_share": active_share,
-        "precision": precision,
-        "execution": execution,
-        "size": size,
-        "seed": seed,
-    }
     with _failures_in_words(out):
         from rdserve import trainer
         from rdserve.models.card import read_card
         from rdserve.trainer.progress import bar
-        from rdserve.trainer.resuming import standing
+        from rdserve.trainer.saved_run import saved_run
 
-        given["start"] = read_card(start).name if start else None
-        there = standing(out, data_root)
+        given = options.given() | ({"start": read_card(start).name} if start else {})
+        there = saved_run(out, data_root)
         config = _configured(there, out, given)
         name = name or (there and there.name) or out.resolve().name
         if there and replace(there.config, epochs=config.epochs) == config:
             _say(_goes_on(there, config, out))
-        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as watch:
+        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as progress:
             card = trainer.train(
-                config, out, name=name, device=device, data_root=data_root, start=start, watch=watch
+                config, out, name=name, device=device, data_root=data_root, start=start, progress=progress
             )
     _console().print(_summary(card))
     _say(f"{out / CARD_FILE}; next: rdserve serve --models {out}")
 
 
-def _configured(there: "Standing | None", out: Path, given: dict[str, Any]) -> "Config":
-    """What to train: what is given over the run in the folder, or over the data set's defaults.
+def _configured(there: "SavedRun | None", out: Path, chosen: dict[str, Any]) -> "Config":
+    """What to train: what is chosen over the run in the folder, or over the data set's defaults.
 
     Raises:
         ConfigError: neither a run nor a family, or settings that cannot be.
@@ -129,7 +115,6 @@ def _configured(there: "Standing | None", out: Path, given: dict[str, Any]) -> "
     from rdserve.trainer import ConfigError, configure
     from rdserve.trainer.config import parse
 
-    chosen = {name: value for name, value in given.items() if value is not None}
     if there and "size" not in chosen:
         return parse({**there.config.as_dict(), **chosen})
     if there:
@@ -139,7 +124,7 @@ def _configured(there: "Standing | None", out: Path, given: dict[str, Any]) -> "
     return configure(**{"data": "digits", **chosen})
 
 
-def _goes_on(there: "Standing", config: "Config", out: Path) -> str:
+def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
     if there.name is not None:
         return f"{out} holds the checkpoint {there.name} already"
     return f"resuming at epoch {there.epoch:.4g} of {config.epochs}"
@@ -155,13 +140,13 @@ def zoo(
     """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
     failed, console, folder = False, _console(), out or recipe.with_suffix("")
     with _failures_in_words(folder):
-        from rdserve.trainer.progress import board
+        from rdserve.trainer.progress import zoo_bars
         from rdserve.trainer.recipe import Failed, read_recipe, train_all
 
         entries = read_recipe(recipe)
-        with board(len(entries), console) as bars:
+        with zoo_bars(len(entries), console) as bars:
             for outcome in train_all(
-                entries, folder, jobs=jobs, device=device, data_root=data_root, board=bars
+                entries, folder, jobs=jobs, device=device, data_root=data_root, progress=bars
             ):
                 if isinstance(outcome, Failed):
                     failed = True

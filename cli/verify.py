@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from rdserve.cli.connection import Trust, connection, failures_told
 from rdserve.cli.exits import Code
 from rdserve.cli.image_files import read_images
-from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout, connection, failures_told
-from rdserve.cli.trust import trusting
+from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
 from rdserve.compare.rebuilt import contradictions, part_of
@@ -20,11 +20,11 @@ from rdserve.compare.scores import Comparison, from_document, images_sha256
 from rdserve.data import load
 
 
-@trusting
 def verify(
     subject: Annotated[
         Path, typer.Argument(help="comparison.json or report.html; or a checkpoint's folder.")
     ],
+    trust: Trust,
     rows: Annotated[int, typer.Option(min=1, help="How many images to score again; half drawn anew.")] = 64,
     all_rows: Annotated[bool, typer.Option("--all-rows", help="Score every image again.")] = False,
     tolerance: Annotated[float, typer.Option(min=0, help="Nats that rounding may cost an image.")] = 1e-3,
@@ -47,7 +47,7 @@ def verify(
         with failures_told():
             reproduced = verify_card(subject, data_root, tolerance)
         raise typer.Exit(Code.DONE if reproduced else Code.FAILED)
-    with connection(server, timeout=timeout, models=serve) as client:
+    with connection(server, trust, timeout=timeout, models=serve) as client:
         document = checks.read(subject)
         comparison = from_document(document["examples"])
         pixels = _images(comparison, images, data_root)

@@ -18,7 +18,7 @@ def verify_card(folder: Path, data_root: Path | None, tolerance: float) -> bool:
         raise RdserveError("a card is measured with torch; pip install 'rdserve[train]'")
     from rdserve.data import DataError
     from rdserve.models.card import CardError
-    from rdserve.trainer.remeasure import departures
+    from rdserve.trainer.verify import departures
 
     try:
         card, found = departures(folder, data_root, tolerance)

@@ -1,11 +1,11 @@
 """Where a service is: "host:port", "unix:/path", or a gRPC target of many replicas."""
 
-import ipaddress
 import re
 
 from rdserve.client.errors import InputError
+from rdserve.wire.service import is_loopback
 
-# Of targets that name many replicas, see `balancing`.
+# Of targets that name many replicas, see `service_config`.
 SCHEMES = ("dns", "ipv4", "ipv6")
 SOCKETS = ("unix", "unix-abstract")
 # Resolved by what a control plane says; names no host and port itself.
@@ -35,7 +35,7 @@ def is_local(address: str) -> bool:
     scheme, _, rest = address.partition(":")
     # dns://8.8.8.8/localhost is whatever that name server says.
     asked_elsewhere = scheme in SCHEMES and rest.startswith("//") and not rest.startswith("///")
-    return not asked_elsewhere and all(map(_is_loopback, _targets(address)))
+    return not asked_elsewhere and all(is_loopback(_host(target)) for target in _targets(address))
 
 
 def _targets(address: str) -> list[str]:
@@ -44,11 +44,5 @@ def _targets(address: str) -> list[str]:
     return rest.rpartition("/")[2].split(",") if scheme in SCHEMES else [address]
 
 
-def _is_loopback(target: str) -> bool:
-    host = target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _host(target: str) -> str:
+    return target[1:].partition("]")[0] if target.startswith("[") else target.rpartition(":")[0] or target

@@ -15,6 +15,7 @@ from rdserve.client.errors import InputError, ServiceError
 from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
 from rdserve.v1 import vae_pb2
 from rdserve.wire import tensors
+from rdserve.wire.batches import slices
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
 
 Ids = NDArray[np.integer[Any]]
@@ -98,7 +99,7 @@ class Caller:
 
         _check_row(rows)
         size = chunking.rows_per_chunk(_row_bytes(rows, kind, keys), keys.n_samples)
-        parts = list(chunking.slices(len(rows), size))
+        parts = list(slices(len(rows), size))
         done: list[T] = []
         with closing(chunking.in_order(map(send, parts), self.in_flight)) as replies:
             for part, reply in zip(parts, replies, strict=True):

@@ -1,7 +1,7 @@
 """Cutting arrays into requests, and keeping a few of them in flight. Knows sizes, not calls."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from rdserve.client.errors import InputError
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
-SERVICE = "rdserve.v1.VaeService"
 # Far below the server's limits: a chunk should take seconds, so that progress shows and little is redone.
 MAX_ROWS = 256
 MAX_ROW_SAMPLES = 1024
@@ -28,11 +27,6 @@ def rows_per_chunk(bytes_per_row: int, n_samples: int) -> int:
     # Half the limit: room for field headers, and no message near the edge.
     by_bytes = MAX_MESSAGE_BYTES // 2 // max(bytes_per_row, 1)
     return max(1, min(MAX_ROWS, MAX_ROW_SAMPLES // max(n_samples, 1), by_bytes))
-
-
-def slices(n: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most `size` that cover 0 .. n once."""
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def example_ids(given: ArrayLike | None, n: int) -> NDArray[np.uint64]:

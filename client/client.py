@@ -19,6 +19,8 @@ from rdserve.client.inputs import as_binary, as_latents
 from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
 from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
+from rdserve.wire.batches import slices
+from rdserve.wire.service import SERVICE
 
 TIMEOUT_SECONDS = 300.0
 
@@ -78,7 +80,7 @@ class Client:
     def wait_for_ready(self, timeout: float = 60.0) -> None:
         """Return once the service says that its models answer. Raises Unavailable or DeadlineExceeded."""
         self._lifetime.check()
-        wait_until_serving(self._channel, chunking.SERVICE, timeout=timeout)
+        wait_until_serving(self._channel, SERVICE, timeout=timeout)
 
     def models(self) -> list[ModelInfo]:
         """Every model in the store, by name."""
@@ -198,7 +200,7 @@ class Client:
         return self._sample_parts(model, n, keys)
 
     def _sample_parts(self, model: str, n: int, keys: RowKeys) -> Iterator[Sample]:
-        for part in chunking.slices(n, chunking.rows_per_chunk(0, keys.n_samples)):
+        for part in slices(n, chunking.rows_per_chunk(0, keys.n_samples)):
             start, until = part.start, self._caller.deadline()
             while start < part.stop:
                 for sample in self._sample_part(model, slice(start, part.stop), keys, until):

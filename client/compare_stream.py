@@ -24,7 +24,7 @@ class ModelRows:
 
 
 @dataclass(frozen=True)
-class ModelFailed:
+class ModelFailure:
     """A model that gives no more rows, and why."""
 
     model: str
@@ -62,19 +62,19 @@ class CompareStream:
         """End the call, from any thread; the iteration then raises Cancelled."""
         self._call.cancel()
 
-    def __iter__(self) -> Iterator[ModelRows | ModelFailed]:
+    def __iter__(self) -> Iterator[ModelRows | ModelFailure]:
         with closing(iter(self._call)) as replies:
             for reply in replies:
                 yield self._read(reply)
         if missing := [model for model, rows in self._came.items() if rows < self._n]:
             raise ReplyError(f"the reply ended without all {self._n} rows of {', '.join(missing)}")
 
-    def _read(self, reply: vae_pb2.CompareResponse) -> ModelRows | ModelFailed:
+    def _read(self, reply: vae_pb2.CompareResponse) -> ModelRows | ModelFailure:
         if reply.model not in self._came:
             raise ReplyError(f"rows of model {reply.model!r}, which was not asked for")
         if reply.WhichOneof("result") == "error":
             self._came[reply.model] = self._n
-            return ModelFailed(reply.model, from_status(reply.error))
+            return ModelFailure(reply.model, from_status(reply.error))
         first, came = self._came[reply.model], len(reply.scores.rate_nats)
         if reply.first_row != first or first + came > self._n:
             raise ReplyError(

@@ -6,7 +6,7 @@ Targets: "dns:///rdserve-headless:50051" (every address of the name) or "ipv4:10
 from typing import Any
 
 from rdserve.client.address import SCHEMES
-from rdserve.client.chunking import SERVICE
+from rdserve.wire.service import SERVICE
 
 OPTIONS = {
     # Under grpc's own retries a call may outlast its deadline for ever (grpc/grpc#41036); see `attempts`.

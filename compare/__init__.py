@@ -15,4 +15,7 @@ _HOMES = {"compare": "rdserve.compare.api", "Comparison": "rdserve.compare.score
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'rdserve.compare' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"rdserve.compare needs {error.name}; pip install 'rdserve[compare]'") from error

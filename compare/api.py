@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.chunking import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.inputs import as_binary
@@ -20,6 +19,7 @@ from rdserve.compare.scores import Comparison, ScoredData, images_sha256
 from rdserve.compare.scoring import reconstruct
 from rdserve.compare.scoring.engines import Engine
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
+from rdserve.wire.batches import slices
 
 Progress = Callable[[str, int], None]
 T = TypeVar("T", bound=np.generic)

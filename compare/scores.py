@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
-from rdserve.client.chunking import slices
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.origin import Origin
 from rdserve.compare.statistics.intervals import Method
+from rdserve.wire.batches import slices
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,6 +23,9 @@ class Effort:
     warm_up_seconds: float = 3.0
 
 
+QUICK = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0)
+
+
 class Meter:
     """Visits ways and keeps what they did."""
 

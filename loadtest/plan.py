@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from rdserve.loadtest.meter import Meter
 from rdserve.loadtest.requests import OPS
-from rdserve.loadtest.results import FRONT, IN_PROCESS, NATIVE, Cell
-
-from benchmarks.subjects import PAPER
+from rdserve.loadtest.results import FRONT, Cell
 
 ROWS = (1, 64)
 IN_FLIGHT = (1, 8, 32, 128)
@@ -19,33 +17,18 @@ def grid(model: str) -> list[Cell]:
     return [Cell(model, op, rows, in_flight=n) for op in OPS for rows in ROWS for n in IN_FLIGHT]
 
 
-async def compared(
-    meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int
-) -> None:
-    """The cells that have a target, over every way: the front, TorchServe alone, the bare model."""
-    native = [NATIVE, *batched]
-    await meter.warm_up(model, [FRONT, *native, *unmerged])
-    await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
-    crowd = Cell(model, "encode", 1, in_flight=32)
-    await meter.compare(crowd, [FRONT, *native, *unmerged], rounds=rounds)
-    if model == PAPER:  # where a visit takes seconds: the batching that was best for single images
-        native = [NATIVE, meter.results.best_batched(crowd) or batched[0]]
-    await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)
-
-
-async def everything(meter: Meter, model: str, ways: Sequence[str]) -> None:
-    """The whole grid, each cell once, without what was compared already and what would take too long."""
+async def everything(meter: Meter, model: str) -> None:
+    """The whole grid of the front, each cell once, without what was measured already or takes too long."""
     for cell in grid(model):
         if not meter.results.of(cell, FRONT) and not meter.too_slow(cell):
-            await meter.compare(cell, ways, rounds=1)
+            await meter.compare(cell, [FRONT], rounds=1)
 
 
 async def open_loops(meter: Meter, model: str, ways: Sequence[str]) -> None:
-    """Poisson arrivals of single images; with TorchServe's own batching where it was measured."""
+    """Poisson arrivals of single images, the front among the ways."""
     closed = Cell(model, "encode", 1, in_flight=32)
     if not meter.results.of(closed, FRONT):
         return
     for part in OPEN_PARTS:
         rate = part * meter.results.rps(closed, FRONT)
-        best = meter.results.best_batched(closed)
-        await meter.compare(Cell(model, "encode", 1, rate=rate), [*ways, *([best] if best else [])], rounds=1)
+        await meter.compare(Cell(model, "encode", 1, rate=rate), ways, rounds=1)

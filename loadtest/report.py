@@ -1,25 +1,21 @@
 """The results as tables on a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from statistics import median
 
 from rdserve.loadtest.results import FRONT, Cell, Results, cpu_ms
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.targets import BenchmarkTarget
 
-
-def show(results: Results, targets: Sequence[BenchmarkTarget], console: Console) -> None:
-    """Every cell of the front, then the ways side by side, then the targets."""
+def show(results: Results, console: Console) -> None:
+    """Every cell of the front, then the ways side by side."""
     console.print(_grid(results))
     for cell in dict.fromkeys(cell for cell, _ in results.visits):
         if sum(at == cell for at, _ in results.visits) > 1:
             console.print(_ways(results, cell))
     for cell, why in results.skipped.items():
         console.print(f"skipped {cell.name}: {why}")
-    if targets:
-        console.print(_targets(targets))
 
 
 def _grid(results: Results) -> Table:
@@ -58,13 +54,3 @@ def _figures(results: Results, cell: Cell, way: str) -> Iterator[str]:
 
 def _load(cell: Cell) -> str:
     return f"{cell.in_flight} in flight" if cell.in_flight else f"{cell.rate:.0f}/s arriving"
-
-
-def _targets(targets: Sequence[BenchmarkTarget]) -> Table:
-    table = Table("ratio", title="Targets")
-    for heading in ("measured", "asked", ""):
-        table.add_column(heading, justify="right")
-    for target in targets:
-        asked = f"{'at most' if target.at_most else 'at least'} {target.bound}"
-        table.add_row(target.name, f"{target.value:.2f}", asked, "reached" if target.reached else "MISSED")
-    return table

@@ -17,7 +17,7 @@ N_BODIES = 32
 
 @dataclass(frozen=True)
 class Bodies:
-    """The same requests for both doors: the front's, and the workers' behind TorchServe."""
+    """The same requests for the front, and for the workers behind TorchServe."""
 
     public: tuple[bytes, ...]
     work: tuple[bytes, ...]

@@ -10,7 +10,7 @@ from typing import Any
 
 from rdserve.loadtest.load import Visit
 
-FRONT, IN_PROCESS, NATIVE, UNMERGED = "front", "in-process", "native", "HTTP unmerged"
+FRONT = "front"
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,6 @@ class Results:
     def rps(self, cell: Cell, way: str) -> float:
         """Median over rounds."""
         return median(visit.rps for visit in self.of(cell, way))
-
-    def best_batched(self, cell: Cell) -> str | None:
-        """The batching of TorchServe's own that measured best here."""
-        ways = [way for at, way in self.visits if at == cell and way.startswith(NATIVE) and way != NATIVE]
-        return max(ways, key=lambda way: self.rps(cell, way), default=None)
 
     def speed(self, cell: Cell, way: str) -> float:
         """Median over rounds of the front's requests per second over another way's in the same round."""

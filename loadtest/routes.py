@@ -1,23 +1,20 @@
-"""The ways to a model that are compared. Each takes the same serialized requests and returns bytes that
-nobody parses, so what differs is the way itself."""
+"""A way to a model. Each takes the same serialized requests and returns bytes that nobody parses, so what
+differs between two is the way itself."""
 
-import asyncio
 from collections.abc import Callable
-from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 from grpc import aio
 from rdserve.loadtest.load import Send
 from rdserve.loadtest.requests import Bodies
-from rdserve.server.backends.torchserve.http import UnixHttpClient
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.service import SERVICE
 
-_OPTIONS = [
+OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.use_local_subchannel_pool", 1),
 ]
-_PREDICTIONS = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 
 
 class Route(Protocol):
@@ -31,70 +28,16 @@ class Front:
     """rdserve's gRPC service."""
 
     def __init__(self, address: str) -> None:
-        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        self._channel = aio.insecure_channel(address, options=OPTIONS)
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        return _over(self._channel, f"/rdserve.v1.VaeService/{op.capitalize()}", bodies.public)
+        return over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public)
 
 
-class Native:
-    """TorchServe's own gRPC, with the same archive behind it. `suffix` tells the batching it was given."""
-
-    def __init__(self, address: str, suffix: str) -> None:
-        self._channel = aio.insecure_channel(address, options=_OPTIONS)
-        self._suffix = suffix
-
-    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        wrapped = tuple(predictions_request(model + self._suffix, body) for body in bodies.work)
-        return _over(self._channel, _PREDICTIONS, wrapped)
-
-
-class Unmerged:
-    """The calls that the front would make if it left all merging to TorchServe, made from here: an HTTP call
-    for each request. The front's own gRPC would come on top."""
-
-    def __init__(self, socket: FilePath, suffix: str) -> None:
-        self._http = UnixHttpClient(socket, token="none is asked for")
-        self._suffix = suffix
-
-    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        path, each = f"/predictions/{model}{self._suffix}", _in_turn(bodies.work)
-
-        async def send(number: int) -> None:
-            status, answer = await self._http.post(path, each(number))
-            if status != 200:
-                raise RuntimeError(f"TorchServe answered {status}: {answer[:200]!r}")
-
-        return send
-
-
-class InProcess:
-    """The worker's code called directly, one request after the other: the model and nothing else."""
-
-    def __init__(self, checkpoints: dict[str, FilePath], threads: int) -> None:
-        import torch
-        from rdserve.models.worker.worker import Worker
-
-        torch.set_num_threads(threads)
-        self._workers = {name: Worker.load(path) for name, path in checkpoints.items()}
-
-    def work(self, model: str, body: bytes) -> bytes:
-        """The serialized reply to one serialized WorkRequest."""
-        return self._workers[model].work([body])[0]
-
-    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        each = _in_turn(bodies.work)
-
-        async def send(number: int) -> None:
-            self.work(model, each(number))
-            await asyncio.sleep(0)
-
-        return send
-
-
-def _over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send:
+def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send:
+    """Calls of one gRPC method with these requests in turn."""
     call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
-    each = _in_turn(requests)
+    each = in_turn(requests)
 
     async def send(number: int) -> None:
         await call(each(number), timeout=300)
@@ -102,26 +45,6 @@ def _over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Sen
     return send
 
 
-def _in_turn(requests: tuple[bytes, ...]) -> Callable[[int], bytes]:
+def in_turn(requests: tuple[bytes, ...]) -> Callable[[int], bytes]:
+    """The request of a number, over and over."""
     return lambda number: requests[number % len(requests)]
-
-
-def predictions_request(model: str, body: bytes) -> bytes:
-    """A serialized org.pytorch.serve.grpc.inference.PredictionsRequest {model_name: 1, input: 3 (a map)}.
-
-    TorchServe publishes the schema in its repository, and neither stubs nor schema in its package.
-    """
-    entry = _field(1, b"body") + _field(2, body)
-    return _field(1, model.encode()) + _field(3, entry)
-
-
-def _field(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(value)) + value
-
-
-def _varint(n: int) -> bytes:
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    return bytes([*out, n])

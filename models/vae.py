@@ -5,8 +5,8 @@
 There is no forward pass and no loss here: see `rdserve.models.rate_distortion`.
 """
 
-from rdserve.models.components.marginals import Fixed
 from torch import nn
+from torch.distributions import Distribution
 
 
 class VAE(nn.Module):
@@ -21,6 +21,17 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.marginal = marginal
         self.decoder = decoder
+
+
+class Fixed(nn.Module):
+    """A marginal that has stopped learning: its law, computed once."""
+
+    def __init__(self, law: Distribution) -> None:
+        super().__init__()
+        self.law = law
+
+    def forward(self) -> Distribution:
+        return self.law
 
 
 def frozen(vae: VAE) -> VAE:

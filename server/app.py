@@ -1,62 +1,33 @@
-"""The composition root: settings -> store, backend, batcher, servicer -> one running service."""
+"""The composition root: settings -> backend, scheduler, supervisor, servicer -> one running service."""
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
-from rdserve.server.backends.base import Backend, InProcessBackend
+from rdserve.server.backends.base import Backend
+from rdserve.server.backends.in_process import InProcessBackend
 from rdserve.server.batching.revocation import Revocations
-from rdserve.server.batching.scheduler import OnLoss, Scheduler
-from rdserve.server.grpc_api import reflection
+from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.grpc_api.active_calls import ActiveCalls
-from rdserve.server.grpc_api.interceptors.admission import UploadAdmission
-from rdserve.server.grpc_api.interceptors.auth import RequireToken, Tokens
-from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
+from rdserve.server.grpc_api.server import GrpcServer
 from rdserve.server.grpc_api.servicer import VaeServicer
-from rdserve.server.lifecycle.supervisor import NOT_SERVING, SERVICE, Announce, ModelSupervisor
+from rdserve.server.lifecycle.supervisor import NOT_SERVING, Announce, ModelSupervisor
+from rdserve.server.observability.collectors import GpuCollector, QueueCollector
 from rdserve.server.observability.setup import Observability
 from rdserve.server.registry import ModelRegistry
 from rdserve.server.repository.scan import RepositoryModel, ScanResult, load_all, scan
 from rdserve.server.scratch import Scratch, sweep
-from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings
-from rdserve.v1 import vae_pb2_grpc
-from rdserve.wire.limits import MAX_MESSAGE_BYTES
+from rdserve.wire.service import SERVICE
 
 log = logging.getLogger(__name__)
-
-LISTENING = {
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-    # Clients may ping idle connections, every 10 s at most; those that do not answer ours are closed.
-    "grpc.keepalive_permit_without_calls": 1,
-    "grpc.http2.min_ping_interval_without_data_ms": 10_000,
-    "grpc.keepalive_time_ms": 60_000,
-    "grpc.keepalive_timeout_ms": 20_000,
-    # Who connects and says nothing is sent away.
-    "grpc.server_handshake_timeout_ms": 10_000,
-    # A storm of calls (14 KB each) waits its turn; at grpc's own 1,000 it would cancel others' at random.
-    "grpc.server.max_pending_requests": 10_000,
-    "grpc.server.max_pending_requests_hard_limit": 20_000,
-    "grpc.max_concurrent_streams": 4_096,
-    # Balancers spread clients anew; the grace is longer than the client lets any call take.
-    "grpc.max_connection_age_ms": 300_000,
-    "grpc.max_connection_age_grace_ms": 330_000,
-    # Two services must not share a port without noticing.
-    "grpc.so_reuseport": 0,
-}
 
 # To write out answers that are ready.
 FAREWELL_SECONDS = 1.0
@@ -71,26 +42,31 @@ class Server:
 
     def __init__(self, settings: Settings, announce: Announce) -> None:
         self.settings = settings
+        self.address = ""
         self._announce = announce
-        self._catalogue = ModelRegistry()
-        self._health = health_aio.HealthServicer()
-        self._fleet = ModelSupervisor(self._catalogue, self._health, settings, announce)
-        self._backend = make_backend(settings, self._fleet.down, self._fleet.lost)
-        self._observability = Observability(self._catalogue)
         # Archives made of checkpoints, which may have to be loaded again; and revocations of calls.
         self._scratch = Scratch()
-        self._batcher = Scheduler(
+        self._health = health_aio.HealthServicer()
+        self._active = ActiveCalls()
+        registry = ModelRegistry()
+        self._observability = Observability(registry)
+        self._backend = make_backend(settings)
+        scheduler = Scheduler(
             self._backend.call,
             settings,
-            self._fleet.lost,
-            self._observability.watch,
+            self._observability.batches,
             Revocations(self._scratch.folder),
         )
-        self._observability.attach(self._batcher, self._backend)
-        self._door = ActiveCalls()
-        self._credentials = server_credentials(settings)
-        self._server = _make_server(settings, self._observability.interceptor)
-        self.address = ""
+        self._observability.register(
+            QueueCollector(scheduler.loads, scheduler.held_bytes),
+            *GpuCollector.found(),
+            *self._backend.collectors(),
+        )
+        self._supervisor = ModelSupervisor(
+            self._backend, scheduler, registry, self._health, settings, announce
+        )
+        servicer = VaeServicer(registry, scheduler, self._active)
+        self._server = GrpcServer(settings, servicer, self._health, self._observability.metrics)
 
     async def start(self) -> None:
         """Listen, load every model, and return when those that can serve do.
@@ -106,7 +82,7 @@ class Server:
         loading = models(len(found.archives) + len(found.checkpoints))
         self._announce(f"loading {loading} on {self.settings.backend}, answering on {self.address}")
         offers = await self._prepare(found, self._scratch.folder)
-        serving = await self._fleet.start(offers, self._backend, self._batcher)
+        serving = await self._supervisor.start(offers)
         if not serving:
             raise StartError(f"none of {models(len(offers))} serves")
         of = "" if serving == len(offers) else f"{serving} of "
@@ -115,13 +91,13 @@ class Server:
     async def stop(self) -> None:
         """Say so, refuse new work, finish what is in flight within the grace period, end what was started."""
         await self._health.enter_graceful_shutdown()
-        self._door.close()
+        self._active.close()
         end = time.monotonic() + self.settings.grace_seconds
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._door.empty(), timeout=self.settings.grace_seconds)
+            await asyncio.wait_for(self._active.wait_idle(), timeout=self.settings.grace_seconds)
         # What remains are answers on their way out, and watchers of health, who never leave.
         await self._server.stop(FAREWELL_SECONDS)
-        await self._fleet.stop()
+        await self._supervisor.stop()
         await self._backend.stop(within=max(FAREWELL_SECONDS, end - time.monotonic()))
         self._observability.close()
         self._scratch.remove()
@@ -132,36 +108,21 @@ class Server:
         self._scratch.remove()
 
     async def _listen(self) -> None:
-        vae_pb2_grpc.add_VaeServiceServicer_to_server(
-            VaeServicer(self._catalogue, self._batcher, self._door), self._server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable(self._server, names)
         await self._health.set(SERVICE, NOT_SERVING)
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        settings = self.settings
         try:
-            must_be_free(self.settings.host, self.settings.port)
-            port = self._open_port(f"{host}:{self.settings.port}")
+            self.address = self._server.bind()
         except (OSError, RuntimeError) as error:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
             why = error.strerror if isinstance(error, OSError) else str(error)
-            raise StartError(f"cannot listen on {host}:{self.settings.port}: {why}") from None
-        metrics = self._open_metrics()
-        await self._server.start()
-        self.address = f"{host}:{port}"
-        self._announce(f"metrics on {metrics}")
-
-    def _open_metrics(self) -> str:
-        host, port = self.settings.metrics_host, self.settings.metrics_port
+            raise StartError(f"cannot listen on {host}:{settings.port}: {why}") from None
         try:
-            return self._observability.listen(host, port)
+            metrics = self._observability.listen(settings.metrics_host, settings.metrics_port)
         except OSError as error:
-            raise StartError(f"cannot listen for metrics on {host}:{port}: {error.strerror}") from None
-
-    def _open_port(self, address: str) -> int:
-        if self._credentials is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, self._credentials)
+            where = f"{settings.metrics_host}:{settings.metrics_port}"
+            raise StartError(f"cannot listen for metrics on {where}: {error.strerror}") from None
+        await self._server.start()
+        self._announce(f"metrics on {metrics}")
 
     async def _prepare(self, found: ScanResult, scratch: Path) -> list[RepositoryModel]:
         """Verify the models while the backend starts. The offers' archives lie in `scratch`."""
@@ -182,42 +143,13 @@ def models(n: int) -> str:
     return f"{n} model" if n == 1 else f"{n} models"
 
 
-def must_be_free(host: str, port: int) -> None:
-    """Raises OSError where others listen, or we may not; grpc says so in lines of its own, and not why."""
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        try:
-            with socket.socket(family, kind, protocol) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind(address)
-                trial.listen()
-        except OSError as error:
-            # Of a name's other addresses one will do.
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                raise
-
-
-def make_backend(
-    settings: Settings,
-    on_down: Callable[[str], None] = lambda reason: None,
-    on_lost: OnLoss = lambda model, error: None,
-) -> Backend:
-    """The backend that the settings name; `on_down` hears why everything that it ran is gone, `on_lost` of
-    each worker that ended by itself."""
+def make_backend(settings: Settings) -> Backend:
+    """The backend that the settings name."""
     if settings.backend == "in-process":
         return InProcessBackend(settings)
     from rdserve.server.backends.torchserve.backend import TorchServeBackend
 
-    return TorchServeBackend(settings, on_down, on_lost)
-
-
-def _make_server(settings: Settings, *outer: "aio.ServerInterceptor[Any, Any]") -> aio.Server:
-    """Raises SettingsError where the token file cannot be used."""
-    interceptors: list[aio.ServerInterceptor[Any, Any]] = [*outer, ErrorsToStatus()]
-    if settings.token_file is not None:
-        interceptors.append(RequireToken(Tokens.read(settings.token_file)))
-    # Health checks neither wait for others' uploads nor are a way around the bound.
-    interceptors += [UploadAdmission(prefix, settings.max_uploads) for prefix in (f"/{SERVICE}/", "/grpc.")]
-    return aio.server(interceptors=interceptors, options=list(LISTENING.items()))
+    return TorchServeBackend(settings)
 
 
 async def serve(settings: Settings, announce: Announce, ready_file: Path | None = None) -> None:
@@ -226,7 +158,7 @@ async def serve(settings: Settings, announce: Announce, ready_file: Path | None 
     The first signal lets it finish what is in flight, the second ends it there and then.
 
     Raises:
-        StartError, SettingsError: as `Service.start`.
+        StartError, SettingsError: as `Server.start`.
     """
     stopping = asyncio.Event()
     announce = _patient(announce)

@@ -1,4 +1,4 @@
-"""What can go wrong, each cause with its gRPC status. `interceptors` translates, once.
+"""What can go wrong, each cause with its gRPC status. `status` translates, once.
 
 `CAUSES` is the table; docs/serving.md shows it, and a test compares the two.
 """
@@ -85,7 +85,7 @@ class UnknownModel(StatusError):
         )
 
 
-class ModelFailed(StatusError):
+class FailedModel(StatusError):
     status = StatusCode.FAILED_PRECONDITION
     reason = "MODEL_FAILED"
 
@@ -175,7 +175,7 @@ CAUSES = (
     Cause("no token, or an unknown one", MissingCredentials),
     Cause("no such method", UnknownMethod),
     Cause("no such model", UnknownModel, "ResourceInfo"),
-    Cause("the model has failed: its file is broken, or its worker ends at every start", ModelFailed),
+    Cause("the model has failed: its file is broken, or its worker ends at every start", FailedModel),
     Cause(
         "the model is loading or recovering, or the service is starting and may yet find it",
         ModelNotReady,
@@ -197,13 +197,3 @@ CAUSES = (
 def pushback_ms(error: type[StatusError] | StatusError) -> int:
     """What `grpc-retry-pushback-ms` says: when to retry, as RetryInfo does, or -1 for never."""
     return -1 if error.retry_seconds is None else round(1000 * error.retry_seconds)
-
-
-def as_table() -> str:
-    """The causes as docs/serving.md shows them."""
-    head = "| cause | status | reason | pushback, ms | details |\n|---|---|---|---|---|\n"
-    return head + "".join(
-        f"| {cause.what} | {cause.error.status.name} | `{cause.error.reason}` "
-        f"| {pushback_ms(cause.error)} | {cause.details} |\n"
-        for cause in CAUSES
-    )

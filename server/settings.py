@@ -1,17 +1,16 @@
 """Everything that can be set about a running service. Read once, at the composition root."""
 
-import ipaddress
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from rdserve.models.execution import Execution, Precision
 from rdserve.wire.limits import MIB
+from rdserve.wire.service import is_loopback
 
 BackendName = Literal["torchserve", "in-process"]
-Precision = Literal["float32", "tf32", "bfloat16"]
-Execution = Literal["eager", "compile", "graphs"]
 
 
 class SettingsError(ValueError):
@@ -121,7 +120,7 @@ class Settings:
             raise SettingsError("clients show certificates over TLS only; give tls_cert and tls_key too")
         needed = {"--tls-cert and --tls-key": self.tls_cert, "--token-file": self.token_file}
         missing = [options for options, given in needed.items() if given is None]
-        if missing and not _is_loopback(self.host):
+        if missing and not is_loopback(self.host):
             raise SettingsError(
                 f"host {self.host!r} is not a loopback address, and beyond loopback the service asks for TLS "
                 f"and tokens; give {' and '.join(missing)}, or bind 127.0.0.1"
@@ -131,12 +130,3 @@ class Settings:
     def slots(self) -> int:
         """Calls in flight per model: one per worker, and one waiting so that none of them idles."""
         return self.workers + 1
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

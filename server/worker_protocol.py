@@ -4,27 +4,47 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from rdserve.server.batching import revocation
-from rdserve.server.errors import Defect, InvalidRequest, NumericError, OutOfMemory
-from rdserve.server.observability.call_context import computed
+from rdserve.server.errors import BackendUnavailable, Defect, InvalidRequest, NumericError, OutOfMemory
 from rdserve.v1 import worker_pb2
-from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest, ScoreRequest
 from rdserve.v1.worker_pb2 import WorkError, WorkReply, WorkRequest
-from rdserve.wire.batches import Request, Response
-from rdserve.wire.tracing import CARRIED
+from rdserve.wire.batches import Request, Response, op_of
 
 log = logging.getLogger(__name__)
 
 # call(model, serialized WorkRequest) -> serialized WorkReply
 Call = Callable[[str, bytes], Awaitable[bytes]]
+# on_loss(model, error): a worker of the model is gone, or does not answer
+OnLoss = Callable[[str, BackendUnavailable], None]
 
-_OP: dict[type, str] = {
-    EncodeRequest: "encode",
-    DecodeRequest: "decode",
-    ReconstructRequest: "reconstruct",
-    SampleRequest: "sample",
-    ScoreRequest: "score",
-}
+
+class CallMeta(NamedTuple):
+    """What a call to a worker carries beside its request.
+
+    traceparent: W3C header of the span of the call; empty where nobody traces.
+    revocation_file: where it appears the worker gives up; empty where nothing can revoke the call.
+    """
+
+    traceparent: str = ""
+    revocation_file: str = ""
+
+
+class Placement(NamedTuple):
+    """What a worker computes on and in, as `Model` says it; empty where that is not known."""
+
+    device: str = ""
+    dtype: str = ""
+
+
+NO_META = CallMeta()
+NOWHERE = Placement()
+
+
+class Reply(NamedTuple):
+    """What a worker answers: the response, seconds in the model, and where it was computed."""
+
+    response: Response
+    compute_seconds: float = 0.0
+    placement: Placement = NOWHERE
 
 
 class Revoked(Exception):
@@ -35,59 +55,37 @@ class _Raised(Exception):
     """What a worker raised; its text is the traceback there."""
 
 
-def op_of(request: Request) -> str:
-    """The op's name: the field of the envelope that holds the request."""
-    return _OP[type(request)]
-
-
-def encode_request(request: Request) -> bytes:
+def encode_request(request: Request, call: CallMeta = NO_META) -> bytes:
     """A request as a serialized WorkRequest."""
-    envelope = WorkRequest(traceparent=CARRIED.get(), revocation_file=revocation.FILE.get())
+    envelope = WorkRequest(**call._asdict())
     getattr(envelope, op_of(request)).CopyFrom(request)
     return envelope.SerializeToString()
 
 
-def decode_reply(request: Request, reply: bytes) -> Response:
-    """The response in a serialized WorkReply.
+def decode_reply(request: Request, reply: bytes) -> Reply:
+    """A serialized WorkReply to a request.
 
     Raises:
         ServiceError: the error that the reply carries.
         Revoked: the worker gave up, because the call was revoked.
     """
     envelope = WorkReply.FromString(reply)
-    computed(envelope.compute_seconds)
     kind = envelope.WhichOneof("result")
     if kind == "error":
         raise _to_exception(envelope.error)
     if kind != op_of(request):
         raise RuntimeError(f"asked model {request.model!r} to {op_of(request)}, got a reply to {kind}")
-    response: Response = getattr(envelope, kind)
-    return response
+    placement = Placement(envelope.device, envelope.dtype)
+    return Reply(getattr(envelope, kind), envelope.compute_seconds, placement)
 
 
-class Placement(NamedTuple):
-    """What a worker computes on and in, as `Model` says it; empty where that is not known."""
-
-    device: str = ""
-    dtype: str = ""
-
-
-NOWHERE = Placement()
-
-
-def place_of(reply: bytes) -> Placement:
-    """Where a serialized WorkReply was made."""
-    envelope = WorkReply.FromString(reply)
-    return Placement(envelope.device, envelope.dtype)
-
-
-async def call_worker(call: Call, request: Request) -> Response:
-    """Send one request to its model's workers and await the response.
+async def call_worker(call: Call, request: Request, meta: CallMeta = NO_META) -> Reply:
+    """Send one request to its model's workers and await the reply.
 
     Raises:
         ServiceError: what the worker, or the way to it, reported.
     """
-    return decode_reply(request, await call(request.model, encode_request(request)))
+    return decode_reply(request, await call(request.model, encode_request(request, meta)))
 
 
 def _to_exception(error: WorkError) -> Exception:

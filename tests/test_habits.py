@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rdserve import __version__
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -27,7 +28,7 @@ def test_the_changelog_begins_with_what_is_unreleased_and_knows_this_version() -
     assert headings[0] == "Unreleased"
     released = [re.fullmatch(r"(\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d", heading) for heading in headings[1:]]
     assert None not in released
-    assert headings[1].startswith(f"{PROJECT['version']} - ")
+    assert headings[1].startswith(f"{__version__} - ")
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "tests/README.md"])

@@ -76,8 +76,8 @@ PACKAGES: dict[str, Package] = {
             "grpc_api": "the servicer, validation, health, reflection",
             "grpc_api/interceptors": "around every call: errors, tokens, admission, telemetry",
             "lifecycle": "each model from loading to failed",
-            "backends": "where models run",
             "backends/torchserve": "TorchServe as a child, and calls to it",
+            "backends": "where models run: the seam, and models in the front's process",
             "batching": "queues, batches, and when they are sent",
             "observability": "metrics, logs, quality of what is answered",
             "repository": "checkpoints on disk: found, checked, packaged",
@@ -117,16 +117,21 @@ PACKAGES: dict[str, Package] = {
         uses="proto wire",
         never="torch ts",
     ),
+    "zoo": _package(
+        "rdserve.zoo",
+        "trained checkpoints with their cards; three of digits and the toy ship",
+        never="torch grpc numpy",
+    ),
     "cli": _package(
         "rdserve.cli",
         "the `rdserve` command, each subcommand loaded on use",
-        uses="api proto wire data models trainer server client compare study loadtest",
+        uses="api proto wire data models trainer server client compare study loadtest zoo",
         never="torch ts",
     ),
     "benchmarks": _package(
         "benchmarks",
         "yardsticks beside TorchServe alone and the bare model; in the repository only",
-        uses="proto wire models trainer server client compare loadtest",
+        uses="proto wire models trainer server client compare loadtest cli",
         never="ts",
     ),
 }

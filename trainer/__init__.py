@@ -4,7 +4,10 @@
 where it stopped. See docs/training.md.
 """
 
-from rdserve.trainer.config import Config, ConfigError, configure
-from rdserve.trainer.train import Diverged, Stopped, TrainingError, train
+try:
+    from rdserve.trainer.config import Config, ConfigError, configure
+    from rdserve.trainer.train import Diverged, Stopped, TrainingError, train
+except ModuleNotFoundError as error:
+    raise ImportError(f"rdserve.trainer needs {error.name}; pip install 'rdserve[train]'") from error
 
 __all__ = ["Config", "ConfigError", "Diverged", "Stopped", "TrainingError", "configure", "train"]

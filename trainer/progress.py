@@ -59,7 +59,7 @@ class _TwoLines(Progress):
 
 @contextmanager
 def bar(title: str, config: Config, console: Console, *, epoch: float = 0) -> Iterator[TrainingProgress]:
-    """A live bar where there is a terminal, a silent watch elsewhere. epoch: where the run stands already."""
+    """A live bar where there is a terminal, a silent one elsewhere. epoch: how many are done already."""
     if not console.is_terminal:
         yield TrainingProgress()
         return
@@ -97,8 +97,8 @@ class ZooBars(ZooProgress):
 
 
 @contextmanager
-def board(n_models: int, console: Console) -> Iterator[ZooProgress]:
-    """Live bars where there is a terminal, a silent board elsewhere."""
+def zoo_bars(n_models: int, console: Console) -> Iterator[ZooProgress]:
+    """Live bars where there is a terminal, a silent one elsewhere."""
     if not console.is_terminal:
         yield ZooProgress()
         return

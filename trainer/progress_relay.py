@@ -1,4 +1,4 @@
-"""What models under way in other processes tell, brought to the board of this one."""
+"""What models under way in other processes tell, brought to this one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from rdserve.trainer.run import Means
 
 
 class News(NamedTuple):
-    """One call of a Watch. valid: at the end of an epoch."""
+    """One call of a `TrainingProgress`. valid: at the end of an epoch."""
 
     title: str
     epoch: float
@@ -35,36 +35,36 @@ class Reporter(TrainingProgress):
 
 
 class Relay:
-    """Where the board is. news: what reporters in other processes are to be given."""
+    """To `progress`, here. news: what reporters in other processes are to be given."""
 
-    def __init__(self, board: ZooProgress, spawn: SpawnContext) -> None:
-        self._board = board
-        self._watches: dict[str, TrainingProgress] = {}
+    def __init__(self, progress: ZooProgress, spawn: SpawnContext) -> None:
+        self._progress = progress
+        self._under_way: dict[str, TrainingProgress] = {}
         self.news: Queue[News | None] = spawn.Queue()
 
     def began(self, title: str, n_epochs: int) -> None:
-        """From now on the board hears of this model."""
-        self._watches[title] = self._board.began(title, n_epochs)
+        """From now on this model is told of."""
+        self._under_way[title] = self._progress.began(title, n_epochs)
 
     def ended(self, title: str) -> None:
-        """From now on it does not."""
-        self._watches.pop(title, None)
-        self._board.ended(title)
+        """From now on it is not."""
+        self._under_way.pop(title, None)
+        self._progress.ended(title)
 
     def listen(self) -> None:
         """Until a None comes."""
         for news in iter(self.news.get, None):
-            watch = self._watches.get(news.title)
-            if watch and news.valid:
-                watch.epoch_ended(int(news.epoch), news.train, news.valid)
-            elif watch:
-                watch.stepped(news.epoch, news.train)
+            model = self._under_way.get(news.title)
+            if model and news.valid:
+                model.epoch_ended(int(news.epoch), news.train, news.valid)
+            elif model:
+                model.stepped(news.epoch, news.train)
 
 
 @contextmanager
-def relay(board: ZooProgress, spawn: SpawnContext) -> Iterator[Relay]:
+def relay(progress: ZooProgress, spawn: SpawnContext) -> Iterator[Relay]:
     """One that listens in a thread of its own."""
-    here = Relay(board, spawn)
+    here = Relay(progress, spawn)
     thread = Thread(target=here.listen, daemon=True)
     thread.start()
     try:

@@ -98,11 +98,11 @@ def train_all(
     jobs: int,
     device: str = "auto",
     data_root: Path | None = None,
-    board: ZooProgress | None = None,
+    progress: ZooProgress | None = None,
 ) -> Iterator[Card | Failed]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
-    board: told, in a thread of its own, how far each model is.
+    progress: told, in a thread of its own, how far each model is.
     Next is always the first entry whose start is there. A model that fails leaves the others alone.
 
     Raises:
@@ -112,7 +112,7 @@ def train_all(
     spawn = multiprocessing.get_context("spawn")
     with (
         _sigterm_for_all(),
-        relay(board or ZooProgress(), spawn) as told,
+        relay(progress or ZooProgress(), spawn) as told,
         ProcessPoolExecutor(jobs, spawn, _start_worker, (told.news,)) as pool,
     ):
         try:
@@ -194,5 +194,5 @@ def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None
         device=device,
         data_root=data_root,
         start=start,
-        watch=Reporter(entry.name, _news),
+        progress=Reporter(entry.name, _news),
     )

@@ -7,6 +7,7 @@ import torch
 from rdserve.models.card import LEVELS, Quantiles, ReferenceScores
 from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
+from rdserve.models.information import MonteCarloMean
 from rdserve.models.ops import encode, score
 from rdserve.models.vae import VAE
 from rdserve.trainer.objectives import Objective, Validation, squared_mmd
@@ -77,16 +78,16 @@ def reference(vae: VAE, images: Tensor, split: str, *, seed: int, n_samples: int
     """
     measured = measure(vae, images, seed=seed, n_samples=n_samples)
     once = measure(vae, images, seed=seed) if n_samples > 1 else measured
-    root_n = len(measured.rate) ** 0.5
+    rate, distortion = map(MonteCarloMean.of, (measured.rate, measured.distortion))
     return ReferenceScores(
         split=split,
         n_examples=len(measured.rate),
         seed=seed,
         n_samples=n_samples,
-        rate_nats=measured.means.rate,
-        rate_standard_error_nats=measured.rate.std().item() / root_n,
-        distortion_nats=measured.means.distortion,
-        distortion_standard_error_nats=measured.distortion.std().item() / root_n,
+        rate_nats=rate.value,
+        rate_standard_error_nats=rate.standard_error,
+        distortion_nats=distortion.value,
+        distortion_standard_error_nats=distortion.standard_error,
         quantiles=Quantiles(
             rate_nats=_at_levels(once.rate),
             distortion_nats=_at_levels(once.distortion),

@@ -47,7 +47,7 @@ def restore(run: TrainingRun, folder: Path) -> bool:
     path = folder / FILE
     if not path.is_file():
         return False
-    head, tensors = _read(path, run.device)
+    head = read_head(path)
     there = parse(head["config"])
     if there.epochs < run.config.epochs:
         there = replace(there, epochs=run.config.epochs)
@@ -56,20 +56,25 @@ def restore(run: TrainingRun, folder: Path) -> bool:
             f"{folder} holds another run: {'; '.join(different)}. "
             f"Ask for the same, train elsewhere, or delete {path}"
         )
-    _fill(run, head, tensors)
+    with safe_open(path, "pt", device=str(run.device)) as file:
+        _fill(run, head, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return True
 
 
-def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_head(path: Path) -> dict[str, Any]:
+    """The state without its tensors: `config` as a dict, `step`.
+
+    Raises:
+        StateError: the file is not a state.
+    """
     try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            head = json.loads((file.metadata() or {}).get("rdserve", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        with safe_open(path, "pt") as file:
+            head: dict[str, Any] = json.loads((file.metadata() or {}).get("rdserve", "{}"))
     except (SafetensorError, json.JSONDecodeError) as error:
         raise StateError(f"{path} is damaged ({error}); delete it to start again") from error
     if head.get("format") != FORMAT:
         raise StateError(f"{path} has format {head.get('format')!r}, not {FORMAT!r}")
-    return head, tensors
+    return head
 
 
 def _tensors(run: TrainingRun) -> dict[str, Tensor]:

@@ -18,9 +18,9 @@ from rdserve.models.card import (
     TrainingData,
     Weights,
 )
-from rdserve.models.toy import vae as tables
-from rdserve.models.toy.laws import SHA256, N, Tables, ToyModel, ToySource, toy_source
-from torch import Tensor
+from rdserve.models.toy import vae as toy_vae
+from rdserve.models.toy.laws import SHA256, N, Tables, ToySource, toy_source
+from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -31,9 +31,38 @@ STAGES = (1.0, 4.0)
 INIT_SCALE_ELBO, INIT_SCALE_TARGET = 0.3, 0.1
 
 
+class ToyModel(nn.Module):
+    """2 x 30 parameters for the encoder, as many for the decoder, 30 for the marginal; n_runs at once.
+
+    e(z_i|x) ~ exp -(w_i x - b_i)^2 and d(x_j|z) ~ exp -(w_j z - b_j)^2, x and z on [-1, 1].
+    """
+
+    grid: Tensor
+
+    def __init__(self, init_scales: Tensor, seed: int) -> None:
+        """init_scales: (n_runs,) standard deviation of each run's first parameters."""
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        scales = init_scales.double()[:, None]
+
+        def parameter() -> nn.Parameter:
+            draws = torch.randn(len(init_scales), N, generator=generator, dtype=torch.float64)
+            return nn.Parameter(scales * draws)
+
+        self.we, self.be, self.wd, self.bd, self.pi = (parameter() for _ in range(5))
+        self.register_buffer("grid", torch.linspace(-1, 1, N, dtype=torch.float64))
+
+    def forward(self) -> Tables:
+        encoder, decoder = (
+            -((w[:, None, :] * self.grid[:, None] - b[:, None, :]) ** 2)
+            for w, b in ((self.we, self.be), (self.wd, self.bd))
+        )
+        return Tables(*(logits.log_softmax(-1) for logits in (encoder, self.pi, decoder)))
+
+
 @dataclass(frozen=True)
 class ToyResult:
-    """A model of the toy and where it stands, nats; accuracy: of the true class read from z."""
+    """A model of the toy, and its numbers in nats; accuracy: of the true class read from z."""
 
     tables: Tables
     rate: float
@@ -100,11 +129,11 @@ def minimise(model: ToyModel, loss: Callable[[Tables], Tensor], learning_rate: f
 def best(tables: Tables, source: ToySource, runs: range) -> ToyResult:
     """The run among `runs` whose z tells the true classes apart best."""
     run = max(runs, key=tables.accuracy(source.joint).tolist().__getitem__)
-    return stand(Tables(*(table[run] for table in tables)), source)
+    return evaluate(Tables(*(table[run] for table in tables)), source)
 
 
-def stand(tables: Tables, source: ToySource) -> ToyResult:
-    """Where one model stands, by exact sums."""
+def evaluate(tables: Tables, source: ToySource) -> ToyResult:
+    """One model, by exact sums."""
     return ToyResult(
         tables,
         rate=tables.rate(source.p).item(),
@@ -115,10 +144,10 @@ def stand(tables: Tables, source: ToySource) -> ToyResult:
     )
 
 
-def write(tables_: Tables, name: str, objective: TrainedObjective, folder: Path, **training: float) -> Card:
+def write(tables: Tables, name: str, objective: TrainedObjective, folder: Path, **training: float) -> Card:
     """Write a checkpoint like any other; its card's numbers are exact sums over the stored tables."""
-    vae = tables.from_laws(tables_)
-    standing = stand(tables.laws(vae), toy_source())
+    vae = toy_vae.from_laws(tables)
+    result = evaluate(toy_vae.laws(vae), toy_source())
     card = Card(
         name=name,
         architecture=Architecture(family="toy", image_size=N, latent_dim=N),
@@ -128,21 +157,21 @@ def write(tables_: Tables, name: str, objective: TrainedObjective, folder: Path,
         data=TrainingData(name="toy", sha256=SHA256),
         weights=Weights(sha256="0" * 64),  # `save` states the real one
         code_version=version("rdserve"),
-        training={**training, **standing.numbers()},
-        reference=exact_reference(standing),
+        training={**training, **result.numbers()},
+        reference=exact_reference(result),
     )
     return checkpoint.save(vae, card, folder)
 
 
-def exact_reference(standing: ToyResult) -> ReferenceScores:
+def exact_reference(result: ToyResult) -> ReferenceScores:
     """Means over p*(x): sums without an error."""
     return ReferenceScores(
         split="every bin, weighted by p*(x)",
         n_examples=N,
         seed=0,
         n_samples=1,
-        rate_nats=standing.rate,
+        rate_nats=result.rate,
         rate_standard_error_nats=0.0,
-        distortion_nats=standing.distortion,
+        distortion_nats=result.distortion,
         distortion_standard_error_nats=0.0,
     )

@@ -52,7 +52,7 @@ def train(
     device: str = "auto",
     data_root: Path | None = None,
     start: Path | None = None,
-    watch: TrainingProgress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> Card:
     """Train to the end, from the start or from the state in the folder, and write the checkpoint there.
 
@@ -72,7 +72,7 @@ def train(
     run = begin(config, images["train"], starting_point(config, start))
     folder.mkdir(parents=True, exist_ok=True)
     resume.restore(run, folder)
-    run_epochs(run, images["train"], images["valid"], folder, watch or TrainingProgress())
+    run_epochs(run, images["train"], images["valid"], folder, progress or TrainingProgress())
     card = publish(run, name, folder, data, images)
     (folder / resume.FILE).unlink()
     return card
@@ -102,7 +102,9 @@ def choose(device: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
 
 
-def run_epochs(run: TrainingRun, train: Tensor, valid: Tensor, folder: Path, watch: TrainingProgress) -> None:
+def run_epochs(
+    run: TrainingRun, train: Tensor, valid: Tensor, folder: Path, progress: TrainingProgress
+) -> None:
     """From wherever the run stands to its last epoch, saving as it goes."""
     per_epoch = -(-len(train) // run.config.batch_size)
     saved = time.monotonic()
@@ -113,9 +115,9 @@ def run_epochs(run: TrainingRun, train: Tensor, valid: Tensor, folder: Path, wat
             ended = run.step % per_epoch == 0
             if ended or run.step % TELL_EVERY_STEPS == 0:
                 n = min(len(train), (batch + 1) * run.config.batch_size)
-                watch.stepped(epoch + n / len(train), means(run, n))
+                progress.stepped(epoch + n / len(train), means(run, n))
             if ended:
-                end_epoch(run, epoch + 1, len(train), valid, watch)
+                end_epoch(run, epoch + 1, len(train), valid, progress)
             if ended or asked() or time.monotonic() - saved > SAVE_EVERY_SECONDS:
                 save(run, folder)
                 saved = time.monotonic()
@@ -206,14 +208,14 @@ def means(run: TrainingRun, n: int) -> Means:
     return Means(rate, distortion)
 
 
-def end_epoch(run: TrainingRun, epoch: int, n: int, valid: Tensor, watch: TrainingProgress) -> None:
+def end_epoch(run: TrainingRun, epoch: int, n: int, valid: Tensor, progress: TrainingProgress) -> None:
     """Measure the validation split, keep the best weights, tell."""
     here = validate(run.measured.eval(), valid, run.objective, seed=run.config.seed)
     objective = run.objective.goal(here)
     if run.config.keep == "best" and (run.best is None or objective < run.best.objective):
         weights = {name: tensor.detach().clone() for name, tensor in run.measured.state_dict().items()}
         run.best = Best(objective, epoch, weights)
-    watch.epoch_ended(epoch, means(run, n), Means(here.rate, here.distortion))
+    progress.epoch_ended(epoch, means(run, n), Means(here.rate, here.distortion))
     run.totals.zero_()
 
 

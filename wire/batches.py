@@ -1,14 +1,15 @@
-"""Requests as batches of rows: counting, naming, merging and splitting them.
+"""Requests as batches of rows: counting, naming, merging and splitting, cutting and joining them.
 
-Merging is closed: merged requests are a request of the same type, so
+Both are closed: merged requests, and the parts of one, are requests of the same type, so
 
     split(op(merge([a, b])), sizes) == [op(a), op(b)]
+    join(op(part) for part in cut(request, n)) == op(request)
 
-holds for every op whose rows are independent. The front merges callers with it, the worker
+hold for every op whose rows are independent. The front merges callers with it, the worker
 merges what TorchServe batched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
@@ -42,11 +43,26 @@ _INPUT: dict[type[Request], str] = {
     ReconstructRequest: "images",
     ScoreRequest: "images",
 }
+_OP: dict[type, str] = {
+    EncodeRequest: "encode",
+    DecodeRequest: "decode",
+    ReconstructRequest: "reconstruct",
+    SampleRequest: "sample",
+    ScoreRequest: "score",
+}
+# Samples that whoever draws them sees first. At the paper's size 16 at a time cost no more each than 64.
+FIRST_SAMPLES = 16
 
 
 def input_of(request: Request) -> Tensor | None:
     """The tensor whose first axis is the rows; None for Sample."""
     return None if isinstance(request, SampleRequest) else getattr(request, _INPUT[type(request)])
+
+
+def input_row_bytes(request: Request) -> int:
+    """Bytes that one row takes on the way in."""
+    tensor = input_of(request)
+    return 0 if tensor is None else tensors.byte_count(tensor.dtype, [1, *tensor.shape[1:]])
 
 
 def not_one_hot(array: tensors.Array) -> int | None:
@@ -62,6 +78,11 @@ def n_rows(request: Request) -> int:
         return request.n_latents
     tensor = input_of(request)
     return tensor.shape[0] if tensor is not None and tensor.shape else 0
+
+
+def op_of(request: Request) -> str:
+    """The op's name: the field of the envelope that holds the request."""
+    return _OP[type(request)]
 
 
 def n_samples(request: Request) -> int:
@@ -172,3 +193,76 @@ def _share_tensor(tensor: Tensor, into: Sequence[tuple[Tensor, int, int]]) -> No
         part.dtype = dtype
         part.shape.extend((stop - start, *tail))
         part.data = data[start * row : stop * row]
+
+
+def slices(n: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most `size` that cover 0 .. n once."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def cut(request: Request, rows: int) -> Iterator[Request]:
+    """The request in parts of at most `rows` rows; each row keeps its noise key.
+
+    Samples are streamed, so their first part is small and each next one twice as large.
+    """
+    total = n_rows(request)
+    start, step = 0, first_rows(request, rows)
+    if total <= step:
+        yield request
+        return
+    while start < total:
+        yield _part(request, start, min(start + step, total))
+        start, step = start + step, min(2 * step, rows)
+
+
+def first_rows(request: Request, rows: int) -> int:
+    """Rows of the first part."""
+    if isinstance(request, SampleRequest):
+        return max(1, min(rows, FIRST_SAMPLES // n_samples(request)))
+    return rows
+
+
+def _part(request: Request, start: int, stop: int) -> Request:
+    _, ids = row_keys(request.noise, n_rows(request))
+    noise = NoiseKeys(
+        seed=request.noise.seed,
+        example_ids=ids[start:stop],
+        row_seeds=request.noise.row_seeds[start:stop],
+    )
+    part = type(request)(model=request.model, noise=noise, n_samples=request.n_samples)
+    if isinstance(part, SampleRequest):
+        part.n_latents = stop - start
+        return part
+    whole, piece = input_of(request), input_of(part)
+    assert whole is not None
+    assert piece is not None
+    row = input_row_bytes(request)
+    piece.dtype = whole.dtype
+    piece.shape.extend([stop - start, *whole.shape[1:]])
+    piece.data = memoryview(whole.data)[start * row : stop * row].tobytes()
+    return part
+
+
+def join(parts: Sequence[Response]) -> Response:
+    """One response holding the rows of all, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = type(parts[0])()
+    for field, value in parts[0].ListFields():
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(value, Tensor):
+            getattr(whole, field.name).CopyFrom(_stacked(values))
+        elif isinstance(value, bool):
+            setattr(whole, field.name, all(values))
+        else:
+            for entries in values:
+                getattr(whole, field.name).extend(entries)
+    return whole
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    return Tensor(
+        dtype=parts[0].dtype,
+        shape=[sum(part.shape[0] for part in parts), *parts[0].shape[1:]],
+        data=b"".join(part.data for part in parts),
+    )

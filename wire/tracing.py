@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 try:
@@ -21,9 +20,6 @@ log = logging.getLogger(__name__)
 
 HEADER = "traceparent"
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-
-# The traceparent of the call to a worker that this task makes, for whatever carries the call there.
-CARRIED: ContextVar[str] = ContextVar(HEADER, default="")
 
 
 class Span:

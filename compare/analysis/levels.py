@@ -1,8 +1,8 @@
 """How the chance of an error is divided among all that is said of a comparison.
 
 `1 - level` is the chance that anything is false of what verdict, tables and report call sure. Where there are
-classes, a fifth of it is theirs; the rest is that of the regions of all pairs (`rdserve.compare.analysis.pairs`),
-off which all else is read.
+classes, a fifth of it is theirs; the rest is that of the regions of all pairs
+(`rdserve.compare.analysis.pairs`), off which all else is read.
 """
 
 import numpy as np

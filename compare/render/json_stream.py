@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client.chunking import slices
+from rdserve.wire.batches import slices
 
 # Rows that are Python objects at once.
 STRETCH = 4096

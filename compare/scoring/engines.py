@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import results
 from rdserve.client.client import Client
-from rdserve.client.compare_stream import CompareStream, ModelFailed
+from rdserve.client.compare_stream import CompareStream, ModelFailure
 from rdserve.client.errors import RdserveError
 from rdserve.client.results import Score
 
@@ -95,7 +95,7 @@ class LocalCall:
     def __iter__(self) -> Iterator[Scored]:
         parts: dict[str, list[Score]] = {}
         for part in self.stream:
-            if isinstance(part, ModelFailed):
+            if isinstance(part, ModelFailure):
                 yield part.model, part.error
                 continue
             parts.setdefault(part.model, []).append(part.score)

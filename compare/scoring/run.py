@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client import chunking
 from rdserve.client.calls import RowKeys
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError, RdserveError
@@ -19,6 +18,7 @@ from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.compare.scoring.executor import ChunkExecutor, Progress
 from rdserve.compare.scoring.row_store import RowStore
+from rdserve.wire.batches import slices
 
 # Samples in one chunk, the server's default for one call to a worker: each chunk is such a call, so that all
 # digits depend on nothing but the run.
@@ -116,7 +116,7 @@ class ScoringRun:
     def _columns(self, folder: Path, models: Sequence[ModelInfo]) -> RowStore:
         n, size = len(self._images), _rows_per_chunk(self._images, len(models), self._n_samples)
         facts = {
-            "images_sha256": row_store.pixels_sha256(self._images, chunking.slices(n, size)),
+            "images_sha256": row_store.pixels_sha256(self._images, slices(n, size)),
             "ids_sha256": hashlib.sha256(self._ids.astype("<u8").tobytes()).hexdigest(),
             "seed": int(self._seed),
             "n_samples": int(self._n_samples),

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client.chunking import slices
 from rdserve.compare.scores import PIXEL_ROWS
+from rdserve.wire.batches import slices
 
 
 def independent_pixels_nats(images: NDArray[Any]) -> float:

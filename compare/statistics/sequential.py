@@ -6,8 +6,8 @@ arXiv:2103.06476: Robbins' normal mixture with variance rho^2, with the variance
 It assumes independent examples in random order (shuffle a sorted data set first) with finite variance, and
 holds in the limit of many. The nats of an image have no bound, so nothing holds for any number of any law:
 nothing is said before `START`, and every interval is wider by what skewness was seen
-(`rdserve.compare.statistics.skewness`), infinite while it is too much. What no example has shown yet is not seen:
-large differences on fewer than one example in a hundred can escape the first `START`.
+(`rdserve.compare.statistics.skewness`), infinite while it is too much. What no example has shown yet is not
+seen: large differences on fewer than one example in a hundred can escape the first `START`.
 """
 
 import math

@@ -86,17 +86,6 @@ class VampPrior(nn.Module):
         return mixture(Categorical(logits=self.logits), components)
 
 
-class Fixed(nn.Module):
-    """A marginal that has stopped learning: its law, computed once."""
-
-    def __init__(self, law: Distribution) -> None:
-        super().__init__()
-        self.law = law
-
-    def forward(self) -> Distribution:
-        return self.law
-
-
 def mixture(weights: Categorical, components: Distribution) -> Distribution:
     """sum_i w_i p_i. Members that share a flow are mixed before it: one density, no inversion each."""
     if isinstance(components, TransformedDistribution):

@@ -35,21 +35,21 @@ DRAWN_SIZES = (1, 16, 128)
 
 
 def accelerate(
-    vae: VAE, how: ExecutionConfig, image_shape: tuple[int, int], compiler: str = "inductor"
+    vae: VAE, config: ExecutionConfig, image_shape: tuple[int, int], compiler: str = "inductor"
 ) -> None:
-    """Run the networks of a model, already on its device, as `how` says; all that takes long happens now.
+    """Run the networks of a model, already on its device, as `config` says; all that takes long happens now.
 
     compiler: a backend of torch.compile.
     """
-    if how.execution == "eager" or not networks(vae):
+    if config.execution == "eager" or not networks(vae):
         return
-    if how.execution == "compile":
+    if config.execution == "compile":
         compile_networks(vae, compiler)
-        score_once(vae, how, image_shape, COMPILED_SIZES)
+        score_once(vae, config, image_shape, COMPILED_SIZES)
     else:
         record_networks(vae)
-        score_once(vae, how, image_shape, GRAPH_SIZES)
-        draw_once(vae, how, DRAWN_SIZES)
+        score_once(vae, config, image_shape, GRAPH_SIZES)
+        draw_once(vae, config, DRAWN_SIZES)
 
 
 def compile_networks(vae: VAE, compiler: str = "inductor") -> None:
@@ -84,20 +84,22 @@ def networks(vae: VAE) -> list[nn.Module]:
 
 
 @torch.inference_mode()
-def score_once(vae: VAE, how: ExecutionConfig, image_shape: tuple[int, int], sizes: tuple[int, ...]) -> None:
+def score_once(
+    vae: VAE, config: ExecutionConfig, image_shape: tuple[int, int], sizes: tuple[int, ...]
+) -> None:
     """Score so many images at a time: each network sees each size."""
     for n in sizes:
-        ids = torch.arange(n, device=how.device)
-        with how.computing():
-            ops.score(vae, torch.zeros(n, *image_shape, device=how.device), NoiseKeys(ids, ids), 1)
+        ids = torch.arange(n, device=config.device)
+        with config.computing():
+            ops.score(vae, torch.zeros(n, *image_shape, device=config.device), NoiseKeys(ids, ids), 1)
 
 
 @torch.inference_mode()
-def draw_once(vae: VAE, how: ExecutionConfig, sizes: tuple[int, ...]) -> None:
+def draw_once(vae: VAE, config: ExecutionConfig, sizes: tuple[int, ...]) -> None:
     """Sample so many images at a time."""
     for n in sizes:
-        ids = torch.arange(n, device=how.device)
-        with how.computing():
+        ids = torch.arange(n, device=config.device)
+        with config.computing():
             ops.sample(vae, NoiseKeys(ids, ids), 1)
 
 

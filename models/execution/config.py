@@ -4,16 +4,15 @@ import contextlib
 import errno
 import logging
 import os
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from numpy.typing import NDArray
+from rdserve.models.execution import Execution, Precision
 from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-Precision = Literal["float32", "tf32", "bfloat16"]
-Execution = Literal["eager", "compile", "graphs"]
 # What a worker process is told by whoever starts it.
 VARIABLE = "RDSERVE_PRECISION"
 EXECUTION_VARIABLE = "RDSERVE_EXECUTION"

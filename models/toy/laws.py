@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Categorical, Normal, kl_divergence
 
 N = 30
@@ -114,35 +114,6 @@ def panels(tables: Tables, toy_source: ToySource) -> dict[str, NDArray[np.float6
         "p(x'|x)": tables.reconstructed(),
     }
     return {name: table.numpy() for name, table in shown.items()}
-
-
-class ToyModel(nn.Module):
-    """2 x 30 parameters for the encoder, as many for the decoder, 30 for the marginal; n_runs at once.
-
-    e(z_i|x) ~ exp -(w_i x - b_i)^2 and d(x_j|z) ~ exp -(w_j z - b_j)^2, x and z on [-1, 1].
-    """
-
-    grid: Tensor
-
-    def __init__(self, init_scales: Tensor, seed: int) -> None:
-        """init_scales: (n_runs,) standard deviation of each run's first parameters."""
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        scales = init_scales.double()[:, None]
-
-        def parameter() -> nn.Parameter:
-            draws = torch.randn(len(init_scales), N, generator=generator, dtype=torch.float64)
-            return nn.Parameter(scales * draws)
-
-        self.we, self.be, self.wd, self.bd, self.pi = (parameter() for _ in range(5))
-        self.register_buffer("grid", torch.linspace(-1, 1, N, dtype=torch.float64))
-
-    def forward(self) -> Tables:
-        encoder, decoder = (
-            -((w[:, None, :] * self.grid[:, None] - b[:, None, :]) ** 2)
-            for w, b in ((self.we, self.be), (self.wd, self.bd))
-        )
-        return Tables(*(logits.log_softmax(-1) for logits in (encoder, self.pi, decoder)))
 
 
 def hand_made() -> Tables:

@@ -41,18 +41,18 @@ class NotFinite(ArithmeticError):
     """The model produced NaN or an infinity."""
 
 
-def run(vae: VAE, card: Card, request: batches.Request, how: ExecutionConfig) -> WorkReply:
+def run(vae: VAE, card: Card, request: batches.Request, config: ExecutionConfig) -> WorkReply:
     """The reply to one request.
 
     Raises:
         BadRow: shape, byte count, pixels or latents do not fit the model.
-        NumericFailure: the result is not finite.
+        NotFinite: the result is not finite.
         Abandoned: nobody waits for it.
     """
-    name, op = CALLS[type(request)]
+    name = batches.op_of(request)
     try:
-        with how.computing():
-            return WorkReply(**{name: op(vae, card, request, how)})
+        with config.computing():
+            return WorkReply(**{name: OPS[name](vae, card, request, config)})
     except BadRow:
         raise
     except ValueError as error:  # torch refuses a law whose parameters are NaN
@@ -61,42 +61,42 @@ def run(vae: VAE, card: Card, request: batches.Request, how: ExecutionConfig) ->
         raise NotFinite("the model's networks produced NaN") from error
 
 
-def _encode(vae: VAE, card: Card, request: EncodeRequest, how: ExecutionConfig) -> EncodeResponse:
-    x, keys, k = _images(request, card, how)
-    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in _passes(x, k, how)]
+def _encode(vae: VAE, card: Card, request: EncodeRequest, config: ExecutionConfig) -> EncodeResponse:
+    x, keys, k = _images(request, card, config)
+    parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in _passes(x, k, config)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
     return EncodeResponse(
         posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
     )
 
 
-def _decode(vae: VAE, card: Card, request: DecodeRequest, how: ExecutionConfig) -> DecodeResponse:
-    z, keys = _latents(request, card, how)
+def _decode(vae: VAE, card: Card, request: DecodeRequest, config: ExecutionConfig) -> DecodeResponse:
+    z, keys = _latents(request, card, config)
     _, images = _pictures(
-        len(z), batches.n_samples(request), how, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
+        len(z), batches.n_samples(request), config, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
     )
     return DecodeResponse(images=images)
 
 
 def _reconstruct(
-    vae: VAE, card: Card, request: ReconstructRequest, how: ExecutionConfig
+    vae: VAE, card: Card, request: ReconstructRequest, config: ExecutionConfig
 ) -> ReconstructResponse:
-    x, keys, n = _images(request, card, how)
-    z, images = _pictures(len(x), n, how, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
+    x, keys, n = _images(request, card, config)
+    z, images = _pictures(len(x), n, config, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
     return ReconstructResponse(latents=z, images=images)
 
 
-def _sample(vae: VAE, card: Card, request: SampleRequest, how: ExecutionConfig) -> SampleResponse:
-    keys = _keys(request, how)
+def _sample(vae: VAE, card: Card, request: SampleRequest, config: ExecutionConfig) -> SampleResponse:
+    keys = _keys(request, config)
     z, images = _pictures(
-        request.n_latents, batches.n_samples(request), how, lambda at, k: ops.sample(vae, _at(keys, at), k)
+        request.n_latents, batches.n_samples(request), config, lambda at, k: ops.sample(vae, _at(keys, at), k)
     )
     return SampleResponse(latents=z, images=images)
 
 
-def _score(vae: VAE, card: Card, request: ScoreRequest, how: ExecutionConfig) -> ScoreResponse:
-    x, keys, k = _images(request, card, how)
-    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in _passes(x, k, how)]
+def _score(vae: VAE, card: Card, request: ScoreRequest, config: ExecutionConfig) -> ScoreResponse:
+    x, keys, k = _images(request, card, config)
+    parts = [ops.score(vae, x[at], _at(keys, at), k) for at in _passes(x, k, config)]
     columns = list(zip(*parts, strict=True))
     rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
     return ScoreResponse(
@@ -108,53 +108,52 @@ def _score(vae: VAE, card: Card, request: ScoreRequest, how: ExecutionConfig) ->
     )
 
 
-CALLS: dict[type, tuple[str, Callable[..., Any]]] = {
-    EncodeRequest: ("encode", _encode),
-    DecodeRequest: ("decode", _decode),
-    ReconstructRequest: ("reconstruct", _reconstruct),
-    SampleRequest: ("sample", _sample),
-    ScoreRequest: ("score", _score),
+OPS: dict[str, Callable[..., Any]] = {
+    "encode": _encode,
+    "decode": _decode,
+    "reconstruct": _reconstruct,
+    "sample": _sample,
+    "score": _score,
 }
 
 
-def chunks(n: int, n_samples: int, at_once: int) -> list[slice]:
+def chunks(n: int, n_samples: int, at_once: int) -> Iterator[slice]:
     """Rows 0 to n in runs of at most `at_once` images, counting each row n_samples times."""
-    step = max(1, at_once // n_samples)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    return batches.slices(n, max(1, at_once // n_samples))
 
 
-def _passes(x: Tensor, n_samples: int, how: ExecutionConfig) -> Iterator[slice]:
+def _passes(x: Tensor, n_samples: int, config: ExecutionConfig) -> Iterator[slice]:
     """Rows of x (N, H, W) for each pass through whole networks."""
-    return cancellation.between(chunks(len(x), n_samples, how.images_per_pass(x[0].numel())))
+    return cancellation.between(chunks(len(x), n_samples, config.images_per_pass(x[0].numel())))
 
 
 def _pictures(
-    n: int, n_samples: int, how: ExecutionConfig, draw: Callable[[slice, int], ops.DecodeResult]
+    n: int, n_samples: int, config: ExecutionConfig, draw: Callable[[slice, int], ops.DecodeResult]
 ) -> tuple[TensorMessage, TensorMessage]:
-    parts = [draw(at, n_samples) for at in cancellation.between(chunks(n, n_samples, how.at_once))]
+    parts = [draw(at, n_samples) for at in cancellation.between(chunks(n, n_samples, config.at_once))]
     z, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return _floats(z), tensors.to_message(images.to(torch.uint8).cpu().numpy())
 
 
 def _images(
-    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, how: ExecutionConfig
+    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, config: ExecutionConfig
 ) -> tuple[Tensor, NoiseKeys, int]:
     array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
     if not ((array == 0) | (array == 1)).all():
         raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
     _check_one_hot(array, card, "images")
-    x = how.upload(array.astype(np.float32))
-    return x, _keys(request, how), batches.n_samples(request)
+    x = config.upload(array.astype(np.float32))
+    return x, _keys(request, config), batches.n_samples(request)
 
 
-def _latents(request: DecodeRequest, card: Card, how: ExecutionConfig) -> tuple[Tensor, NoiseKeys]:
+def _latents(request: DecodeRequest, card: Card, config: ExecutionConfig) -> tuple[Tensor, NoiseKeys]:
     shape = (card.architecture.latent_dim,)
     array = _array(request.latents, "latents", shape, f"latents of model {card.name}")
-    z = how.upload(array.astype(np.float32))
+    z = config.upload(array.astype(np.float32))
     if not z.isfinite().all():
         raise BadRow("latents", "latents must be finite, got NaN or an infinity")
     _check_one_hot(array, card, "latents")
-    return z, _keys(request, how)
+    return z, _keys(request, config)
 
 
 def _check_one_hot(array: tensors.Array, card: Card, field: str) -> None:
@@ -173,7 +172,7 @@ def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) 
     return array
 
 
-def _keys(request: batches.Request, how: ExecutionConfig) -> NoiseKeys:
+def _keys(request: batches.Request, config: ExecutionConfig) -> NoiseKeys:
     n = batches.n_rows(request)
     if not n:
         raise BadRow("n_latents", "asked for 0 rows; ask for at least 1")
@@ -183,7 +182,7 @@ def _keys(request: batches.Request, how: ExecutionConfig) -> NoiseKeys:
         seeds, ids = batches.row_keys(request.noise, n)
     except ValueError as error:
         raise BadRow("noise", str(error)) from None
-    return NoiseKeys(*(how.upload(words.view(np.int64)) for words in (seeds, ids)))
+    return NoiseKeys(*(config.upload(words.view(np.int64)) for words in (seeds, ids)))
 
 
 def _at(keys: NoiseKeys, at: slice) -> NoiseKeys:

@@ -25,8 +25,8 @@ class RDHandler:
         properties = context.system_properties
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if torch.cuda.is_available() and gpu is not None else "cpu"
-        how = ExecutionConfig(torch.device(device), chosen_precision(), execution=chosen_execution())
-        self.worker = Worker.load(Path(properties["model_dir"]), how)
+        config = ExecutionConfig(torch.device(device), chosen_precision(), execution=chosen_execution())
+        self.worker = Worker.load(Path(properties["model_dir"]), config)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         return self.worker.work([row.get("body") or row.get("data") or b"" for row in data])

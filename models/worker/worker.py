@@ -40,24 +40,24 @@ MAX_TRACEBACK_CHARACTERS = 20_000
 class Worker:
     """One loaded model."""
 
-    def __init__(self, card: Card, vae: VAE, how: ExecutionConfig = CPU) -> None:
+    def __init__(self, card: Card, vae: VAE, config: ExecutionConfig = CPU) -> None:
         self.card = card
-        self.how = how
-        how.prepare()
-        self._place = WorkReply(device=how.device_name, dtype=how.precision)
+        self.config = config
+        config.prepare()
+        self._place = WorkReply(device=config.device_name, dtype=config.precision)
         with torch.inference_mode():
-            self.vae = frozen(vae.to(how.device))
-        accelerate(self.vae, how, card.input.shape)
+            self.vae = frozen(vae.to(config.device))
+        accelerate(self.vae, config, card.input.shape)
 
     @classmethod
-    def load(cls, folder: Path, how: ExecutionConfig = CPU) -> "Worker":
+    def load(cls, folder: Path, config: ExecutionConfig = CPU) -> "Worker":
         """The model of a checkpoint folder.
 
         Raises:
             CardError: the checkpoint disagrees with its card.
         """
-        card, vae = load(folder, how.device)
-        return cls(card, vae, how)
+        card, vae = load(folder, config.device)
+        return cls(card, vae, config)
 
     def work(self, bodies: Sequence[bytes]) -> list[bytes]:
         """One serialized WorkReply per serialized WorkRequest, in order."""
@@ -121,20 +121,20 @@ class Worker:
     def _run(self, request: batches.Request) -> WorkReply:
         """The reply; where memory runs out, once more with half as much at a time."""
         try:
-            return self._run_as(request, self.how)
+            return self._run_as(request, self.config)
         except Exception as error:
-            smaller = self.how.smaller(batches.n_rows(request) * batches.n_samples(request))
+            smaller = self.config.smaller(batches.n_rows(request) * batches.n_samples(request))
             if smaller is None or not out_of_memory(error):
                 raise
         # Not in the handler above: the error there holds what was computed so far.
-        if self.how.device.type == "cuda":
+        if self.config.device.type == "cuda":
             torch.cuda.empty_cache()
         return self._run_as(request, smaller)
 
-    def _run_as(self, request: batches.Request, how: ExecutionConfig) -> WorkReply:
+    def _run_as(self, request: batches.Request, config: ExecutionConfig) -> WorkReply:
         try:
             with torch.inference_mode():
-                return run(self.vae, self.card, request, how)
+                return run(self.vae, self.card, request, config)
         except Exception as error:
             abandon_onednn_after(error)
             raise

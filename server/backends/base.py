@@ -1,17 +1,14 @@
 """What runs the models: a seam with two sides, TorchServe and this process."""
 
-import asyncio
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from rdserve.server.errors import BackendUnavailable
+from prometheus_client.registry import Collector
 from rdserve.server.repository.archive import Archive
-from rdserve.server.settings import Settings
+from rdserve.server.worker_protocol import OnLoss
 
-if TYPE_CHECKING:
-    from rdserve.models.worker.worker import Worker
+# on_down(reason): everything that a backend ran is gone
+OnDown = Callable[[str], None]
 
 
 class LoadError(RuntimeError):
@@ -20,6 +17,12 @@ class LoadError(RuntimeError):
 
 class Backend(Protocol):
     """Loads archives, and carries serialized WorkRequests to them."""
+
+    def subscribe(self, on_down: OnDown, on_loss: OnLoss) -> None:
+        """Tell these of what ends by itself: everything, or a worker of one model."""
+
+    def collectors(self) -> Sequence[Collector]:
+        """Metrics of its own."""
 
     async def start(self) -> None:
         """Get ready to load. Raises RuntimeError where that fails."""
@@ -44,59 +47,3 @@ class Backend(Protocol):
 
     def kill(self) -> None:
         """End everything that was started, now."""
-
-
-class InProcessBackend:
-    """Models in this process, each with its own threads: no Java, one failure domain."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._workers: dict[str, tuple[Worker, ThreadPoolExecutor]] = {}
-
-    async def start(self) -> None:
-        await asyncio.to_thread(_import_torch, self._settings.threads)
-
-    async def load(self, archive: Archive) -> None:
-        try:
-            worker = await asyncio.to_thread(_load, archive, self._settings)
-        except Exception as error:
-            raise LoadError(f"{type(error).__name__}: {error}") from error
-        threads = ThreadPoolExecutor(self._settings.workers, thread_name_prefix=archive.card.name)
-        self._workers[archive.card.name] = (worker, threads)
-
-    async def healed(self, model: str) -> None:
-        """Threads do not end."""
-
-    async def call(self, model: str, work: bytes) -> bytes:
-        if model not in self._workers:
-            raise BackendUnavailable(f"model {model!r} is not loaded")
-        worker, threads = self._workers[model]
-        replies = await asyncio.get_running_loop().run_in_executor(threads, worker.work, [work])
-        return replies[0]
-
-    async def stop(self, *, within: float = 10.0) -> None:
-        for _, threads in self._workers.values():
-            threads.shutdown(wait=False, cancel_futures=True)
-
-    def kill(self) -> None:
-        """Threads end with the process."""
-
-
-def _import_torch(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def _load(archive: Archive, settings: Settings) -> "Worker":
-    import torch
-    from rdserve.models.execution.config import ExecutionConfig
-    from rdserve.models.worker.worker import Worker
-
-    how = ExecutionConfig(
-        torch.device("cuda" if settings.gpus else "cpu"), settings.precision, execution=settings.execution
-    )
-    with tempfile.TemporaryDirectory(prefix="rdserve-") as scratch:
-        folder = Path(scratch) / archive.card.name
-        archive.extract(folder)
-        return Worker.load(folder, how)

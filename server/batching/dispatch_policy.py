@@ -11,7 +11,7 @@ EXPECTED = 0.5
 
 @dataclass
 class DispatchPolicy:
-    """One lane's rule. Times are monotonic seconds.
+    """One queue's rule. Times are monotonic seconds.
 
     While a worker is free a request goes at once, unless a batch was answered just now: then half of its
     callers are waited for, LINGER_SECONDS at most. Beyond one call per worker only full batches go: they

@@ -1,59 +1,29 @@
-"""One model's queue: what travels together, and what happens when the model's workers are lost."""
+"""One model's queue: what is sent to its workers when, and what becomes of it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
 from typing import Any
 
 from rdserve.server.batching.dispatch_policy import DispatchPolicy
+from rdserve.server.batching.in_flight import InFlight, InFlightBatch
 from rdserve.server.batching.latency_model import LatencyModel
-from rdserve.server.batching.revocation import IRREVOCABLE, Revocation, Revocations
-from rdserve.server.errors import BackendUnavailable, StatusError, WorkerCrashed
-from rdserve.server.observability.call_context import UNWATCHED, BatchObserver, QueueTicket
-from rdserve.server.worker_protocol import Revoked, op_of
-from rdserve.wire.batches import Request, Response, merge, merge_key, n_rows, n_samples, split
+from rdserve.server.batching.loss_recovery import LossRecovery, SendState
+from rdserve.server.batching.pending import PendingRequest, PendingRequests
+from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
+from rdserve.server.errors import BackendUnavailable, StatusError
+from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
+from rdserve.server.worker_protocol import CallMeta, Reply, Revoked
+from rdserve.wire.batches import Request, Response, merge, op_of, split
 
-Send = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(eq=False)
-class PendingRequest:
-    request: Request
-    max_rows: int
-    answer: asyncio.Future[Response] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    ticket: QueueTicket = field(default_factory=QueueTicket)
-
-    def __post_init__(self) -> None:
-        self.rows = n_rows(self.request)
-        self.key = merge_key(self.request)
-
-
-@dataclass(eq=False)
-class InFlightBatch:
-    """A call under way."""
-
-    batch: list[PendingRequest]
-    alone: bool
-    sent: float = field(default_factory=monotonic)
-    revocation: Revocation = field(default_factory=Revocation)
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether all callers have left."""
-        return all(waiting.answer.done() for waiting in self.batch)
+Send = Callable[[Request, CallMeta], Awaitable[Reply]]
 
 
 class ModelQueue:
     """A lone request goes at once; others wait until a worker is free, or until they fill a call and fewer
-    than `slots` are under way. Those that can be merged with the oldest go with it. See `DispatchPolicy`.
-
-    A call that the backend lost is sent once more when the lane is opened again, each caller's part by
-    itself and with nothing else under way: only so is it known which request ends its worker.
+    than `slots` are under way. Those that can be merged with the oldest go with it. See `DispatchPolicy`, and
+    `LossRecovery` for calls that the backend lost.
     """
 
     def __init__(
@@ -61,26 +31,22 @@ class ModelQueue:
         send: Send,
         *,
         slots: int,
-        pace: LatencyModel,
-        gathering: DispatchPolicy | None = None,
+        latency: LatencyModel,
+        policy: DispatchPolicy | None = None,
         on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
-        watch: BatchObserver = UNWATCHED,
+        observer: BatchObserver = UNOBSERVED,
         revocations: Revocations = IRREVOCABLE,
     ) -> None:
         self._send = send
         self._slots = slots
-        self._pace = pace
-        self._gathering = gathering or DispatchPolicy(slots)
-        self._alarm: asyncio.TimerHandle | None = None
-        self._on_loss = on_loss
-        self._watch = watch
+        self._latency = latency
+        self._policy = policy or DispatchPolicy(slots)
+        self._observer = observer
         self._revocations = revocations
-        self._queue: deque[PendingRequest] = deque()
-        self._rows = 0  # in the queue; those of callers who left count until the next batch
-        self._suspects: deque[PendingRequest] = deque()
-        self._calls: dict[asyncio.Task[None], InFlightBatch] = {}
-        self._open = True
-        self._verdict: BackendUnavailable | None = None
+        self._pending = PendingRequests()
+        self._in_flight = InFlight()
+        self._recovery = LossRecovery(on_loss, observer)
+        self._alarm: asyncio.TimerHandle | None = None
         self.answered = 0.0  # monotonic time of the latest answer
 
     async def submit(self, request: Request, *, max_rows: int) -> Response:
@@ -89,50 +55,46 @@ class ModelQueue:
         A caller that is cancelled while its request waits costs no call. A call that all its callers have
         left is revoked: its worker gives it up within about a row of pixels, and is free when that is said.
         """
-        waiting = PendingRequest(request, max_rows)
-        self._queue.append(waiting)
-        self._rows += waiting.rows
-        with self._pace.holding(op_of(request), _samples([waiting])):
-            self._pump()
+        pending = PendingRequest(request, max_rows)
+        self._pending.add(pending)
+        with self._latency.holding(op_of(request), pending.samples):
+            self._dispatch()
             try:
-                return await waiting.answer
+                return await pending.answer
             except asyncio.CancelledError:
-                self._revoke_unwanted()
+                self._in_flight.revoke_unwanted()
                 raise
 
     @property
     def load(self) -> tuple[int, int]:
         """Requests that wait, calls under way."""
-        return len(self._queue) + len(self._suspects), len(self._calls)
+        return len(self._pending) + len(self._recovery.suspects), len(self._in_flight)
 
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing is under way."""
-        return not (self._calls or self._queue or self._suspects)
+        return not any(self.load)
 
     def hold(self) -> None:
         """Send nothing until `open`; what is under way may still be answered."""
-        self._open = False
+        self._recovery.hold()
 
     def open(self) -> None:
         """Send again: first what was lost."""
-        self._open, self._verdict = True, None
-        self._pump()
+        self._recovery.resume()
+        self._dispatch()
 
     def abandon(self, error: BackendUnavailable) -> None:
         """Take what is under way for lost: its worker will not answer."""
         self.hold()
-        self._verdict = error
-        for task in self._calls:
-            task.cancel()
+        self._in_flight.give_up(error)
 
     def refuse(self, error: StatusError) -> None:
         """Fail everything that waits."""
-        for waiting in (*self._suspects, *self._queue):
-            _fail(waiting, error)
-        self._suspects.clear()
-        self._queue.clear()
-        self._rows = 0
+        for pending in (*self._recovery.suspects, *self._pending):
+            pending.fail(error)
+        self._recovery.suspects.clear()
+        self._pending.clear()
 
     async def drain(self) -> None:
         """Return when nothing waits and nothing is under way."""
@@ -140,8 +102,8 @@ class ModelQueue:
             await asyncio.wait(busy)
 
     def _busy(self) -> list[asyncio.Future[Any]]:
-        waiting = [each.answer for each in (*self._suspects, *self._queue)]
-        return [*self._calls, *(answer for answer in waiting if not answer.done())]
+        waiting = (*self._recovery.suspects, *self._pending)
+        return [*self._in_flight.tasks, *(pending.answer for pending in waiting if not pending.settled)]
 
     def overdue(self, *, floor: float, unknown: float) -> float:
         """Seconds that the oldest call has been under way, where that is too long; else 0.
@@ -149,142 +111,86 @@ class ModelQueue:
         Too long is ten times what such a call takes, or `floor` if that is more; `unknown` seconds
         where its op has not been answered yet.
         """
-        if not self._calls:
+        oldest = self._in_flight.oldest
+        if oldest is None:
             return 0.0
-        oldest = min(self._calls.values(), key=lambda call: call.sent)
-        request = oldest.batch[0].request
-        expected = self._pace.call_seconds(op_of(request), _samples(oldest.batch))
+        expected = self._latency.call_seconds(oldest.op, oldest.samples)
         limit = unknown if expected is None else max(floor, 10 * expected)
         silence = monotonic() - oldest.sent
         return silence if silence > limit else 0.0
 
-    def _pump(self) -> None:
-        while self._open and (batch := self._next()):
-            call = InFlightBatch(batch, alone=bool(self._suspects))
-            if call.alone:
-                self._suspects.popleft()
-            task = asyncio.create_task(self._run(call))
-            self._calls[task] = call
-            task.add_done_callback(self._done)
+    def _dispatch(self) -> None:
+        while batch := self._next():
+            self._in_flight.start(batch, self._run(batch), self._dispatch)
 
-    def _revoke_unwanted(self) -> None:
-        for call in self._calls.values():
-            if call.unwanted:
-                call.revocation.revoke()
-
-    def _next(self) -> list[PendingRequest]:
-        while self._suspects and self._suspects[0].answer.done():
-            self._suspects.popleft()
-        if self._suspects:
-            return [] if self._calls else [self._suspects[0]]
-        return self._next_batch() if self._sets_off() else []
+    def _next(self) -> InFlightBatch | None:
+        state = self._recovery.state()
+        if state is SendState.HELD or self._in_flight.isolated:
+            return None
+        if state is SendState.ISOLATING:
+            return None if self._in_flight else self._recovery.next_suspect()
+        if self._sets_off() and (batch := self._pending.take_batch()):
+            self._policy.sent(len(batch))
+            return InFlightBatch(batch)
+        return None
 
     def _sets_off(self) -> bool:
         """Whether a batch goes now; if one may go later, there is an alarm."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if not self._queue or len(self._calls) >= self._slots:
+        if not self._pending or len(self._in_flight) >= self._slots:
             return False
         now = monotonic()
-        departs = self._gathering.departs(
-            now=now,
-            under_way=len(self._calls),
-            callers=len(self._queue),
-            full=self._rows >= self._queue[0].max_rows,
+        departs = self._policy.departs(
+            now=now, under_way=len(self._in_flight), callers=len(self._pending), full=self._pending.full
         )
         if now < departs < inf:
-            self._alarm = asyncio.get_running_loop().call_later(departs - now, self._pump)
+            self._alarm = asyncio.get_running_loop().call_later(departs - now, self._dispatch)
         return departs <= now
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        del self._calls[task]
-        self._pump()
-
-    def _next_batch(self) -> list[PendingRequest]:
-        """The oldest request that someone still waits for, and those that fit beside it."""
-        batch: list[PendingRequest] = []
-        kept: deque[PendingRequest] = deque()
-        rows = 0
-        for waiting in self._queue:
-            if waiting.answer.done():
-                continue
-            fits = not batch or rows + waiting.rows <= min(batch[0].max_rows, waiting.max_rows)
-            if fits and waiting.key == (batch or [waiting])[0].key:
-                batch.append(waiting)
-                rows += waiting.rows
-            else:
-                kept.append(waiting)
-        self._queue = kept
-        self._rows = sum(waiting.rows for waiting in kept)
-        self._gathering.sent(len(batch))
-        return batch
-
-    async def _run(self, call: InFlightBatch) -> None:
+    async def _run(self, batch: InFlightBatch) -> None:
         try:
-            with (
-                self._watch.call([waiting.ticket for waiting in call.batch]) as seen,
-                self._revocations.of_call() as call.revocation,
-            ):
-                request = merge([waiting.request for waiting in call.batch])
-                seen.sending(request)
-                whole = await self._send(request)
-                seen.answered(whole)
-                parts = split(whole, [waiting.rows for waiting in call.batch])
+            parts = await self._ask(batch)
         except BackendUnavailable as error:
-            self._lost(call, error)
+            self._recovery.lost(batch, error)
         except asyncio.CancelledError:
-            if self._verdict is None:
+            if batch.given_up is None:
                 raise
-            self._lost(call, self._verdict)
+            self._recovery.lost(batch, batch.given_up)
         except Revoked:
             self.answered = monotonic()
         except Exception as error:
-            await self._run_alone(call, error)
+            self._failed(batch, error)
         else:
-            self._learn(call)
-            for waiting, part in zip(call.batch, parts, strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(part)
+            self._learn(batch)
+            for pending, part in zip(batch.requests, parts, strict=True):
+                pending.succeed(part)
 
-    def _learn(self, call: InFlightBatch) -> None:
+    async def _ask(self, batch: InFlightBatch) -> list[Response]:
+        """Each caller's part of the answer."""
+        with (
+            self._observer.call([pending.ticket for pending in batch.requests]) as seen,
+            self._revocations.of_call() as batch.revocation,
+        ):
+            request = merge([pending.request for pending in batch.requests])
+            meta = CallMeta(seen.sending(request), batch.revocation.name)
+            reply = await self._send(request, meta)
+            seen.answered(reply)
+            return split(reply.response, [pending.rows for pending in batch.requests])
+
+    def _failed(self, batch: InFlightBatch, error: Exception) -> None:
+        """One caller's bad row must not fail its neighbours: each gets what it would get alone."""
+        if len(batch.requests) == 1:
+            batch.requests[0].fail(error)
+            return
+        waiting = [pending for pending in batch.requests if not pending.settled]
+        self._observer.retried(batch.requests[0].request.model, len(waiting), "batch_failed")
+        self._pending.put_back(waiting)
+
+    def _learn(self, batch: InFlightBatch) -> None:
         """Calls queue behind one another in the backend: one's own time starts at the answer before it."""
         now = monotonic()
-        begun, self.answered = max(call.sent, self.answered), now
-        self._gathering.answered(now)
-        self._pace.learn(op_of(call.batch[0].request), _samples(call.batch), now - begun)
-
-    async def _run_alone(self, call: InFlightBatch, error: Exception) -> None:
-        """One caller's bad row must not fail its neighbours: each gets what it would get alone."""
-        if len(call.batch) == 1:
-            _fail(call.batch[0], error)
-            return
-        for waiting in call.batch:
-            if not self._open:
-                self._suspects.append(waiting)
-            elif not waiting.answer.done():
-                self._watch.retried(waiting.request.model, 1, "batch_failed")
-                await self._run(InFlightBatch([waiting], call.alone))
-
-    def _lost(self, call: InFlightBatch, error: BackendUnavailable) -> None:
-        """The worker took the call with it. Held until the model is back, then tried once more."""
-        self.hold()
-        if not call.alone:
-            self._suspects.extend(call.batch)
-            self._watch.retried(call.batch[0].request.model, len(call.batch), "worker_lost")
-        elif error.worker_ended:
-            _fail(
-                call.batch[0], WorkerCrashed(f"{error.message}; twice, the second time on this request alone")
-            )
-        else:
-            _fail(call.batch[0], error)
-        self._on_loss(error)
-
-
-def _fail(waiting: PendingRequest, error: Exception) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
-
-
-def _samples(batch: list[PendingRequest]) -> int:
-    return sum(waiting.rows * n_samples(waiting.request) for waiting in batch)
+        begun, self.answered = max(batch.sent, self.answered), now
+        self._policy.answered(now)
+        self._latency.learn(batch.op, batch.samples, now - begun)

@@ -7,18 +7,15 @@ worker looks for it between two rows of pixels, and gives up where it has appear
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
-
-# The file of the call that this task makes; empty where it cannot be revoked.
-FILE: ContextVar[str] = ContextVar("revocation", default="")
 
 
 class Revocation:
-    """Of one call."""
+    """Of one call. name: its file's; empty where the call cannot be revoked."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
+        self.name = str(file or "")
 
     def revoke(self) -> None:
         """Nobody waits any more. Nothing happens where the call is over."""
@@ -40,14 +37,11 @@ class Revocations:
 
     @contextmanager
     def of_call(self) -> Iterator[Revocation]:
-        """Open while the call is under way in this task."""
-        file = self._folder / f"{uuid.uuid4().hex}.revoked" if self._folder else None
-        revocation = Revocation(file)
-        before = FILE.set(str(file or ""))
+        """Open while the call is under way."""
+        revocation = Revocation(self._folder / f"{uuid.uuid4().hex}.revoked" if self._folder else None)
         try:
             yield revocation
         finally:
-            FILE.reset(before)
             revocation.over()
 
 

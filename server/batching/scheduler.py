@@ -1,45 +1,46 @@
-"""Requests of any size to the lanes of their models: cut, bounded, and refused where they would be late."""
+"""Requests of any size to the queues of their models: cut, bounded, and refused where they would be late."""
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from rdserve.models.card import Card
-from rdserve.server.batching.chunking import chunk_rows, cut, first_rows, join
+from rdserve.server.batching.chunking import chunk_rows
 from rdserve.server.batching.dispatch_policy import DispatchPolicy
 from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.model_queue import ModelQueue
 from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
-from rdserve.server.errors import BackendUnavailable, DeadlineTooShort, Overloaded
-from rdserve.server.observability.call_context import UNWATCHED, BatchObserver
+from rdserve.server.errors import DeadlineTooShort, Overloaded
+from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import Call, call_worker, op_of
-from rdserve.wire.batches import Request, Response, n_rows, n_samples
-
-OnLoss = Callable[[str, BackendUnavailable], None]
+from rdserve.server.worker_protocol import Call, CallMeta, OnLoss, Reply, call_worker
+from rdserve.wire.batches import Request, Response, cut, first_rows, join, n_rows, n_samples, op_of
 
 
 class Scheduler:
-    """Every model's lane, and the bounds over them. `on_loss` hears of models whose workers are lost."""
+    """Every model's queue, and the bounds over them."""
 
     def __init__(
         self,
         call: Call,
         settings: Settings,
-        on_loss: OnLoss = lambda model, error: None,
-        watch: BatchObserver = UNWATCHED,
+        observer: BatchObserver = UNOBSERVED,
         revocations: Revocations = IRREVOCABLE,
     ) -> None:
         self._call = call
         self._settings = settings
-        self._on_loss = on_loss
-        self._watch = watch
+        self._on_loss: OnLoss = lambda model, error: None
+        self._observer = observer
         self._revocations = revocations
-        self._lanes: dict[str, ModelQueue] = {}
-        self._paces: dict[str, LatencyModel] = {}
+        self._queues: dict[str, ModelQueue] = {}
+        self._latencies: dict[str, LatencyModel] = {}
         self._requests: dict[str, int] = {}
         self._bytes = 0
+
+    def subscribe(self, on_loss: OnLoss) -> None:
+        """Tell of models whose workers are lost."""
+        self._on_loss = on_loss
 
     async def run(self, request: Request, card: Card, left: float | None = None) -> Response:
         """The response to a request of any size; `left`: seconds until its caller's deadline.
@@ -63,24 +64,24 @@ class Scheduler:
             as `run`.
         """
         max_rows = chunk_rows(request, card, self._settings.max_batch_rows)
-        lane = self.lane(request.model)
+        queue = self.queue(request.model)
         self._check_deadline(request, left)
         with self._admitted(request):
             if n_rows(request) <= first_rows(request, max_rows):
-                yield await lane.submit(request, max_rows=max_rows if merged else 0)
+                yield await queue.submit(request, max_rows=max_rows if merged else 0)
                 return
-            async for part in self._in_chunks(request, lane, max_rows, merged):
+            async for part in self._in_chunks(request, queue, max_rows, merged):
                 yield part
 
     async def _in_chunks(
-        self, request: Request, lane: ModelQueue, max_rows: int, merged: bool
+        self, request: Request, queue: ModelQueue, max_rows: int, merged: bool
     ) -> AsyncIterator[Response]:
         """A window of chunks at a time: other callers get their turn, and a cancelled one stops costing."""
         window: deque[asyncio.Task[Response]] = deque()
         try:
             for part in cut(request, max_rows):
                 most = max_rows if merged else 0
-                window.append(asyncio.create_task(lane.submit(part, max_rows=most)))
+                window.append(asyncio.create_task(queue.submit(part, max_rows=most)))
                 if len(window) == self._settings.slots:
                     yield await window.popleft()
             while window:
@@ -92,36 +93,38 @@ class Scheduler:
 
     async def drain(self) -> None:
         """Return when every request sent has been answered."""
-        await asyncio.gather(*(lane.drain() for lane in self._lanes.values()))
+        await asyncio.gather(*(queue.drain() for queue in self._queues.values()))
 
-    def lane(self, model: str) -> ModelQueue:
+    def queue(self, model: str) -> ModelQueue:
         """The model's queue."""
-        if model not in self._lanes:
-            self._paces[model] = LatencyModel(self._settings.max_batch_rows)
-            self._lanes[model] = ModelQueue(
-                self._ask,
+        if model not in self._queues:
+            self._latencies[model] = LatencyModel(self._settings.max_batch_rows)
+            self._queues[model] = ModelQueue(
+                self._send,
                 slots=self._settings.slots,
-                gathering=DispatchPolicy(self._settings.workers),
-                pace=self._paces[model],
+                policy=DispatchPolicy(self._settings.workers),
+                latency=self._latencies[model],
                 on_loss=lambda error: self._on_loss(model, error),
-                watch=self._watch,
+                observer=self._observer,
                 revocations=self._revocations,
             )
-        return self._lanes[model]
+        return self._queues[model]
 
     def loads(self) -> dict[str, tuple[int, int]]:
         """By model: requests that wait, calls under way."""
-        return {model: lane.load for model, lane in list(self._lanes.items())}
+        return {model: queue.load for model, queue in list(self._queues.items())}
 
     def held_bytes(self) -> int:
         """Of all requests, waiting or running."""
         return self._bytes
 
-    async def _ask(self, request: Request) -> Response:
-        return await call_worker(self._call, request)
+    async def _send(self, request: Request, meta: CallMeta) -> Reply:
+        return await call_worker(self._call, request, meta)
 
     def _wait_seconds(self, request: Request) -> float:
-        return self._paces[request.model].wait_seconds(op_of(request), n_rows(request) * n_samples(request))
+        return self._latencies[request.model].wait_seconds(
+            op_of(request), n_rows(request) * n_samples(request)
+        )
 
     def _check_deadline(self, request: Request, left: float | None) -> None:
         if left is not None and (wait := self._wait_seconds(request)) > left:

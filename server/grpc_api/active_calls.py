@@ -1,4 +1,4 @@
-"""Who is inside, and closing the door behind them."""
+"""The calls under way: counted, and refused once the service stops."""
 
 import asyncio
 import contextlib
@@ -11,33 +11,33 @@ class ActiveCalls:
     """Counts the calls under way; once closed, new ones are refused."""
 
     def __init__(self) -> None:
-        self._inside = 0
+        self._count = 0
         self._open = True
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
+    def track(self) -> Iterator[None]:
         """A call is under way while this is open.
 
         Raises:
-            Stopping: the door is closed.
+            Stopping: `close` was called.
         """
         if not self._open:
             raise Stopping
-        self._inside += 1
-        self._empty.clear()
+        self._count += 1
+        self._idle.clear()
         try:
             yield
         finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+            self._count -= 1
+            if not self._count:
+                self._idle.set()
 
     def close(self) -> None:
         """Refuse new calls."""
         self._open = False
 
-    async def empty(self) -> None:
+    async def wait_idle(self) -> None:
         """Return when no call is under way."""
-        await self._empty.wait()
+        await self._idle.wait()

@@ -4,16 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from rdserve.models.card import Card
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import InvalidRequest
-from rdserve.server.grpc_api.interceptors.errors import as_service_error, to_status
-from rdserve.server.grpc_api.validation import check
+from rdserve.server.grpc_api.validation import accept
 from rdserve.server.registry import ModelRegistry
+from rdserve.server.status import as_service_error, to_status
 from rdserve.v1.vae_pb2 import CompareRequest, CompareResponse, ScoreRequest, ScoreResponse
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_MODELS
+from rdserve.wire.service import SERVICE
 
-METHOD = "/rdserve.v1.VaeService/Compare"
+METHOD = f"/{SERVICE}/Compare"
 # Messages that wait for a caller who does not read, per model.
 WAITING = 4
 
@@ -21,21 +21,21 @@ Messages = asyncio.Queue[CompareResponse | None]
 
 
 async def compare(
-    request: CompareRequest, catalogue: ModelRegistry, batcher: Scheduler, left: float | None = None
+    request: CompareRequest, registry: ModelRegistry, scheduler: Scheduler, left: float | None = None
 ) -> AsyncIterator[CompareResponse]:
     """Every model's rows in order, models in any; `left`: seconds until the caller's deadline.
 
-    Each model has its own place in its own lane, so that none waits for another. Leaving the iteration
+    Each model has its own place in its own queue, so that none waits for another. Leaving the iteration
     drops what has not been sent to a worker.
 
     Raises:
-        InvalidArgument: no models, too many, one twice, or so many that each having its images would take
+        InvalidRequest: no models, too many, one twice, or so many that each having its images would take
             more than a message holds. What is wrong for one model only is that model's error.
     """
     check_models(request)
     messages = Messages(WAITING * len(request.models))
     tasks = [
-        asyncio.create_task(_score(model, request, catalogue, batcher, left, messages))
+        asyncio.create_task(_score(model, request, registry, scheduler, left, messages))
         for model in request.models
     ]
     try:
@@ -53,7 +53,7 @@ async def compare(
 
 
 def check_models(request: CompareRequest) -> None:
-    """Raises InvalidArgument as `compare`."""
+    """Raises InvalidRequest as `compare`."""
     if not 1 <= len(request.models) <= MAX_MODELS:
         raise InvalidRequest(
             f"a comparison names 1 to {MAX_MODELS} models, got {len(request.models)}", field="models"
@@ -73,13 +73,13 @@ def check_models(request: CompareRequest) -> None:
 async def _score(
     model: str,
     request: CompareRequest,
-    catalogue: ModelRegistry,
-    batcher: Scheduler,
+    registry: ModelRegistry,
+    scheduler: Scheduler,
     left: float | None,
     messages: Messages,
 ) -> None:
     try:
-        async for message in _rows(model, request, catalogue.ready(model), batcher, left):
+        async for message in _rows(model, request, registry, scheduler, left):
             await messages.put(message)
     except Exception as error:
         status = to_status(as_service_error(error, METHOD))
@@ -88,14 +88,12 @@ async def _score(
 
 
 async def _rows(
-    model: str, request: CompareRequest, card: Card, batcher: Scheduler, left: float | None
+    model: str, request: CompareRequest, registry: ModelRegistry, scheduler: Scheduler, left: float | None
 ) -> AsyncIterator[CompareResponse]:
-    score = ScoreRequest(
-        model=card.name, images=request.images, noise=request.noise, n_samples=request.n_samples
-    )
-    check(score, card)
+    score = ScoreRequest(model=model, images=request.images, noise=request.noise, n_samples=request.n_samples)
+    card = accept(score, registry)
     first = 0
-    async for part in batcher.stream(score, card, left, merged=False):
+    async for part in scheduler.stream(score, card, left, merged=False):
         assert isinstance(part, ScoreResponse)
         yield CompareResponse(model=model, first_row=first, scores=part)
         first += len(part.rate_nats)

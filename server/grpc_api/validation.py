@@ -1,4 +1,8 @@
-"""Does a request fit the limits and its model? Every refusal quotes the two facts that disagree."""
+"""Is the model there, and does a request fit it and the limits? Every refusal quotes what disagrees.
+
+This is the boundary of trust: what comes by here is right, and a worker checks only that it gets no rows
+that could end up in another caller's answer.
+"""
 
 from collections.abc import Callable
 
@@ -6,6 +10,8 @@ import numpy as np
 from rdserve.models.card import Card
 from rdserve.server.batching.chunking import output_row_bytes
 from rdserve.server.errors import InvalidRequest
+from rdserve.server.observability import call_context
+from rdserve.server.registry import ModelRecord, ModelRegistry
 from rdserve.v1.vae_pb2 import (
     DTYPE_FLOAT32,
     DTYPE_FLOAT64,
@@ -23,8 +29,32 @@ from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MA
 BLOCK = 2**18
 
 
+def find(name: str, registry: ModelRegistry) -> ModelRecord:
+    """The model of that name; the record of the RPC under way is about it from now on.
+
+    Raises:
+        UnknownModel, ModelNotReady: as `ModelRegistry.find`.
+    """
+    record = registry.find(name)
+    call_context.uses(record.name, record.card.version if record.card else "")
+    return record
+
+
+def accept(request: Request, registry: ModelRegistry) -> Card:
+    """The card of a request's model. From here on its plain name counts: a pinned version is met.
+
+    Raises:
+        UnknownModel, FailedModel, ModelNotReady: nobody can answer it, or not yet.
+        InvalidRequest: as `check`.
+    """
+    card = find(request.model, registry).ready(request.model)
+    request.model = card.name
+    check(request, card)
+    return card
+
+
 def check(request: Request, card: Card) -> None:
-    """Raises InvalidArgument where the request breaks a limit or does not fit the model."""
+    """Raises InvalidRequest where the request breaks a limit or does not fit the model."""
     # From cheap to dear: values are looked at when everything else is right.
     if isinstance(request, DecodeRequest):
         _check_axes(request.latents, (card.architecture.latent_dim,), card, "latents")

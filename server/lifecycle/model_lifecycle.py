@@ -12,24 +12,27 @@ from time import monotonic
 from rdserve.models.card import Card
 from rdserve.server.backends.base import Backend, LoadError
 from rdserve.server.batching.model_queue import ModelQueue
-from rdserve.server.errors import BackendUnavailable, ModelFailed, StatusError
+from rdserve.server.errors import BackendUnavailable, FailedModel, StatusError
 from rdserve.server.lifecycle.probe import ProbeError, check_answer, golden_request
 from rdserve.server.repository.archive import Archive, ArchiveError, open_archive
 from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.repository.selftest import SelfTestError
 from rdserve.server.settings import Settings
-from rdserve.server.worker_protocol import NOWHERE, call_worker, decode_reply, encode_request, place_of
+from rdserve.server.worker_protocol import NOWHERE, Reply, call_worker
 from rdserve.v1.vae_pb2 import (
     MODEL_STATE_FAILED,
     MODEL_STATE_LOADING,
     MODEL_STATE_SERVING,
     ModelState,
+    ScoreRequest,
     ScoreResponse,
 )
 
 log = logging.getLogger(__name__)
 
 MAX_DELAY_SECONDS = 60.0
+# What says why a model does not serve: its file, its load, its answers.
+FAULTS = (ArchiveError, LoadError, SelfTestError, ProbeError)
 
 # report(name, state, reason, whether callers may wait until it serves again)
 Report = Callable[[str, ModelState.ValueType, str, bool], Awaitable[None]]
@@ -50,7 +53,7 @@ class ModelLifecycle:
         self,
         offer: RepositoryModel,
         backend: Backend,
-        lane: ModelQueue,
+        queue: ModelQueue,
         settings: Settings,
         turns: asyncio.Semaphore,
         report: Report,
@@ -58,77 +61,79 @@ class ModelLifecycle:
         self.name = offer.name
         self._offer = offer
         self._backend = backend
-        self._lane = lane
+        self._queue = queue
         self._settings = settings
         self._turns = turns
         self._report = report
-        self._trouble: asyncio.Future[Outage] | None = None
+        self._outage: asyncio.Future[Outage] | None = None
         self._asked = 0.0
         # Where its worker runs, as its last self-test said.
-        self.place = NOWHERE
+        self.placement = NOWHERE
 
     @property
     def card(self) -> Card:
         """The card of a model that has been loaded."""
         return self._archive().card
 
-    def suspect(self, trouble: Outage) -> None:
+    def suspect(self, outage: Outage) -> None:
         """Something that concerns the model went wrong; it is known only while the model serves."""
-        if self._trouble is not None and not self._trouble.done():
-            self._trouble.set_result(trouble)
+        if self._outage is not None and not self._outage.done():
+            self._outage.set_result(outage)
 
     async def run(self) -> None:
         """Keep the model; return only where nothing can ever make it serve."""
-        self._lane.hold()
+        self._queue.hold()
         failures = 0
-        trouble: Outage | None = None
+        outage: Outage | None = None
         while True:
-            reason = await self._bring_up(trouble)
-            trouble = None
-            if reason:
+            fault = await self._bring_up(outage)
+            outage = None
+            if fault:
                 failures += 1
-                self._lane.refuse(ModelFailed(f"model {self.name!r} has failed: {reason}"))
-                await self._report(self.name, MODEL_STATE_FAILED, reason, False)
+                self._queue.refuse(FailedModel(f"model {self.name!r} has failed: {fault}"))
+                await self._report(self.name, MODEL_STATE_FAILED, str(fault), False)
                 if self._offer.path is None:
                     return
                 await asyncio.sleep(_delay(failures))
             else:
                 begun = monotonic()
-                trouble = await self._serve()
+                outage = await self._serve()
                 steady = monotonic() - begun > self._settings.steady_seconds
                 failures = 0 if steady else failures + 1
                 delay = _delay(failures - 1)
                 # A worker that ended once is back within seconds; callers wait for it as they do for others.
-                waits = trouble.heals and not delay
-                await self._report(self.name, MODEL_STATE_LOADING, trouble.error.message, waits)
+                waits = outage.heals and not delay
+                await self._report(self.name, MODEL_STATE_LOADING, outage.error.message, waits)
                 await asyncio.sleep(delay)
 
-    async def _bring_up(self, trouble: Outage | None) -> str:
-        """Why the model cannot serve, or nothing once it can."""
-        if trouble and trouble.heals and await self._heals():
-            return ""
-        if trouble:
-            self._lane.abandon(trouble.error)
-        async with self._turns:
-            return await self._load()
+    async def _bring_up(self, outage: Outage | None) -> Exception | None:
+        """One of FAULTS, where the model cannot serve."""
+        if outage and outage.heals and await self._heals():
+            return None
+        if outage:
+            self._queue.abandon(outage.error)
+        try:
+            async with self._turns:
+                await self._load()
+        except FAULTS as fault:
+            return fault
+        return None
 
     async def _heals(self) -> bool:
         """Whether the backend has replaced the worker by itself."""
         try:
             await self._backend.healed(self.name)
-        except LoadError as error:
-            log.warning("model %s does not recover by itself: %s", self.name, error)
+            await self._self_test(self._settings.probe_timeout_seconds)
+        except FAULTS as fault:
+            log.warning("model %s does not recover by itself: %s", self.name, fault)
             return False
-        return not await self._self_test(self._settings.probe_timeout_seconds)
+        return True
 
-    async def _load(self) -> str:
-        try:
-            archive = await asyncio.to_thread(self._archive)
-            await self._backend.load(archive)
-        except (ArchiveError, LoadError) as error:
-            return str(error)
+    async def _load(self) -> None:
+        """Raises one of FAULTS."""
+        await self._backend.load(await asyncio.to_thread(self._archive))
         # A machine that loads many models at once answers late, and is not broken for it.
-        return await self._self_test(self._settings.load_timeout_seconds)
+        await self._self_test(self._settings.load_timeout_seconds)
 
     def _archive(self) -> Archive:
         """The archive, opened now if it could not be before."""
@@ -144,77 +149,75 @@ class ModelLifecycle:
         assert self._offer.archive is not None
         return self._offer.archive
 
-    async def _self_test(self, patience: float) -> str:
-        """Why the loaded model is not the one that was packaged, or nothing."""
+    async def _self_test(self, patience: float) -> None:
+        """Raises ProbeError or SelfTestError where the loaded model is not the one that was packaged."""
         archive = self._archive()
-        request = archive.selftest.request(archive.card)
-        try:
-            async with asyncio.timeout(patience):
-                reply = await self._backend.call(self.name, encode_request(request))
-            self.place, response = place_of(reply), decode_reply(request, reply)
-            assert isinstance(response, ScoreResponse)
-            archive.selftest.check(archive.card, response, self._settings.precision)
-        except (SelfTestError, StatusError, RuntimeError) as error:
-            return str(error)
-        except TimeoutError:
-            return f"no answer to its self-test within {patience:g} s"
-        return ""
+        reply = await self._ask(archive.selftest.request(archive.card), "its self-test", patience)
+        self.placement = reply.placement
+        assert isinstance(reply.response, ScoreResponse)
+        archive.selftest.check(archive.card, reply.response, self._settings.precision)
 
     async def _serve(self) -> Outage:
         """Serve until something is wrong."""
-        self._trouble = asyncio.get_running_loop().create_future()
+        self._outage = asyncio.get_running_loop().create_future()
         self._asked = monotonic()
         await self._report(self.name, MODEL_STATE_SERVING, "", False)
-        self._lane.open()
+        self._queue.open()
         try:
-            return await self._watch(self._trouble)
+            return await self._watch(self._outage)
         finally:
-            self._trouble = None
-            self._lane.hold()
+            self._outage = None
+            self._queue.hold()
 
     async def _watch(self, told: "asyncio.Future[Outage]") -> Outage:
         tick = min(self._settings.probe_seconds, self._settings.hang_seconds) / 4
         while True:
             await asyncio.wait({told}, timeout=tick)
-            trouble = told.result() if told.done() else await self._look()
-            if trouble is None:
+            outage = told.result() if told.done() else await self._look()
+            if outage is None:
                 continue
-            if not trouble.heals or self._settings.workers == 1 or await self._probe():
-                return trouble
-            log.warning("model %s lost a worker and answers: %s", self.name, trouble.error.message)
-            told = self._trouble = asyncio.get_running_loop().create_future()
-            self._lane.open()
+            if not outage.heals or self._settings.workers == 1 or await self._probe():
+                return outage
+            log.warning("model %s lost a worker and answers: %s", self.name, outage.error.message)
+            told = self._outage = asyncio.get_running_loop().create_future()
+            self._queue.open()
 
     async def _look(self) -> Outage | None:
-        """Trouble that nobody has reported: a call that takes too long, or a question without an answer."""
+        """An outage that nobody has reported: a call that takes too long, or a question without an answer."""
         settings = self._settings
-        if late := self._lane.overdue(floor=settings.hang_seconds, unknown=settings.response_timeout_seconds):
+        if late := self._queue.overdue(
+            floor=settings.hang_seconds, unknown=settings.response_timeout_seconds
+        ):
             # A request may be what hangs it, as one may be what ends it.
             error = BackendUnavailable(f"its worker has not answered for {late:.0f} s", worker_ended=True)
             return Outage(error, heals=False)
-        heard = max(self._lane.answered, self._asked)
-        if (
-            self._lane.idle
-            and monotonic() - heard > settings.probe_seconds
-            and (reason := await self._probe())
-        ):
-            return Outage(BackendUnavailable(reason), heals=False)
+        heard = max(self._queue.answered, self._asked)
+        if self._queue.idle and monotonic() - heard > settings.probe_seconds:
+            return await self._probe()
         return None
 
-    async def _probe(self) -> str:
-        """Why an idle model does not answer, or nothing."""
+    async def _probe(self) -> Outage | None:
+        """What is wrong with a model that does not answer a question."""
         card = self.card
         self._asked = monotonic()
+        patience = self._settings.probe_timeout_seconds
         try:
-            async with asyncio.timeout(self._settings.probe_timeout_seconds):
-                response = await call_worker(self._backend.call, golden_request(card))
-            assert isinstance(response, ScoreResponse)
-            check_answer(card, response)
-        except (ProbeError, StatusError, RuntimeError) as error:
-            return str(error)
+            reply = await self._ask(golden_request(card), "a question", patience)
+            assert isinstance(reply.response, ScoreResponse)
+            check_answer(card, reply.response)
+        except ProbeError as error:
+            return Outage(BackendUnavailable(str(error)), heals=False)
+        return None
+
+    async def _ask(self, request: ScoreRequest, what: str, patience: float) -> Reply:
+        """The worker's reply, past the queue. Raises ProbeError."""
+        try:
+            async with asyncio.timeout(patience):
+                return await call_worker(self._backend.call, request)
+        except (StatusError, RuntimeError) as error:
+            raise ProbeError(str(error)) from error
         except TimeoutError:
-            return f"no answer to a question within {self._settings.probe_timeout_seconds:g} s"
-        return ""
+            raise ProbeError(f"no answer to {what} within {patience:g} s") from None
 
 
 def _delay(failures: int) -> float:

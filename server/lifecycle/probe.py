@@ -11,7 +11,7 @@ ROWS = 4
 
 
 class ProbeError(Exception):
-    """The model answered, and the answer is no score."""
+    """The model did not answer, or its answer is no score."""
 
 
 def golden_request(card: Card) -> ScoreRequest:

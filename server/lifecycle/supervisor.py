@@ -1,4 +1,4 @@
-"""All the models: each with its keeper, and what the outside is told about them."""
+"""All the models: the life of each, and what the outside is told about them."""
 
 import asyncio
 import logging
@@ -13,10 +13,9 @@ from rdserve.server.lifecycle.model_lifecycle import ModelLifecycle, Outage
 from rdserve.server.registry import ModelRegistry
 from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.settings import Settings
-from rdserve.v1 import vae_pb2
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, MODEL_STATE_LOADING, MODEL_STATE_SERVING, ModelState
+from rdserve.wire.service import SERVICE
 
-SERVICE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].full_name
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -32,40 +31,46 @@ class ModelSupervisor:
 
     def __init__(
         self,
-        catalogue: ModelRegistry,
+        backend: Backend,
+        scheduler: Scheduler,
+        registry: ModelRegistry,
         health: health_aio.HealthServicer,
         settings: Settings,
         announce: Announce,
     ) -> None:
-        self._catalogue = catalogue
-        catalogue.complete = False
+        self._backend = backend
+        self._scheduler = scheduler
+        self._registry = registry
+        registry.complete = False
         self._health = health
         self._settings = settings
         self._announce = announce
-        self._keepers: dict[str, ModelLifecycle] = {}
+        self._models: dict[str, ModelLifecycle] = {}
         self._tasks: list[asyncio.Task[None]] = []
         # Models that load for the first time, or since everything was lost, and neither serve nor failed yet.
         self._unsettled: set[str] = set()
         self._batch = 0  # how many there were
         self._settled = asyncio.Event()
+        backend.subscribe(self._all_lost, self._worker_lost)
+        scheduler.subscribe(self._worker_lost)
 
-    async def start(self, offers: Sequence[RepositoryModel], backend: Backend, batcher: Scheduler) -> int:
+    async def start(self, offers: Sequence[RepositoryModel]) -> int:
         """Load the models; return, once each has settled, how many serve."""
         turns = asyncio.Semaphore(self._settings.load_concurrency)
         self._begin(offer.name for offer in offers)
         for offer in offers:
             if offer.archive is not None:
-                self._catalogue.add(offer.name, offer.archive.card)
+                self._registry.add(offer.name, offer.archive.card)
             await self._health.set(offer.name, NOT_SERVING)
-            lane = batcher.lane(offer.name)
-            keeper = ModelLifecycle(offer, backend, lane, self._settings, turns, self._report)
-            self._keepers[offer.name] = keeper
-            self._tasks.append(task := asyncio.create_task(keeper.run()))
+            queue = self._scheduler.queue(offer.name)
+            model = ModelLifecycle(offer, self._backend, queue, self._settings, turns, self._report)
+            self._models[offer.name] = model
+            self._tasks.append(task := asyncio.create_task(model.run()))
             task.add_done_callback(_complain)
         await self._all_settled()
-        self._catalogue.complete = True
+        self._registry.complete = True
         await self._tell_readiness()
-        return sum(entry.state == MODEL_STATE_SERVING for entry in self._catalogue)
+        return sum(record.state == MODEL_STATE_SERVING for record in self._registry)
 
     async def stop(self) -> None:
         """Leave the models as they are."""
@@ -73,15 +78,15 @@ class ModelSupervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def lost(self, model: str, error: BackendUnavailable) -> None:
-        """A call to a model came back without an answer."""
-        self._keepers[model].suspect(Outage(error, heals=error.worker_ended))
+    def _worker_lost(self, model: str, error: BackendUnavailable) -> None:
+        """A worker ended, or a call came back without an answer."""
+        self._models[model].suspect(Outage(error, heals=error.worker_ended))
 
-    def down(self, reason: str) -> None:
+    def _all_lost(self, reason: str) -> None:
         """Everything that the backend ran is gone."""
-        self._begin(entry.name for entry in self._catalogue if entry.state != MODEL_STATE_FAILED)
-        for keeper in self._keepers.values():
-            keeper.suspect(Outage(BackendUnavailable(reason), heals=False))
+        self._begin(record.name for record in self._registry if record.state != MODEL_STATE_FAILED)
+        for model in self._models.values():
+            model.suspect(Outage(BackendUnavailable(reason), heals=False))
 
     def _begin(self, names: Iterable[str]) -> None:
         """These are to settle before the service is ready."""
@@ -92,7 +97,7 @@ class ModelSupervisor:
     async def _all_settled(self) -> None:
         settled = asyncio.create_task(self._settled.wait())
         try:
-            # A keeper ends by a defect only, or with nothing left to try.
+            # A model's task ends by a defect only, or with nothing left to try.
             while not settled.done():
                 running = {task for task in self._tasks if not task.done()}
                 await asyncio.wait({settled, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,11 +108,11 @@ class ModelSupervisor:
 
     async def _report(self, name: str, state: ModelState.ValueType, reason: str, callers_wait: bool) -> None:
         if state == MODEL_STATE_LOADING:
-            self._catalogue.loading(name, reason, callers_wait=callers_wait)
+            self._registry.loading(name, reason, callers_wait=callers_wait)
         elif state == MODEL_STATE_FAILED:
-            self._catalogue.failed(name, reason)
+            self._registry.failed(name, reason)
         else:
-            self._catalogue.serving(name, self._keepers[name].card, self._keepers[name].place)
+            self._registry.serving(name, self._models[name].card, self._models[name].placement)
         await self._health.set(name, SERVING if state == MODEL_STATE_SERVING else NOT_SERVING)
         self._say(name, state, reason)
         if state != MODEL_STATE_LOADING:
@@ -128,7 +133,7 @@ class ModelSupervisor:
     async def _tell_readiness(self) -> None:
         """Ready while any model serves: one that loads again must not take its neighbours off the air. But
         where all load, at the start or after everything was lost, not before each has settled."""
-        serves = any(entry.state == MODEL_STATE_SERVING for entry in self._catalogue)
+        serves = any(record.state == MODEL_STATE_SERVING for record in self._registry)
         ready = serves and self._settled.is_set()
         await self._health.set(SERVICE, SERVING if ready else NOT_SERVING)
 

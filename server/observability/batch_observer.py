@@ -1,22 +1,21 @@
-"""What lanes do, as metrics and spans: waiting, merging, calling, computing, splitting."""
+"""What queues do, as metrics and spans: waiting, merging, calling, computing, splitting."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, time_ns
 
-from rdserve.server.observability import call_context
 from rdserve.server.observability.call_context import BatchCall, BatchObserver, QueueTicket, RpcContext
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.observability.quality import QualityCollector
-from rdserve.server.worker_protocol import op_of
-from rdserve.wire.batches import Request, Response, n_rows
-from rdserve.wire.tracing import CARRIED, Span
+from rdserve.server.worker_protocol import Reply
+from rdserve.wire.batches import Request, n_rows, op_of
+from rdserve.wire.tracing import Span
 
 STAGES = ("merge", "call", "compute", "split")
 
 
 class MetricsBatchObserver(BatchObserver):
-    """Listens to every lane."""
+    """Listens to every queue."""
 
     def __init__(self, metrics: Metrics, quality: QualityCollector) -> None:
         self._metrics = metrics
@@ -26,7 +25,6 @@ class MetricsBatchObserver(BatchObserver):
     @contextmanager
     def call(self, tickets: Sequence[QueueTicket]) -> Iterator[BatchCall]:
         seen = _Seen(self._find, tickets)
-        call_context.calls(seen)
         try:
             yield seen
         except BaseException as error:
@@ -34,8 +32,8 @@ class MetricsBatchObserver(BatchObserver):
             raise
         seen.done()
         # Requests that the service asks itself would pass for a caller's.
-        if seen.request is not None and seen.response is not None and seen.rpcs:
-            self._quality.add(seen.request.model, seen.response)
+        if seen.request is not None and seen.reply is not None and seen.rpcs:
+            self._quality.add(seen.request.model, seen.reply.response)
 
     def _find(self, request: Request) -> "BatchSeries":
         key = (request.model, op_of(request))
@@ -67,9 +65,9 @@ class _Seen(BatchCall):
         self._begun = self._sent = self._back = monotonic()
         self.rpcs: list[RpcContext] = list({id(t.rpc): t.rpc for t in tickets if t.rpc}.values())
         self.request: Request | None = None
-        self.response: Response | None = None
+        self.reply: Reply | None = None
 
-    def sending(self, request: Request) -> None:
+    def sending(self, request: Request) -> str:
         self.request = request
         self._sent = monotonic()
         self._series = self._find(request)
@@ -79,11 +77,16 @@ class _Seen(BatchCall):
                 trace_id = ticket.rpc.trace_id if ticket.rpc else ""
                 self._series.queue.observe(waited, {"trace_id": trace_id} if trace_id else None)
         self._series.batch.observe(self._rows)
-        self._trace()
+        return self._trace()
 
-    def answered(self, response: Response) -> None:
-        self.response = response
+    def answered(self, reply: Reply) -> None:
+        self.reply = reply
         self._back = monotonic()
+
+    @property
+    def compute_seconds(self) -> float:
+        """In the model, as the worker says; 0 where it has not answered."""
+        return self.reply.compute_seconds if self.reply else 0.0
 
     def done(self) -> None:
         """Split: nothing is left to do."""
@@ -110,14 +113,13 @@ class _Seen(BatchCall):
             }
             self._span.end(facts, error)
 
-    def _trace(self) -> None:
+    def _trace(self) -> str:
         spans = [rpc.span for rpc in self.rpcs if rpc.span]
         if not spans:
-            CARRIED.set("")
-            return
+            return ""
         for ticket in self._tickets:
             if ticket.rpc and ticket.rpc.span:
                 ticket.rpc.span.child("queue", ticket.arrived_ns).end()
         self._span = spans[0].child("call", links=spans[1:])
         self._span.child("merge", time_ns() - round(1e9 * (self._sent - self._begun))).end()
-        CARRIED.set(self._span.traceparent)
+        return self._span.traceparent

@@ -1,6 +1,6 @@
 """What the service learns of an RPC on its way, from the edge to a worker and back.
 
-The interceptor of `observe` begins a record; those on the way add what they know; its end becomes
+The telemetry interceptor begins a record; those on the way add what they know; its end becomes
 metrics, trailing metadata and a line of the log.
 """
 
@@ -11,9 +11,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import getrandbits
 from time import monotonic, time_ns
+from typing import NamedTuple
 
-from rdserve.models.card import Card
-from rdserve.wire.batches import Request, Response
+from google.protobuf.descriptor import MethodDescriptor
+from rdserve.server.observability.metrics import UNKNOWN
+from rdserve.server.worker_protocol import Reply
+from rdserve.wire.batches import Request
 from rdserve.wire.tracing import HEADER as TRACEPARENT
 from rdserve.wire.tracing import Span
 
@@ -22,6 +25,30 @@ REQUEST_ID = "x-request-id"
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 # W3C Trace Context, version 00: trace id, parent id, flags.
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+TYPES = {
+    (False, False): "unary",
+    (False, True): "server_stream",
+    (True, False): "client_stream",
+    (True, True): "bidi_stream",
+}
+
+
+class Method(NamedTuple):
+    """The labels of an RPC."""
+
+    grpc_type: str
+    grpc_service: str
+    grpc_method: str
+
+    @classmethod
+    def of(cls, method: MethodDescriptor) -> "Method":
+        kind = TYPES[method.client_streaming, method.server_streaming]
+        return cls(kind, method.containing_service.full_name, method.name)
+
+
+# Of a method that nobody implements.
+NOBODYS = Method(UNKNOWN, UNKNOWN, UNKNOWN)
 
 
 @dataclass(eq=False, slots=True)
@@ -92,10 +119,10 @@ def begin(rpc: RpcContext) -> None:
     _CURRENT.set(rpc)
 
 
-def uses(model: str, card: Card | None) -> None:
+def uses(model: str, version: str) -> None:
     """The RPC under way is about this model, which is there."""
     if rpc := _CURRENT.get():
-        rpc.models[model] = card.version if card else ""
+        rpc.models[model] = version
 
 
 def failed(reason: str) -> tuple[tuple[str, str], ...]:
@@ -134,33 +161,18 @@ class QueueTicket:
 
 
 class BatchCall:
-    """A call to a worker, as a lane makes it; here nobody looks."""
+    """A call to a worker, as a queue makes it; here nobody looks."""
 
-    compute_seconds = 0.0
+    def sending(self, request: Request) -> str:
+        """Merged, and on its way; the traceparent that it is to carry, or nothing."""
+        return ""
 
-    def sending(self, request: Request) -> None:
-        """Merged, and on its way."""
-
-    def answered(self, response: Response) -> None:
+    def answered(self, reply: Reply) -> None:
         """Back, and not yet split."""
 
 
-_CALL: ContextVar[BatchCall | None] = ContextVar("call", default=None)
-
-
-def calls(call: BatchCall) -> None:
-    """Everything in this task, and the tasks that it starts, works for that call to a worker."""
-    _CALL.set(call)
-
-
-def computed(seconds: float) -> None:
-    """The worker says how long the call under way took it."""
-    if call := _CALL.get():
-        call.compute_seconds = seconds
-
-
 class BatchObserver:
-    """What a lane tells of itself; here nobody listens."""
+    """What a model's queue tells of itself; here nobody looks."""
 
     @contextmanager
     def call(self, tickets: Sequence[QueueTicket]) -> Iterator[BatchCall]:
@@ -171,4 +183,4 @@ class BatchObserver:
         """So many requests go again."""
 
 
-UNWATCHED = BatchObserver()
+UNOBSERVED = BatchObserver()

@@ -1,13 +1,28 @@
-"""The catalogue and the queues, read when someone looks."""
+"""Models, queues and GPUs, read when someone looks."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from rdserve.models.card import Card
-from rdserve.server.observability.metrics import DEPTH, IN_FLIGHT, INFO, STATE, WAITING_BYTES
+from rdserve.server.observability.metrics import (
+    DEPTH,
+    GPU_BUSY,
+    GPU_ENERGY,
+    GPU_TOTAL,
+    GPU_USED,
+    IN_FLIGHT,
+    INFO,
+    STATE,
+    WAITING_BYTES,
+    MetricSpec,
+)
 from rdserve.server.registry import ModelRecord
 from rdserve.v1.vae_pb2 import ModelState
+
+log = logging.getLogger(__name__)
 
 STATES = {number: name.removeprefix("MODEL_STATE_").lower() for name, number in ModelState.items() if number}
 
@@ -15,15 +30,15 @@ STATES = {number: name.removeprefix("MODEL_STATE_").lower() for name, number in 
 class ModelCollector(Collector):
     """What models there are, and how each of them is."""
 
-    def __init__(self, entries: Iterable[ModelRecord]) -> None:
-        self._entries = entries
+    def __init__(self, models: Iterable[ModelRecord]) -> None:
+        self._models = models
 
     def collect(self) -> Iterator[Metric]:
-        entries = list(self._entries)
-        yield INFO.read((_facts(entry.card), 1.0) for entry in entries if entry.card)
+        models = list(self._models)
+        yield INFO.read((_facts(model.card), 1.0) for model in models if model.card)
         yield STATE.read(
-            ((entry.name, name), float(entry.state == number))
-            for entry in entries
+            ((model.name, name), float(model.state == number))
+            for model in models
             for number, name in STATES.items()
         )
 
@@ -47,3 +62,41 @@ class QueueCollector(Collector):
         yield DEPTH.read(((model,), float(waiting)) for model, (waiting, _) in loads)
         yield IN_FLIGHT.read(((model,), float(calls)) for model, (_, calls) in loads)
         yield WAITING_BYTES.read([((), float(self._held_bytes()))])
+
+
+class GpuCollector(Collector):
+    """Each GPU of the machine, by its index. What a card does not tell is absent."""
+
+    def __init__(self, nvml: Any, count: int) -> None:
+        self._nvml = nvml
+        self._handles = {str(index): nvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)}
+
+    def collect(self) -> Iterator[Metric]:
+        nvml = self._nvml
+        yield self._read(GPU_USED, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used)
+        yield self._read(GPU_TOTAL, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total)
+        yield self._read(GPU_BUSY, lambda gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+        yield self._read(GPU_ENERGY, lambda gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000)
+
+    def _read(self, metric: MetricSpec, read: Callable[[Any], float]) -> Metric:
+        values = []
+        for index, handle in self._handles.items():
+            try:
+                values.append(((index,), float(read(handle))))
+            except self._nvml.NVMLError as error:
+                log.debug("GPU %s does not tell %s: %s", index, metric.name, error)
+        return metric.read(values)
+
+    @classmethod
+    def found(cls) -> "list[GpuCollector]":
+        """One for this machine; none without a GPU, its driver or nvidia-ml-py."""
+        try:
+            import pynvml
+        except ImportError:
+            return []
+        try:
+            pynvml.nvmlInit()
+            count = pynvml.nvmlDeviceGetCount()
+        except pynvml.NVMLError:
+            return []
+        return [cls(pynvml, count)] if count else []

@@ -6,13 +6,9 @@ import logging
 import sys
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from grpc import StatusCode
-
-if TYPE_CHECKING:
-    from rdserve.server.grpc_api.interceptors.telemetry import Method
-    from rdserve.server.observability.call_context import RpcContext
+from rdserve.server.observability.call_context import Method, RpcContext
 
 REQUESTS = "rdserve.request"
 # Health checks and reflection, which come every few seconds, are DEBUG.
@@ -46,9 +42,9 @@ class JsonLines(logging.Formatter):
 
 
 def set_up(*, requests: bool, per_minute: int = DEFAULT_PER_MINUTE) -> None:
-    """Warnings and worse to stderr; with `requests` lines for those too, sampled as `Sampling` says."""
+    """Warnings and worse to stderr; with `requests` lines for those too, sampled as `LogSampling` says."""
     global _sampling
-    _sampling = Sampling(per_minute)
+    _sampling = LogSampling(per_minute)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
@@ -64,7 +60,7 @@ def crashed(error: BaseException) -> None:
     )
 
 
-class Sampling:
+class LogSampling:
     """Which requests get a line: of each method and status so many a minute, the first ones whole.
 
     Faults of this side always do, and slow answers; no storm of callers makes many of either.
@@ -87,10 +83,10 @@ class Sampling:
         return out
 
 
-_sampling = Sampling(DEFAULT_PER_MINUTE)
+_sampling = LogSampling(DEFAULT_PER_MINUTE)
 
 
-def request(rpc: "RpcContext", method: "Method", code: StatusCode, seconds: float) -> None:
+def request(rpc: RpcContext, method: Method, code: StatusCode, seconds: float) -> None:
     """One request's line, where it gets one."""
     level = logging.ERROR if code in OURS else logging.INFO
     if method.grpc_service.startswith(QUIET) and code not in OURS:
@@ -107,7 +103,7 @@ def request(rpc: "RpcContext", method: "Method", code: StatusCode, seconds: floa
     log.handle(record)
 
 
-def _facts(rpc: "RpcContext", method: "Method", code: StatusCode, seconds: float) -> dict[str, object]:
+def _facts(rpc: RpcContext, method: Method, code: StatusCode, seconds: float) -> dict[str, object]:
     facts: dict[str, object] = {
         "request_id": rpc.request_id,
         "method": method.grpc_method,

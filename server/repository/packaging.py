@@ -49,7 +49,7 @@ def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
         worker = Worker.load(checkpoint)
         asked = questions(worker.card)
         request = asked.request(worker.card)
-        response = decode_reply(request, worker.work([encode_request(request)])[0])
+        response = decode_reply(request, worker.work([encode_request(request)])[0]).response
         return worker.card, asked.answered(worker.card, response)  # type: ignore[arg-type]
     except (CardError, SelfTestError, StatusError) as error:
         raise PackagingError(_located(error, checkpoint)) from None

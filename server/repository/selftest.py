@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rdserve.data import SPLITS, Dataset, load
 from rdserve.models.card import Card
-from rdserve.server.settings import Precision
+from rdserve.models.execution import Precision
 from rdserve.v1.vae_pb2 import DTYPE_PACKED_BITS, NoiseKeys, ScoreRequest, ScoreResponse, Tensor
 from rdserve.wire import tensors
 

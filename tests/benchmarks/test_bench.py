@@ -1,13 +1,15 @@
-"""`rdserve bench` on real processes: the shape of what it writes, never its numbers."""
+"""Benchmarks on real processes: the shape of what they write, never its numbers."""
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from rdserve.cli.exits import Code
 from running import Running
-from shell import rdserve
+from shell import RDSERVE, rdserve
 
 from benchmarks.soak import Memory, soak
 
@@ -17,7 +19,8 @@ FIGURES = {"rps", "images_per_second", "p50_ms", "p99_ms", "errors"}
 
 def test_quick_writes_every_cell_and_the_ratios(tmp_path: Path) -> None:
     out = tmp_path / "latest.json"
-    done = rdserve("bench", "--quick", "--out", out)
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text())
     batched = {f"{way}, batches of 32, 1 ms" for way in ("native", "HTTP unmerged")}
@@ -55,6 +58,18 @@ def test_no_service_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == Code.UNAVAILABLE
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "latest.json").exists()
+
+
+def test_yardsticks_are_the_repository_s(tmp_path: Path) -> None:
+    command = [*RDSERVE, "bench", "--sampling", "1", "--quick"]
+    inside = subprocess.run(command, capture_output=True, text=True)
+    assert inside.returncode == 0, inside.stderr
+    assert inside.stdout.startswith("naive over incremental, 1 thread\n")
+    outside = rdserve("bench", "--quick", cwd=tmp_path)
+    assert outside.returncode == Code.USAGE
+    assert "in a clone of the repository: `make bench` there" in " ".join(
+        outside.stderr.replace("│", "").split()
+    )
 
 
 def test_the_slope_is_of_what_follows_the_warm_up() -> None:

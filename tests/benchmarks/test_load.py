@@ -4,7 +4,8 @@ import asyncio
 
 import numpy as np
 from rdserve.loadtest.load import Visit, arrivals, closed, opened
-from rdserve.loadtest.routes import predictions_request
+
+from benchmarks.routes import predictions_request
 
 
 async def test_a_closed_loop_keeps_so_many_in_flight_and_awaits_the_last() -> None:

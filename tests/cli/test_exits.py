@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rdserve.cli import COMMANDS
+from rdserve.cli.commands import COMMANDS
 from rdserve.cli.environment import SHARED, mistyped, variables
 from rdserve.cli.exits import Code
 from rdserve.cli.group import app

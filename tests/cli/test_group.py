@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from rdserve.cli import COMMANDS
+from rdserve.cli.commands import COMMANDS
 from rdserve.cli.exits import IN_HELP, Code
 
 HEAVY = {"torch", "matplotlib", "scipy", "grpc", "numpy", "aiohttp"}
@@ -56,7 +56,6 @@ main()
         ("train", {"torch"}, "rdserve: `rdserve train` needs torch; pip install 'rdserve[train]'"),
         ("compare", {"rich"}, "rdserve: `rdserve compare` needs rich; pip install 'rdserve[compare]'"),
         ("figures", {"sklearn"}, "rdserve: `rdserve figures` needs sklearn; pip install 'rdserve[study]'"),
-        ("models", {"typer"}, "rdserve: the command line is an extra; pip install 'rdserve[compare]'"),
     ],
 )
 def test_a_missing_extra_is_one_line(command: str, absent: set[str], line: str) -> None:

@@ -9,13 +9,6 @@ from rdserve.client import chunking
 from rdserve.client.errors import InputError
 
 
-@given(st.integers(0, 5000), st.integers(1, 700))
-def test_slices_cover_every_row_once_in_order(n: int, size: int) -> None:
-    parts = list(chunking.slices(n, size))
-    assert [row for part in parts for row in range(n)[part]] == list(range(n))
-    assert all(1 <= part.stop - part.start <= size for part in parts)
-
-
 @given(st.integers(0, 2**40), st.integers(0, 10_000))
 def test_a_chunk_keeps_every_bound_that_one_row_can_keep(bytes_per_row: int, n_samples: int) -> None:
     rows = chunking.rows_per_chunk(bytes_per_row, n_samples)

@@ -16,6 +16,7 @@ from rdserve.client import Client, InputError, chunking, errors
 from rdserve.client.calls import RowKeys
 from rdserve.data import load
 from rdserve.models.execution.config import ExecutionConfig
+from rdserve.wire.batches import slices
 from scripted import scripted
 
 IMAGES = load("digits", split="test").images[:40]
@@ -183,7 +184,7 @@ def test_a_number_of_samples_is_whole_and_positive(n: Any) -> None:
 @given(n=st.integers(1, 50), seed=st.integers(0, 2**64 - 1))
 def test_keys_name_each_row_once(n: int, seed: int) -> None:
     keys = RowKeys.of(n, 1, seed, None)
-    names = [name for part in chunking.slices(n, 7) for name in keys.noise(part).example_ids]
+    names = [name for part in slices(n, 7) for name in keys.noise(part).example_ids]
     assert names == list(range(n))
     assert keys.noise(slice(0, 1)).seed == seed
 

@@ -11,7 +11,7 @@ from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from rdserve.client import Client, errors
-from rdserve.client.chunking import SERVICE
+from rdserve.wire.service import SERVICE
 from scripted import scripted
 
 

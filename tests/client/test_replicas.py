@@ -14,7 +14,7 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckResponse
-from rdserve.client import Client, chunking
+from rdserve.client import Client
 from rdserve.client.address import is_local
 from rdserve.client.errors import NotFound
 from rdserve.server.repository.packaging import package
@@ -245,9 +245,3 @@ def test_a_new_replica_that_cannot_serve_takes_no_traffic(
         new.until("FAILED")
         assert new.wait() == Code.UNAVAILABLE
         await_answers(answers, 10)
-
-
-def test_the_service_s_name_is_what_channels_watch() -> None:
-    from rdserve.server.app import SERVICE
-
-    assert chunking.SERVICE == SERVICE

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from kustomize import build, containers
-from rdserve.cli import COMMANDS, load
+from rdserve import __version__
+from rdserve.cli.commands import COMMANDS, load
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,11 @@ def test_every_package_is_copied() -> None:
 def test_torch_is_the_version_that_the_package_pins() -> None:
     (version,) = re.findall(r"^ARG TORCH_VERSION=(\S+)$", DOCKERFILE, re.MULTILINE)
     assert f"torch=={version}" in PROJECT["project"]["optional-dependencies"]["train"]
+
+
+def test_the_label_is_the_version_of_the_package() -> None:
+    assert re.findall(r"^ARG VERSION=(\S+)$", DOCKERFILE, re.MULTILINE) == [__version__]
+    assert f"| `{__version__}`, `unknown` |" in (ROOT / "docs/deploy.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "deploy/loopback.env"])

@@ -204,7 +204,7 @@ def test_also_on_a_real_model(worker: Worker, callers: list[Caller], max_batch_r
 
     def same(got: batches.Response, caller: Caller) -> None:
         request = caller.request()
-        alone = decode_reply(request, worker.work([encode_request(request)])[0])
+        alone = decode_reply(request, worker.work([encode_request(request)])[0]).response
         for field, value in alone.ListFields():
             other = getattr(got, field.name)
             if isinstance(value, vae_pb2.Tensor):

@@ -18,8 +18,8 @@ from rdserve.client.inputs import as_binary, as_latents
 from rdserve.models.card import CardError, parse_card
 from rdserve.models.worker.worker import Worker
 from rdserve.server.errors import StatusError
-from rdserve.server.grpc_api.interceptors.auth import Tokens
 from rdserve.server.repository.archive import ArchiveError, open_archive
+from rdserve.server.security.tokens import Tokens
 from rdserve.server.settings import SettingsError
 from rdserve.server.worker_protocol import decode_reply, encode_request
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, Tensor
@@ -114,7 +114,7 @@ def test_envelopes_on_the_way_in(
         replies = worker.work([bad, good])
         assert len(replies) == 2
         WorkReply.FromString(replies[0])
-        here, alone = decode_reply(work, replies[1]), decode_reply(work, reply)
+        here, alone = (decode_reply(work, each).response for each in (replies[1], reply))
         np.testing.assert_allclose(here.rate_nats, alone.rate_nats, rtol=1e-5)  # type: ignore[union-attr]
 
 

@@ -11,7 +11,8 @@ import tiny
 import torch
 from numpy.typing import NDArray
 from rdserve.data import load
-from rdserve.models.execution.config import VARIABLE, ExecutionConfig, Precision, chosen_precision
+from rdserve.models.execution import Precision
+from rdserve.models.execution.config import VARIABLE, ExecutionConfig, chosen_precision
 from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_OUT_OF_MEMORY, WorkReply, WorkRequest
@@ -65,7 +66,7 @@ LIMITED = """
 def whole():
     try:
         with torch.inference_mode():
-            run(worker.vae, worker.card, request(512), worker.how)
+            run(worker.vae, worker.card, request(512), worker.config)
     except Exception as error:
         return "too-large" if out_of_memory(error) else repr(error)
     return "fits"

@@ -34,11 +34,11 @@ def model(name: str) -> VAE:
 
 
 @torch.inference_mode()
-def scores(vae: VAE, n: int, how: ExecutionConfig = CPU) -> NDArray[np.float64]:
+def scores(vae: VAE, n: int, config: ExecutionConfig = CPU) -> NDArray[np.float64]:
     """Rates and distortions of n digits, (2, n) nats."""
-    ids = torch.arange(n, device=how.device)
-    with how.computing():
-        found = score(vae, IMAGES[:n].to(how.device), NoiseKeys(ids, ids), 1)
+    ids = torch.arange(n, device=config.device)
+    with config.computing():
+        found = score(vae, IMAGES[:n].to(config.device), NoiseKeys(ids, ids), 1)
     return torch.stack([found.rate, found.distortion]).double().cpu().numpy()
 
 
@@ -109,10 +109,10 @@ def again(work: Play) -> Play:
 
 
 @torch.inference_mode()
-def drawn(vae: VAE, seed: int, n: int, how: ExecutionConfig = CPU) -> Tensor:
+def drawn(vae: VAE, seed: int, n: int, config: ExecutionConfig = CPU) -> Tensor:
     """(n, 8, 8) images."""
-    keys = NoiseKeys(torch.full((n,), seed, device=how.device), torch.arange(n, device=how.device))
-    with how.computing():
+    keys = NoiseKeys(torch.full((n,), seed, device=config.device), torch.arange(n, device=config.device))
+    with config.computing():
         return sample(vae, keys, 1).images[:, 0].cpu()
 
 
@@ -129,13 +129,13 @@ def test_what_was_recorded_is_of_no_consequence(name: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("name", MODELS)
 def test_graphs_give_what_plain_networks_give(name: str) -> None:
-    how = ExecutionConfig(torch.device("cuda"), execution="graphs")
+    config = ExecutionConfig(torch.device("cuda"), execution="graphs")
     plain, recorded = (frozen(checkpoint.load(ZOO / name, "cuda")[1]) for _ in range(2))
-    accelerate(recorded, how, (8, 8))
+    accelerate(recorded, config, (8, 8))
     for n in (1, 3, 100, GRAPH_SIZES[4]):
-        np.testing.assert_allclose(scores(recorded, n, how), scores(plain, n, how), rtol=0, atol=1e-3)
+        np.testing.assert_allclose(scores(recorded, n, config), scores(plain, n, config), rtol=0, atol=1e-3)
         # A pixel whose probability lies within rounding of its u may turn, and with it those after it.
-        same = (drawn(recorded, n, n, how) == drawn(plain, n, n, how)).all(dim=(1, 2))
+        same = (drawn(recorded, n, n, config) == drawn(plain, n, n, config)).all(dim=(1, 2))
         assert same.float().mean() > 0.9
 
 
@@ -144,4 +144,4 @@ def test_a_worker_says_how_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EXECUTION_VARIABLE, "graphs")
     assert chosen_execution() == "graphs"
     assert ExecutionConfig(execution="compile").device_name == f"{ExecutionConfig().device_name} compile"
-    assert not Worker.load(ZOO / MODELS[0]).how.device_name.endswith("compile")
+    assert not Worker.load(ZOO / MODELS[0]).config.device_name.endswith("compile")

@@ -6,8 +6,9 @@ from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.ops import decode, encode, reconstruct, sample, score
 from rdserve.models.toy import vae as tables
-from rdserve.models.toy.laws import N, Tables, ToyModel, toy_source
+from rdserve.models.toy.laws import N, Tables, toy_source
 from rdserve.models.vae import VAE
+from rdserve.trainer.toy import ToyModel
 
 BINS = torch.eye(N)[:, None]  # (30, 1, 30)
 KEYS = NoiseKeys(torch.zeros(N, dtype=torch.int64), torch.arange(N))

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from rdserve.models.toy.laws import Tables, ToyModel, ToySource, hand_made, panels, toy_source
+from rdserve.models.toy.laws import Tables, ToySource, hand_made, panels, toy_source
+from rdserve.trainer.toy import ToyModel
 from torch import Tensor
 
 

@@ -77,3 +77,10 @@ def test_sizes_that_lie_are_refused_even_where_they_cancel() -> None:
         batches.merge([short, long])
     with pytest.raises(ValueError, match="example_ids has 2 entries for 1 rows"):
         batches.merge([encode(1, 0), encode(1, 0, ids=[1, 2])])
+
+
+@given(st.integers(0, 5000), st.integers(1, 700))
+def test_slices_cover_every_row_once_in_order(n: int, size: int) -> None:
+    parts = list(batches.slices(n, size))
+    assert [row for part in parts for row in range(n)[part]] == list(range(n))
+    assert all(1 <= part.stop - part.start <= size for part in parts)

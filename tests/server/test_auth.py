@@ -17,9 +17,10 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from grpc_status import rpc_status
-from rdserve.server.grpc_api.interceptors import auth
-from rdserve.server.grpc_api.interceptors.auth import RequireToken, Tokens
+from rdserve.server.grpc_api.interceptors.auth import RequireToken
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
+from rdserve.server.security import tokens
+from rdserve.server.security.tokens import Tokens
 from rdserve.server.settings import SettingsError
 from rdserve.v1.vae_pb2 import ListModelsRequest, ListModelsResponse, SampleRequest, SampleResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeServiceServicer_to_server
@@ -110,13 +111,13 @@ def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
         compared.append((a, b))
         return real(a, b)
 
-    monkeypatch.setattr(auth.hmac, "compare_digest", compare)
-    tokens = Tokens([TOKEN, OTHER, OTHER + "2"])
-    assert tokens.accept(TOKEN.encode())
-    assert not tokens.accept(b"")
+    monkeypatch.setattr(tokens.hmac, "compare_digest", compare)
+    known = Tokens([TOKEN, OTHER, OTHER + "2"])
+    assert known.accept(TOKEN.encode())
+    assert not known.accept(b"")
     assert len(compared) == 6
     assert {len(side) for pair in compared for side in pair} == {32}
-    assert TOKEN not in str(vars(tokens))
+    assert TOKEN not in str(vars(known))
 
 
 def test_a_file_holds_a_token_per_line(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rdserve.models.card import Card
-from rdserve.server.batching import revocation
 from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.model_queue import ModelQueue
 from rdserve.server.batching.revocation import Revocations
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import NumericError, Overloaded
 from rdserve.server.settings import Settings
+from rdserve.server.worker_protocol import CallMeta, Reply
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
 from rdserve.v1.worker_pb2 import WorkReply, WorkRequest
 from rdserve.wire import batches, tensors
@@ -30,14 +30,14 @@ class Model:
         self.revocations: list[str] = []
         self.gate = asyncio.Event()
 
-    async def __call__(self, request: batches.Request) -> ScoreResponse:
+    async def __call__(self, request: batches.Request, meta: CallMeta) -> Reply:
         seeds, _ = batches.row_keys(request.noise, batches.n_rows(request))
         self.calls.append(len(seeds))
-        self.revocations.append(revocation.FILE.get())
+        self.revocations.append(meta.revocation_file)
         await self.gate.wait()
         if 666 in seeds:
             raise NumericError("row of seed 666")
-        return ScoreResponse(rate_nats=seeds.astype(float))
+        return Reply(ScoreResponse(rate_nats=seeds.astype(float)))
 
 
 async def started(model: Model, calls: int) -> None:
@@ -47,7 +47,7 @@ async def started(model: Model, calls: int) -> None:
 
 async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, pace=LatencyModel(100))
+    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
     answers = [asyncio.create_task(lane.submit(score(n, seed=n), max_rows=100)) for n in (1, 2, 3)]
     await started(model, 1)
     assert model.calls == [1]
@@ -58,7 +58,7 @@ async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None
 
 async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for_long() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, pace=LatencyModel(100))
+    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
     requests = [score(1), score(3, seed=1), score(2, seed=2, samples=5), score(2, seed=3), score(1, seed=4)]
     answers = [asyncio.create_task(lane.submit(request, max_rows=4)) for request in requests]
     await started(model, 1)
@@ -71,7 +71,7 @@ async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for
 @pytest.mark.parametrize("alone", [1, 2])
 async def test_who_travels_alone_is_joined_by_nobody_and_joins_nobody(alone: int) -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, pace=LatencyModel(100))
+    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
     most = [0 if n == alone else 9 for n in range(4)]
     answers = [asyncio.create_task(lane.submit(score(n + 1), max_rows=most[n])) for n in range(4)]
     await started(model, 1)
@@ -82,7 +82,7 @@ async def test_who_travels_alone_is_joined_by_nobody_and_joins_nobody(alone: int
 
 async def test_a_bad_row_fails_its_own_caller_only() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, pace=LatencyModel(100))
+    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
     answers = [asyncio.create_task(lane.submit(score(1, seed=seed), max_rows=9)) for seed in (0, 1, 666, 2)]
     model.gate.set()
     results = await asyncio.gather(*answers, return_exceptions=True)
@@ -92,7 +92,7 @@ async def test_a_bad_row_fails_its_own_caller_only() -> None:
 
 async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finishes() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, pace=LatencyModel(100))
+    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
     sent, waiting, other = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
     await started(model, 1)
     sent.cancel()
@@ -106,7 +106,7 @@ async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finish
 
 async def test_a_call_is_revoked_when_its_last_caller_leaves(tmp_path: Path) -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, pace=LatencyModel(100), revocations=Revocations(tmp_path))
+    lane = ModelQueue(model, slots=1, latency=LatencyModel(100), revocations=Revocations(tmp_path))
     first, *pair = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
     await started(model, 1)
     first.cancel()

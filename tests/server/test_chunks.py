@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.server.batching.chunking import cut, join
 from rdserve.v1.vae_pb2 import EncodeRequest, EncodeResponse, NoiseKeys, SampleRequest, ScoreRequest
 from rdserve.wire import batches, tensors
+from rdserve.wire.batches import cut, join
 
 
 def encode(request: batches.Request) -> EncodeResponse:

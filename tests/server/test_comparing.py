@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rdserve.client import Client, InputError, Score, errors
-from rdserve.client.compare_stream import CompareStream, ModelFailed, ModelRows
+from rdserve.client.compare_stream import CompareStream, ModelFailure, ModelRows
 from rdserve.client.results import concatenate
 from rdserve.models.card import Card
 from rdserve.server.batching.scheduler import Scheduler
@@ -130,7 +130,7 @@ def joined(parts: CompareStream) -> tuple[dict[str, Score], dict[str, errors.Ser
     scores: dict[str, list[Score]] = {}
     failed: dict[str, errors.ServiceError] = {}
     for part in parts:
-        if isinstance(part, ModelFailed):
+        if isinstance(part, ModelFailure):
             failed[part.model] = part.error
         else:
             assert isinstance(part, ModelRows)

@@ -22,7 +22,7 @@ CASES = [
         "BadRequest",
     ),
     (errors.UnknownModel("a", ["b"]), "NOT_FOUND", "MODEL_NOT_FOUND", "ResourceInfo"),
-    (errors.ModelFailed("damaged"), "FAILED_PRECONDITION", "MODEL_FAILED", None),
+    (errors.FailedModel("damaged"), "FAILED_PRECONDITION", "MODEL_FAILED", None),
     (errors.ModelNotReady("loading"), "UNAVAILABLE", "MODEL_NOT_READY", "RetryInfo"),
     (errors.BackendUnavailable("gone"), "UNAVAILABLE", "WORKER_UNAVAILABLE", "RetryInfo"),
     (errors.Overloaded("full"), "RESOURCE_EXHAUSTED", "QUEUE_FULL", "RetryInfo"),

@@ -18,7 +18,7 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from rdserve.cli.exits import Code
-from rdserve.server.backends.torchserve.process import find_java
+from rdserve.server.backends.torchserve.config import find_java
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, GetModelRequest, NoiseKeys, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from rdserve.wire import tensors

@@ -13,9 +13,8 @@ import grpc
 import numpy as np
 import pytest
 from polling import until
-from rdserve.server.grpc_api.interceptors.telemetry import Method
 from rdserve.server.observability import logs
-from rdserve.server.observability.call_context import RpcContext
+from rdserve.server.observability.call_context import Method, RpcContext
 from rdserve.server.observability.logs import JsonLines
 from rdserve.v1.vae_pb2 import CompareRequest, ListModelsRequest, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
@@ -97,7 +96,7 @@ def test_a_storm_of_one_kind_fills_no_disk_and_what_matters_is_there(
 
 
 def test_faults_and_slow_answers_always_have_a_line_and_the_rest_is_counted() -> None:
-    sampling = logs.Sampling(per_minute=2)
+    sampling = logs.LogSampling(per_minute=2)
     ok, bug = grpc.StatusCode.OK, grpc.StatusCode.INTERNAL
     assert [sampling.left_out("Score", ok, 0.01, 0.0) for _ in range(5)] == [0, 0, None, None, None]
     assert [sampling.left_out("Score", bug, 0.01, 0.0) for _ in range(5)] == [0] * 5

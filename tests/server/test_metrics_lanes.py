@@ -13,10 +13,10 @@ from rdserve.server.errors import BackendUnavailable, NumericError
 from rdserve.server.observability import call_context
 from rdserve.server.observability.batch_observer import MetricsBatchObserver
 from rdserve.server.observability.call_context import RpcContext
-from rdserve.server.observability.collectors import QueueCollector
-from rdserve.server.observability.gpu_collector import GpuCollector, gpus
+from rdserve.server.observability.collectors import GpuCollector, QueueCollector
 from rdserve.server.observability.metrics import METRICS, Metrics
 from rdserve.server.observability.quality import QualityCollector
+from rdserve.server.worker_protocol import CallMeta, Reply
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
 from rdserve.wire import batches, tensors
 
@@ -36,17 +36,17 @@ class Model:
         self.under_way = asyncio.Event()
         self._lost = lost
 
-    async def __call__(self, request: batches.Request) -> ScoreResponse:
+    async def __call__(self, request: batches.Request, meta: CallMeta) -> Reply:
         self.under_way.set()
         await self.gate.wait()
-        call_context.computed(0.25)
         seeds, _ = batches.row_keys(request.noise, batches.n_rows(request))
         if self._lost:
             self._lost -= 1
             raise BackendUnavailable("gone", worker_ended=True)
         if BAD in seeds:
             raise NumericError("bad")
-        return ScoreResponse(rate_nats=seeds.astype(float), distortion_nats=seeds.astype(float))
+        scores = ScoreResponse(rate_nats=seeds.astype(float), distortion_nats=seeds.astype(float))
+        return Reply(scores, compute_seconds=0.25)
 
 
 class Watched:
@@ -54,8 +54,8 @@ class Watched:
 
     def __init__(self, model: Model) -> None:
         self.metrics = Metrics()
-        watch = MetricsBatchObserver(self.metrics, QualityCollector([]))
-        self.lane = ModelQueue(model, slots=1, pace=LatencyModel(100), watch=watch)
+        observer = MetricsBatchObserver(self.metrics, QualityCollector([]))
+        self.lane = ModelQueue(model, slots=1, latency=LatencyModel(100), observer=observer)
         self.metrics.registry.register(QueueCollector(lambda: {"m": self.lane.load}, lambda: 7))
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -155,9 +155,9 @@ def test_gpus_in_base_units_and_without_what_a_card_does_not_tell() -> None:
 
 
 def test_the_gpus_of_this_machine() -> None:
-    found = gpus()
-    if found is None:
+    found = GpuCollector.found()
+    if not found:
         pytest.skip("no GPU here, or no nvidia-ml-py")
-    read = {metric.name: metric.samples for metric in found.collect()}
+    read = {metric.name: metric.samples for metric in found[0].collect()}
     assert set(read) == {name for name in METRICS if name.startswith("rdserve_gpu")}
     assert read["rdserve_gpu_memory_total_bytes"][0].value > 2**30

@@ -15,8 +15,8 @@ from polling import until
 from rdserve.server import errors
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.server.grpc_api.interceptors.telemetry import TelemetryInterceptor
+from rdserve.server.grpc_api.server import SERVICES
 from rdserve.server.observability.metrics import Metrics
-from rdserve.server.observability.setup import SERVICES
 from rdserve.v1.vae_pb2 import GetModelRequest, GetModelResponse, SampleRequest, SampleResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeServiceServicer_to_server
 

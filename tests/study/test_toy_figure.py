@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from rdserve.cli.toy_figure import figure_2
-
-TOY = Path(__file__).parents[2] / "zoo/toy"
+from rdserve.cli.toy import figure_2
+from rdserve.zoo import TOY
 
 
 def test_three_columns_of_five_in_the_papers_order() -> None:
-    drawn = figure_2(TOY)
-    assert drawn.missing == ()
-    assert drawn.figure is not None
-    titles = [axes.get_title(loc="left") for axes in drawn.figure.axes[:15]]
+    figure, missing = figure_2(TOY)
+    assert missing == ()
+    assert figure is not None
+    titles = [axes.get_title(loc="left") for axes in figure.axes[:15]]
     columns = [title.split("\n")[0] for title in titles if title]
     assert sorted(columns) == ["ELBO", "hand-made", "target rate"]
     rates = {title.split("\n")[0]: float(title.split("R = ")[1].split(",")[0]) for title in titles if title}
@@ -20,8 +19,8 @@ def test_three_columns_of_five_in_the_papers_order() -> None:
 
 
 def test_what_is_not_there_is_said_with_what_makes_it(tmp_path: Path) -> None:
-    drawn = figure_2(tmp_path)
-    assert drawn.figure is None
-    assert len(drawn.missing) == 3
-    assert drawn.missing[1].startswith("toy-elbo (")
-    assert drawn.missing[1].endswith(f"`rdserve toy --checkpoints {tmp_path}` makes it")
+    figure, missing = figure_2(tmp_path)
+    assert figure is None
+    assert len(missing) == 3
+    assert missing[1].startswith("toy-elbo (")
+    assert missing[1].endswith(f"`rdserve toy --checkpoints {tmp_path}` makes it")

@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from rdserve.client.chunking import SERVICE
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, add_VaeServiceServicer_to_server
+from rdserve.wire.service import SERVICE
 
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 

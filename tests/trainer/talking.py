@@ -27,7 +27,7 @@ class Talking(TrainingProgress):
 if __name__ == "__main__":
     loop.TELL_EVERY_STEPS = 1
     try:
-        loop.train(parse(json.loads(sys.argv[2])), Path(sys.argv[1]), name="model", watch=Talking())
+        loop.train(parse(json.loads(sys.argv[2])), Path(sys.argv[1]), name="model", progress=Talking())
     except Stopped as stopped:
         print(stopped)
         sys.exit(130)

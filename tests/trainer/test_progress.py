@@ -1,7 +1,7 @@
 import io
 
 from rdserve.trainer import configure
-from rdserve.trainer.progress import TrainingBar, bar, board
+from rdserve.trainer.progress import TrainingBar, bar, zoo_bars
 from rdserve.trainer.run import Means
 from rich.console import Console
 
@@ -45,7 +45,7 @@ def test_four_digits_fit_80_columns() -> None:
 
 def test_a_terminal_sees_a_bar_for_each_model_of_a_zoo() -> None:
     screen = io.StringIO()
-    with board(3, Console(file=screen, force_terminal=True, width=80)) as bars:
+    with zoo_bars(3, Console(file=screen, force_terminal=True, width=80)) as bars:
         bars.began("one", 8).stepped(2.5, Means(1.5, 20.25))
         bars.began("two", 8)
         bars.ended("two")

@@ -22,7 +22,7 @@ def test_the_loss_falls_with_either_decoder(tmp_path: Path) -> None:
     for family in SPARSE_FAMILIES:
         watch = Sums()
         config = configure(family, "digits", epochs=3, width=0.05, latent_dim=4, reference_samples=1)
-        card = train(config, tmp_path / family, name="sparse", device="cpu", watch=watch)
+        card = train(config, tmp_path / family, name="sparse", device="cpu", progress=watch)
         assert watch.found == sorted(watch.found, reverse=True)
         assert watch.found[-1] < watch.found[0] - 3
         assert card.reference.rate_nats >= 0

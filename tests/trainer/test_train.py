@@ -126,7 +126,7 @@ def test_whatever_a_run_remembers_goes_on_to_the_same_bits(
     config = configure(family, "digits", **TINY, **given)
     train(config, tmp_path / "whole", name="model")
     with pytest.raises(InterruptedError):
-        train(config, tmp_path / "resumed", name="model", watch=Abandon())
+        train(config, tmp_path / "resumed", name="model", progress=Abandon())
     train(config, tmp_path / "resumed", name="model")
     assert weights_sha256(tmp_path / "resumed") == weights_sha256(tmp_path / "whole")
 
@@ -136,7 +136,7 @@ def test_a_run_may_be_given_more_epochs_on_the_way(tmp_path: Path) -> None:
     train(configure("---", "digits", **given), tmp_path / "whole", name="model")
     short = configure("---", "digits", **{**given, "epochs": 3})
     with pytest.raises(InterruptedError):
-        train(short, tmp_path / "longer", name="model", watch=Abandon())
+        train(short, tmp_path / "longer", name="model", progress=Abandon())
     with pytest.raises(ConfigError, match="epochs is 3 there, 2 was asked for"):
         train(configure("---", "digits", **{**given, "epochs": 2}), tmp_path / "longer", name="model")
     train(configure("---", "digits", **given), tmp_path / "longer", name="model")
@@ -197,7 +197,7 @@ def test_a_start_that_is_another_model_is_refused(whole: Path, tmp_path: Path) -
 
 def test_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
-        train(CONFIG, tmp_path, name="model", watch=Abandon())
+        train(CONFIG, tmp_path, name="model", progress=Abandon())
     other = configure("+-v", "digits", **TINY, keep="best", reference_samples=2, beta=0.5)
     with pytest.raises(ConfigError, match=r"holds another run: beta is 1.0 there, 0.5 was asked for"):
         train(other, tmp_path, name="model")
@@ -206,7 +206,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path: Path) -> None:
 def test_a_finished_run_is_left_alone(whole: Path) -> None:
     before = (whole / "model.safetensors").stat().st_mtime_ns
     watch = Remember()
-    assert train(CONFIG, whole, name="model", watch=watch) == read_card(whole)
+    assert train(CONFIG, whole, name="model", progress=watch) == read_card(whole)
     assert watch.epochs == []
     assert (whole / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(ConfigError, match=r"another checkpoint: name is model there, other was asked for"):
@@ -230,7 +230,7 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
 def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
     watch = Remember()
     settings = {**TINY, "epochs": 12, "batch_size": 100, "learning_rate": 1e-2}
-    card = train(configure("---", "digits", **settings), tmp_path, name="model", watch=watch)
+    card = train(configure("---", "digits", **settings), tmp_path, name="model", progress=watch)
     losses = [-valid.elbo for _, _, valid in watch.epochs]
     assert [epoch for epoch, _, _ in watch.epochs] == list(range(1, 13))
     assert card.training["kept_epoch"] == losses.index(min(losses)) + 1

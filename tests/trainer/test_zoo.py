@@ -87,7 +87,7 @@ class RememberingWatch(TrainingProgress):
 
 def test_a_board_hears_of_models_in_other_processes(recipe: Path, tmp_path: Path) -> None:
     board = Remembering()
-    outcomes = train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1, board=board)
+    outcomes = train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1, progress=board)
     assert all(isinstance(outcome, Card) for outcome in outcomes)
     long = [line for line in board.told if line.startswith("digits-mmm-b0.15-long")]
     assert [line.partition(" ")[2] for line in long] == ["began, 2", "epoch 1", "epoch 2", "ended"]

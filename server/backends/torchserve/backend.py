@@ -3,20 +3,24 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from rdserve.server.backends.base import LoadError
+from prometheus_client.registry import Collector
+from rdserve.server.backends.base import LoadError, OnDown
+from rdserve.server.backends.torchserve.config import socket
 from rdserve.server.backends.torchserve.http import UnixHttpClient
+from rdserve.server.backends.torchserve.metrics import TorchServeMetrics
 from rdserve.server.backends.torchserve.process import TorchServeProcess
 from rdserve.server.backends.torchserve.workers import Workers
 from rdserve.server.errors import BackendUnavailable
 from rdserve.server.repository.archive import SUFFIX, Archive, ArchiveError, open_archive
 from rdserve.server.scratch import Scratch
 from rdserve.server.settings import Settings
+from rdserve.server.worker_protocol import OnLoss
 
 log = logging.getLogger(__name__)
 
@@ -27,43 +31,37 @@ _HANDLER_RAISED = "Prediction failed"
 
 
 class TorchServeBackend:
-    """One frontend over HTTP on a Unix socket. It is started, used and stopped by this process alone.
+    """One frontend over HTTP on a Unix socket. It is started, used and stopped by this process alone."""
 
-    `on_down` hears why a frontend ended that was not told to; `load` starts another. `on_lost` hears of a
-    model whose worker ended, at once, whether or not it had a call; the frontend starts another.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        on_down: Callable[[str], None],
-        on_lost: Callable[[str, BackendUnavailable], None],
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._on_down = on_down
-        self._on_lost = on_lost
+        self._on_down: OnDown = lambda reason: None
+        self._on_loss: OnLoss = lambda model, error: None
         # TorchServe ends a call that takes too long, and its worker with it; this is for when it does not.
         self._patience = settings.response_timeout_seconds + 10
         self._scratch = Scratch("rdserve-ts-")
         self._folder = self._scratch.folder
         self._store = self._folder / "store"
-        self._java = TorchServeProcess(self._folder, self._store, settings, self._ended)
-        self._workers = Workers(settings, self._ready_workers, self._java.failures, self._worker_ended)
+        self._process = TorchServeProcess(self._folder, self._store, settings, self._ended)
+        self._workers = Workers(settings, self._ready_workers, self._process.failures, self._worker_ended)
         self._starting = asyncio.Lock()
         self._management: aiohttp.ClientSession | None = None
         self._inference: UnixHttpClient | None = None
 
+    def subscribe(self, on_down: OnDown, on_loss: OnLoss) -> None:
+        """Tell why a frontend ended that was not told to, and `load` starts another; and at once of a model
+        whose worker ended, whether or not it had a call, and the frontend starts another."""
+        self._on_down, self._on_loss = on_down, on_loss
+
+    def collectors(self) -> Sequence[Collector]:
+        return (TorchServeMetrics(socket(self._folder, "metrics")),)
+
     async def start(self) -> None:
         self._store.mkdir(exist_ok=True)
-        await self._java.start()
+        await self._process.start()
         keys = json.loads((self._folder / "key_file.json").read_text())
-        self._management = _connect(self._java.management_socket, keys["management"]["key"])
-        self._inference = UnixHttpClient(self._java.inference_socket, keys["inference"]["key"])
-
-    @property
-    def metrics_socket(self) -> Path:
-        """Where the frontend tells its own metrics."""
-        return self._java.metrics_socket
+        self._management = _connect(socket(self._folder, "management"), keys["management"]["key"])
+        self._inference = UnixHttpClient(socket(self._folder, "inference"), keys["inference"]["key"])
 
     async def load(self, archive: Archive) -> None:
         await self._revive()
@@ -104,7 +102,7 @@ class TorchServeBackend:
         return [worker["pid"] for worker in model["workers"] if worker["status"] == _READY]
 
     def _worker_ended(self, name: str) -> None:
-        self._on_lost(name, BackendUnavailable(f"model {name!r}: its worker ended", worker_ended=True))
+        self._on_loss(name, BackendUnavailable(f"model {name!r}: its worker ended", worker_ended=True))
 
     def _registration(self, archive: Archive) -> dict[str, str | int]:
         return {
@@ -130,7 +128,7 @@ class TorchServeBackend:
             except (LoadError, TimeoutError) as error:
                 log.error("TorchServe does not answer (%s); starting it again", error or "no answer")
             await self._disconnect()
-            self._java.kill()
+            self._process.kill()
             try:
                 await self.start()
             except (RuntimeError, OSError) as error:
@@ -164,11 +162,11 @@ class TorchServeBackend:
 
     async def stop(self, *, within: float = 10.0) -> None:
         await self._disconnect()
-        await self._java.stop(within)
+        await self._process.stop(within)
         await asyncio.to_thread(self._scratch.remove)
 
     def kill(self) -> None:
-        self._java.kill()
+        self._process.kill()
         self._scratch.remove()
 
     async def _disconnect(self) -> None:
@@ -186,10 +184,10 @@ class TorchServeBackend:
         self._on_down("TorchServe ended and is started again")
 
 
-def _connect(socket: Path, key: str) -> aiohttp.ClientSession:
+def _connect(path: Path, key: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         base_url="http://torchserve",
-        connector=aiohttp.UnixConnector(str(socket), limit=0),
+        connector=aiohttp.UnixConnector(str(path), limit=0),
         headers={"Authorization": f"Bearer {key}"},
     )
 

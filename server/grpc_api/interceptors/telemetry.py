@@ -5,57 +5,35 @@ never came, or was too large for grpc to take) is counted when its task is done.
 """
 
 import asyncio
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc import StatusCode, aio
-from rdserve.server.grpc_api.interceptors.errors import (
+from rdserve.server.grpc_api.interceptors.base import (
+    Behaviour,
     Context,
+    Continuation,
     Handler,
     PerMethod,
-    behaviour_of,
-    handler_like,
+    each,
+    wrap,
 )
 from rdserve.server.observability import call_context, logs
-from rdserve.server.observability.call_context import RpcContext
+from rdserve.server.observability.call_context import NOBODYS, Method, RpcContext
 from rdserve.server.observability.metrics import UNKNOWN, Metrics
 from rdserve.wire import tracing
 
 # Clients give up a moment before this side's deadline, which began later.
 DEADLINE_SLACK = 0.1
-TYPES = {
-    (False, False): "unary",
-    (False, True): "server_stream",
-    (True, False): "client_stream",
-    (True, True): "bidi_stream",
-}
 # As Go's codes.Code prints them: "NotFound", and with one l "Canceled".
 GO_CODES = {code: code.name.title().replace("_", "") for code in StatusCode} | {
     StatusCode.OK: "OK",
     StatusCode.CANCELLED: "Canceled",
 }
-
-
-class Method(NamedTuple):
-    """The labels of an RPC."""
-
-    grpc_type: str
-    grpc_service: str
-    grpc_method: str
-
-    @classmethod
-    def of(cls, method: MethodDescriptor) -> "Method":
-        kind = TYPES[method.client_streaming, method.server_streaming]
-        return cls(kind, method.containing_service.full_name, method.name)
-
-
-NOBODYS = Method(UNKNOWN, UNKNOWN, UNKNOWN)
 
 
 class TelemetryInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
@@ -71,9 +49,7 @@ class TelemetryInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         self._watched = PerMethod(_watched)
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         name = handler_call_details.method
         rpc = RpcContext.of(name, handler_call_details.invocation_metadata)
@@ -112,9 +88,13 @@ class RpcOutcome:
         self._series = series
         self._rpc = rpc
         self._settled = False
-        self.received = series.received.inc
         self.sent = series.sent.inc
         series.started.inc()
+
+    def receive(self, request: Any) -> Any:
+        """A message has come."""
+        self._series.received.inc()
+        return request
 
     def unhandled(self, task: object) -> None:
         """The RPC's task is done; if nothing has settled it yet, no handler ever ran to its end."""
@@ -174,56 +154,28 @@ def _fault(code: StatusCode) -> str:
 
 
 def _watched(handler: Handler, method: str) -> Handler:
-    """The handler, telling the RPC's outcome of its messages and its end.
+    """The handler, telling the RPC's outcome of its messages and its end."""
 
-    A streaming one writes its responses here, whether it yields or writes: were it to yield, a client that
-    leaves between two of them would go unseen.
-    """
-    kind, behaviour = behaviour_of(handler)
-    receive = _counted if kind.startswith("stream") else _one
-    run = _unary if kind.endswith("unary") else _stream
-
-    async def watched(request: Any, context: Context) -> Any:
+    async def around(behaviour: Behaviour, request: Any, context: Context) -> Any:
         outcome = _OUTCOME.get()
+        writing: Any = _Writing(context, outcome) if handler.response_streaming else context
         try:
-            answer = await run(behaviour, receive(request, outcome), context, outcome)
+            answer = await behaviour(
+                each(request, outcome.receive) if handler.request_streaming else outcome.receive(request),
+                writing,
+            )
         except BaseException as error:
             outcome.broke(context, error)
             if isinstance(error, aio.AbortError):
                 # grpc keeps it with the call, in a cycle, and its frames would keep the request.
                 request = error.__context__ = error.__traceback__ = None
             raise
+        if not handler.response_streaming:
+            outcome.sent()
         outcome.finished(context)
         return answer
 
-    return handler_like(handler, kind, watched)
-
-
-def _one(request: Any, outcome: RpcOutcome) -> Any:
-    outcome.received()
-    return request
-
-
-async def _counted(requests: AsyncIterator[Any], outcome: RpcOutcome) -> AsyncIterator[Any]:
-    async for request in requests:
-        outcome.received()
-        yield request
-
-
-async def _unary(behaviour: Any, request: Any, context: Context, outcome: RpcOutcome) -> Any:
-    answer = await behaviour(request, context)
-    outcome.sent()
-    return answer
-
-
-async def _stream(behaviour: Any, request: Any, context: Context, outcome: RpcOutcome) -> None:
-    if inspect.iscoroutinefunction(behaviour):
-        await behaviour(request, _Writing(context, outcome))
-        return
-    async with aclosing(behaviour(request, context)) as responses:
-        async for response in responses:
-            await context.write(response)
-            outcome.sent()
+    return wrap(handler, around)
 
 
 class _Writing:

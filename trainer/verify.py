@@ -1,42 +1,19 @@
-"""A card's numbers, measured again from the stored weights: noise is keyed, so they come out the same.
-
-Cards written before a quantity was measured get it: `python -m rdserve.trainer.remeasure zoo/digits/*`.
-"""
+"""A card's numbers, measured again from the stored weights: noise is keyed, so they come out the same."""
 
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from rdserve.data import DataError, load
+from rdserve.data import load
 from rdserve.models import checkpoint
-from rdserve.models.card import Card, CardError, ReferenceScores, write_card
-from rdserve.models.toy import vae as tables
+from rdserve.models.card import Card, CardError, ReferenceScores
+from rdserve.models.toy import vae as toy_vae
 from rdserve.models.toy.laws import SHA256, toy_source
 from rdserve.models.vae import VAE
 from rdserve.trainer.reference import reference
-from rdserve.trainer.toy import exact_reference, stand
-
-
-def remeasure(folder: Path, data_root: Path | None = None) -> Card:
-    """Measure the stored weights again as the card's reference was, and write what the card did not state.
-
-    Raises:
-        CardError: a number that the card states comes out differently, or it was measured on other data.
-        DataError: the data are not at hand.
-    """
-    card, vae = checkpoint.load(folder)
-    again = measured(card, vae, data_root)
-    for line in differing(card.reference, again, 0.0):
-        raise CardError(
-            f"{folder}: {line}; the card stays as it was. "
-            "Measure where it was trained, with the same torch, on a CPU"
-        )
-    card = card.model_copy(update={"reference": again})
-    write_card(card, folder)
-    return card
+from rdserve.trainer.toy import evaluate, exact_reference
 
 
 def departures(folder: Path, data_root: Path | None, tolerance: float) -> tuple[Card, list[str]]:
@@ -58,7 +35,7 @@ def measured(card: Card, vae: VAE, data_root: Path | None = None) -> ReferenceSc
         DataError: the data are not at hand.
     """
     if card.architecture.discrete and card.data.sha256 == SHA256:
-        return exact_reference(stand(tables.laws(vae), toy_source()))
+        return exact_reference(evaluate(toy_vae.laws(vae), toy_source()))
     stated = card.reference
     data = load(card.data.name, split=stated.split, root=data_root)
     if data.sha256 != card.data.sha256:
@@ -92,20 +69,3 @@ def _flat(fields: dict[str, Any], inside: str = "") -> dict[str, object]:
         else:
             found[f"{inside}{name}"] = value
     return found
-
-
-def main(folders: Sequence[str]) -> int:
-    """One line per checkpoint; 1 if any was refused."""
-    refused = 0
-    torch.set_num_threads(1)  # as `rdserve zoo` trains
-    for folder in folders:
-        try:
-            print(remeasure(Path(folder)).name)
-        except (CardError, DataError) as error:
-            refused = 1
-            print(error, file=sys.stderr)
-    return refused
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
