@@ -81,12 +81,12 @@ class Server:
         await self._listen()
         loading = models(len(found.archives) + len(found.checkpoints))
         self._announce(f"loading {loading} on {self.settings.backend}, answering on {self.address}")
-        offers = await self._prepare(found, self._scratch.folder)
-        serving = await self._supervisor.start(offers)
+        known = await self._prepare(found, self._scratch.folder)
+        serving = await self._supervisor.start(known)
         if not serving:
-            raise StartError(f"none of {models(len(offers))} serves")
-        of = "" if serving == len(offers) else f"{serving} of "
-        self._announce(f"serving {of}{models(len(offers))} on {self.address}")
+            raise StartError(f"none of {models(len(known))} serves")
+        of = "" if serving == len(known) else f"{serving} of "
+        self._announce(f"serving {of}{models(len(known))} on {self.address}")
 
     async def stop(self) -> None:
         """Say so, refuse new work, finish what is in flight within the grace period, end what was started."""
@@ -125,17 +125,17 @@ class Server:
         self._announce(f"metrics on {metrics}")
 
     async def _prepare(self, found: ScanResult, scratch: Path) -> list[RepositoryModel]:
-        """Verify the models while the backend starts. The offers' archives lie in `scratch`."""
+        """Verify the models while the backend starts. Their archives lie in `scratch`."""
         starting = asyncio.create_task(self._backend.start())
         try:
-            offers = await load_all(found, scratch)
+            known = await load_all(found, scratch)
             await starting
         except RuntimeError as error:
             raise StartError(str(error)) from error
         finally:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-        return offers
+        return known
 
 
 def models(n: int) -> str:

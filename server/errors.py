@@ -1,10 +1,6 @@
-"""What can go wrong, each cause with its gRPC status. `status` translates, once.
-
-`CAUSES` is the table; docs/serving.md shows it, and a test compares the two.
-"""
+"""What can go wrong, each cause with its gRPC status: docs/serving.md has the table. `status` translates."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -156,42 +152,6 @@ class Defect(StatusError):
         super().__init__(
             f"internal error {error_id}; the service's log has the rest under this id", error_id=error_id
         )
-
-
-class Cause(NamedTuple):
-    """A row of the table: what happened, the error that says so, and what rides along with its ErrorInfo."""
-
-    what: str
-    error: type[StatusError]
-    details: str = ""
-
-
-CAUSES = (
-    Cause(
-        "no message; shape, dtype, byte count, grey pixels, NaN; too many rows or samples",
-        InvalidRequest,
-        "BadRequest: the field, both facts",
-    ),
-    Cause("no token, or an unknown one", MissingCredentials),
-    Cause("no such method", UnknownMethod),
-    Cause("no such model", UnknownModel, "ResourceInfo"),
-    Cause("the model has failed: its file is broken, or its worker ends at every start", FailedModel),
-    Cause(
-        "the model is loading or recovering, or the service is starting and may yet find it",
-        ModelNotReady,
-        "RetryInfo",
-    ),
-    Cause("the service is stopping", Stopping, "RetryInfo"),
-    Cause(
-        "the model's worker was lost twice, and not by this request alone", BackendUnavailable, "RetryInfo"
-    ),
-    Cause("the request was alone with a worker and ended it, after a first try that ended so", WorkerCrashed),
-    Cause("queue full", Overloaded, "RetryInfo"),
-    Cause("the queue is longer than the caller's deadline", DeadlineTooShort),
-    Cause("the request is too large for a worker's memory", OutOfMemory),
-    Cause("the model produced NaN or an infinity", NumericError),
-    Cause("a bug", Defect, "an id; the log has the traceback under it"),
-)
 
 
 def pushback_ms(error: type[StatusError] | StatusError) -> int:

@@ -65,13 +65,6 @@ def input_row_bytes(request: Request) -> int:
     return 0 if tensor is None else tensors.byte_count(tensor.dtype, [1, *tensor.shape[1:]])
 
 
-def not_one_hot(array: tensors.Array) -> int | None:
-    """The first row of (N, ...) that is not a single 1 among zeros; None where all are."""
-    flat = array.reshape(len(array), -1)
-    wrong = ((flat == 1).sum(1) != 1) | ((flat != 0).sum(1) != 1)
-    return int(wrong.argmax()) if wrong.any() else None
-
-
 def n_rows(request: Request) -> int:
     """How many rows the request asks for."""
     if isinstance(request, SampleRequest):

@@ -1,4 +1,8 @@
-"""One request against one model: messages to tensors, the op, tensors to messages."""
+"""One request against one model: messages to tensors, the op, tensors to messages.
+
+What a request holds was checked where it came in (`rdserve.server.grpc_api.validation`). Looked at again is
+only its layout, on which it depends which rows are whose.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,7 +49,7 @@ def run(vae: VAE, card: Card, request: batches.Request, config: ExecutionConfig)
     """The reply to one request.
 
     Raises:
-        BadRow: shape, byte count, pixels or latents do not fit the model.
+        BadRow: shape, byte count or noise keys do not fit the model.
         NotFinite: the result is not finite.
         Abandoned: nobody waits for it.
     """
@@ -139,9 +143,6 @@ def _images(
     request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, config: ExecutionConfig
 ) -> tuple[Tensor, NoiseKeys, int]:
     array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
-    if not ((array == 0) | (array == 1)).all():
-        raise BadRow("images", f"pixels must be 0 or 1, got values from {array.min()} to {array.max()}")
-    _check_one_hot(array, card, "images")
     x = config.upload(array.astype(np.float32))
     return x, _keys(request, config), batches.n_samples(request)
 
@@ -150,15 +151,7 @@ def _latents(request: DecodeRequest, card: Card, config: ExecutionConfig) -> tup
     shape = (card.architecture.latent_dim,)
     array = _array(request.latents, "latents", shape, f"latents of model {card.name}")
     z = config.upload(array.astype(np.float32))
-    if not z.isfinite().all():
-        raise BadRow("latents", "latents must be finite, got NaN or an infinity")
-    _check_one_hot(array, card, "latents")
     return z, _keys(request, config)
-
-
-def _check_one_hot(array: tensors.Array, card: Card, field: str) -> None:
-    if card.architecture.discrete and (row := batches.not_one_hot(array)) is not None:
-        raise BadRow(field, f"{field} of model {card.name} are one-hot, a single 1 in each; row {row} is not")
 
 
 def _array(message: TensorMessage, field: str, row: tuple[int, ...], what: str) -> tensors.Array:

@@ -1,7 +1,7 @@
 """Is the model there, and does a request fit it and the limits? Every refusal quotes what disagrees.
 
-This is the boundary of trust: what comes by here is right, and a worker checks only that it gets no rows
-that could end up in another caller's answer.
+This is the boundary of trust: a worker looks again only at the layout, on which it depends which rows are
+whose.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from rdserve.v1.vae_pb2 import (
     Tensor,
 )
 from rdserve.wire import tensors
-from rdserve.wire.batches import Request, check_keys, n_rows, n_samples, not_one_hot
+from rdserve.wire.batches import Request, check_keys, n_rows, n_samples
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_ROW_SAMPLES, MAX_ROWS, MAX_SAMPLES
 
 # Values looked at together.
@@ -116,8 +116,10 @@ def _check_one_hot(tensor: Tensor, card: Card, field: str) -> None:
     if not card.architecture.discrete:
         return
     values = tensors.to_array(tensor)
-    row = not_one_hot(values)
-    if row is not None:
+    flat = values.reshape(len(values), -1)
+    wrong = ((flat == 1).sum(1) != 1) | ((flat != 0).sum(1) != 1)
+    if wrong.any():
+        row = int(wrong.argmax())
         raise InvalidRequest(
             f"model {card.name!r} takes one-hot {field}, a single 1 and else 0; row {row} has "
             f"{np.count_nonzero(values[row])} entries that are not 0, with sum {values[row].sum():g}",

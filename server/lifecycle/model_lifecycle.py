@@ -51,15 +51,15 @@ class ModelLifecycle:
 
     def __init__(
         self,
-        offer: RepositoryModel,
+        source: RepositoryModel,
         backend: Backend,
         queue: ModelQueue,
         settings: Settings,
         turns: asyncio.Semaphore,
         report: Report,
     ) -> None:
-        self.name = offer.name
-        self._offer = offer
+        self.name = source.name
+        self._source = source
         self._backend = backend
         self._queue = queue
         self._settings = settings
@@ -92,7 +92,7 @@ class ModelLifecycle:
                 failures += 1
                 self._queue.refuse(FailedModel(f"model {self.name!r} has failed: {fault}"))
                 await self._report(self.name, MODEL_STATE_FAILED, str(fault), False)
-                if self._offer.path is None:
+                if self._source.path is None:
                     return
                 await asyncio.sleep(_delay(failures))
             else:
@@ -137,17 +137,17 @@ class ModelLifecycle:
 
     def _archive(self) -> Archive:
         """The archive, opened now if it could not be before."""
-        if self._offer.archive is None:
-            if self._offer.path is None:
-                raise ArchiveError(self._offer.reason)
-            archive = open_archive(self._offer.path)
+        if self._source.archive is None:
+            if self._source.path is None:
+                raise ArchiveError(self._source.reason)
+            archive = open_archive(self._source.path)
             if archive.card.name != self.name:
                 raise ArchiveError(
-                    f"{self._offer.path.name} now holds model {archive.card.name!r}; start again"
+                    f"{self._source.path.name} now holds model {archive.card.name!r}; start again"
                 )
-            self._offer = replace(self._offer, archive=archive)
-        assert self._offer.archive is not None
-        return self._offer.archive
+            self._source = replace(self._source, archive=archive)
+        assert self._source.archive is not None
+        return self._source.archive
 
     async def _self_test(self, patience: float) -> None:
         """Raises ProbeError or SelfTestError where the loaded model is not the one that was packaged."""

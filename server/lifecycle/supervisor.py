@@ -54,17 +54,17 @@ class ModelSupervisor:
         backend.subscribe(self._all_lost, self._worker_lost)
         scheduler.subscribe(self._worker_lost)
 
-    async def start(self, offers: Sequence[RepositoryModel]) -> int:
+    async def start(self, models: Sequence[RepositoryModel]) -> int:
         """Load the models; return, once each has settled, how many serve."""
         turns = asyncio.Semaphore(self._settings.load_concurrency)
-        self._begin(offer.name for offer in offers)
-        for offer in offers:
-            if offer.archive is not None:
-                self._registry.add(offer.name, offer.archive.card)
-            await self._health.set(offer.name, NOT_SERVING)
-            queue = self._scheduler.queue(offer.name)
-            model = ModelLifecycle(offer, self._backend, queue, self._settings, turns, self._report)
-            self._models[offer.name] = model
+        self._begin(source.name for source in models)
+        for source in models:
+            if source.archive is not None:
+                self._registry.add(source.name, source.archive.card)
+            await self._health.set(source.name, NOT_SERVING)
+            queue = self._scheduler.queue(source.name)
+            model = ModelLifecycle(source, self._backend, queue, self._settings, turns, self._report)
+            self._models[source.name] = model
             self._tasks.append(task := asyncio.create_task(model.run()))
             task.add_done_callback(_complain)
         await self._all_settled()

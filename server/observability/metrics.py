@@ -1,7 +1,7 @@
 """Every metric of the service, declared once: base units, labels from closed sets.
 
 `METRICS` is what the endpoint shows. What is counted as it happens is a field of `Metrics`; what is read
-when someone looks (the catalogue, the queues, TorchServe, a GPU) is filled in by the `observe_*` modules.
+when someone looks (the registry, the queues, TorchServe, a GPU) is filled in by collectors.
 """
 
 from collections.abc import Iterable

@@ -64,15 +64,15 @@ def scan(models: Path) -> ScanResult:
 
 async def load_all(found: ScanResult, scratch: Path) -> list[RepositoryModel]:
     """Verify every archive; package every checkpoint into `scratch`, and verify that too."""
-    offers = [await asyncio.to_thread(_open, path, path.stem) for path in found.archives]
-    offers += await _package(found.checkpoints, scratch)
-    return list(_first_of_each_name(map(_in_text, offers)))
+    models = [await asyncio.to_thread(_open, path, path.stem) for path in found.archives]
+    models += await _package(found.checkpoints, scratch)
+    return list(_first_of_each_name(map(_in_text, models)))
 
 
-def _in_text(offer: RepositoryModel) -> RepositoryModel:
+def _in_text(model: RepositoryModel) -> RepositoryModel:
     """Names and reasons as lines of text: a bad file's name may be any bytes, and ends up in messages."""
-    reason = " ".join(offer.reason.encode("utf-8", "backslashreplace").decode().split())
-    return replace(offer, name=_NO_NAME.sub("_", offer.name), reason=reason)
+    reason = " ".join(model.reason.encode("utf-8", "backslashreplace").decode().split())
+    return replace(model, name=_NO_NAME.sub("_", model.name), reason=reason)
 
 
 def _open(path: Path, name: str) -> RepositoryModel:
@@ -100,10 +100,10 @@ async def _package(checkpoints: Sequence[Path], store: Path) -> list[RepositoryM
         await process.wait()
         raise
     outcomes = {line["checkpoint"]: line for line in map(json.loads, output.splitlines())}
-    return [_offer(path, outcomes.get(str(path))) for path in checkpoints]
+    return [_packaged(path, outcomes.get(str(path))) for path in checkpoints]
 
 
-def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> RepositoryModel:
+def _packaged(checkpoint: Path, outcome: dict[str, str] | None) -> RepositoryModel:
     if outcome is None:
         return RepositoryModel(checkpoint.name, None, f"{checkpoint}: packaging it crashed; see the log")
     if outcome["error"]:
@@ -111,14 +111,14 @@ def _offer(checkpoint: Path, outcome: dict[str, str] | None) -> RepositoryModel:
     return _open(Path(outcome["archive"]), checkpoint.name)
 
 
-def _first_of_each_name(offers: Iterable[RepositoryModel]) -> Iterable[RepositoryModel]:
+def _first_of_each_name(models: Iterable[RepositoryModel]) -> Iterable[RepositoryModel]:
     seen: set[str] = set()
-    for offer in offers:
-        if offer.name in RESERVED:
-            log.warning("%s is the service's own name in health checks, no model's; left out", offer.name)
+    for model in models:
+        if model.name in RESERVED:
+            log.warning("%s is the service's own name in health checks, no model's; left out", model.name)
             continue
-        if offer.name in seen:
-            log.warning("model %s is there more than once; the first one counts, archives first", offer.name)
+        if model.name in seen:
+            log.warning("model %s is there more than once; the first one counts, archives first", model.name)
             continue
-        seen.add(offer.name)
-        yield offer
+        seen.add(model.name)
+        yield model

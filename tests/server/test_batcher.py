@@ -9,7 +9,7 @@ from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.model_queue import ModelQueue
 from rdserve.server.batching.revocation import Revocations
 from rdserve.server.batching.scheduler import Scheduler
-from rdserve.server.errors import NumericError, Overloaded
+from rdserve.server.errors import BackendUnavailable, NumericError, Overloaded
 from rdserve.server.settings import Settings
 from rdserve.server.worker_protocol import CallMeta, Reply
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
@@ -23,11 +23,12 @@ def score(n: int, *, seed: int = 0, samples: int = 1) -> ScoreRequest:
 
 
 class Model:
-    """Answers a row with its seed; holds calls until released; -1 seeds fail the call they ride in."""
+    """Answers a row with its seed; holds calls until released; loses the first `lost`; fails those with 666."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
         self.revocations: list[str] = []
+        self.lost = 0
         self.gate = asyncio.Event()
 
     async def __call__(self, request: batches.Request, meta: CallMeta) -> Reply:
@@ -35,6 +36,9 @@ class Model:
         self.calls.append(len(seeds))
         self.revocations.append(meta.revocation_file)
         await self.gate.wait()
+        if self.lost:
+            self.lost -= 1
+            raise BackendUnavailable("gone", worker_ended=True)
         if 666 in seeds:
             raise NumericError("row of seed 666")
         return Reply(ScoreResponse(rate_nats=seeds.astype(float)))
@@ -126,6 +130,47 @@ async def test_a_call_is_revoked_when_its_last_caller_leaves(tmp_path: Path) -> 
     model.gate.set()
     await lane.drain()
     assert not list(tmp_path.iterdir())
+
+
+async def test_what_was_lost_is_asked_again_with_nothing_else_under_way() -> None:
+    """Only so is it known which request ends its worker: the last one, too, is joined by nobody."""
+    model = Model()
+    model.lost = 1
+    queue = ModelQueue(model, slots=2, latency=LatencyModel(100))
+    first = asyncio.create_task(queue.submit(score(1, seed=1), max_rows=9))
+    await started(model, 1)
+    model.gate.set()
+    while queue.load != (1, 0):
+        await asyncio.sleep(0)
+    model.gate.clear()
+    second = asyncio.create_task(queue.submit(score(2, seed=2), max_rows=1))
+    queue.open()
+    await started(model, 2)
+    await asyncio.sleep(0)
+    assert model.calls == [1, 1]
+    assert queue.load == (1, 1)
+    model.gate.set()
+    await asyncio.gather(first, second)
+    assert model.calls == [1, 1, 2]
+
+
+async def test_a_neighbour_of_a_bad_row_that_is_left_is_revoked(tmp_path: Path) -> None:
+    model = Model()
+    queue = ModelQueue(model, slots=1, latency=LatencyModel(100), revocations=Revocations(tmp_path))
+    calls = [asyncio.create_task(queue.submit(score(1, seed=seed), max_rows=9)) for seed in (0, 1, 666)]
+    await started(model, 1)
+    gate, model.gate = model.gate, asyncio.Event()
+    gate.set()
+    await started(model, 2)
+    second, model.gate = model.gate, asyncio.Event()
+    second.set()
+    await started(model, 3)
+    calls[1].cancel()
+    await asyncio.wait([calls[1]])
+    assert [str(file) for file in tmp_path.iterdir()] == model.revocations[2:]
+    model.gate.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await queue.drain()
 
 
 def make_batcher(tmp_path: Path, calls: list[int], gate: asyncio.Event, **settings: int) -> Scheduler:

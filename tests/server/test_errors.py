@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from causes import CAUSES
 from rdserve.server import errors
 
 HEAD = "| cause | status | reason | pushback, ms | details |\n|---|---|---|---|---|\n"
@@ -10,12 +11,12 @@ def test_the_documented_table_is_the_one_in_the_code() -> None:
     rows = [
         f"| {cause.what} | {cause.error.status.name} | `{cause.error.reason}` "
         f"| {errors.pushback_ms(cause.error)} | {cause.details} |\n"
-        for cause in errors.CAUSES
+        for cause in CAUSES
     ]
     assert HEAD + "".join(rows) in DOCS.read_text()
 
 
 def test_every_error_has_a_row_and_a_reason_of_its_own() -> None:
     kinds = set(errors.StatusError.__subclasses__())
-    assert {cause.error for cause in errors.CAUSES} == kinds
-    assert len({kind.reason for kind in kinds}) == len(kinds) == len(errors.CAUSES)
+    assert {cause.error for cause in CAUSES} == kinds
+    assert len({kind.reason for kind in kinds}) == len(kinds) == len(CAUSES)

@@ -3,12 +3,12 @@
 from typing import Any
 
 import grpc
+from causes import CAUSES
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from rdserve.server import errors
 from rdserve.server.grpc_api.interceptors.errors import PUSHBACK
 
-CAUSES = {cause.error.reason: cause for cause in errors.CAUSES}
+BY_REASON = {cause.error.reason: cause for cause in CAUSES}
 
 
 def refused(call: Any) -> grpc.RpcError:
@@ -26,7 +26,7 @@ def reason_of(error: Any) -> str:
     told = error_details_pb2.ErrorInfo()
     assert info.Unpack(told)
     assert told.domain == "rdserve"
-    cause = CAUSES[told.reason]
+    cause = BY_REASON[told.reason]
     assert error.code() == cause.error.status
     assert status.message == error.details()
     assert "Traceback" not in str(error)

@@ -84,8 +84,11 @@ def _samples(text: str) -> Iterator[Sample]:
 
 
 def _scrape(path: Path) -> str:
-    connection = _Unix(path)
+    connection = http.client.HTTPConnection("torchserve")
+    connection.sock = socket.socket(socket.AF_UNIX)
     try:
+        connection.sock.settimeout(TIMEOUT_SECONDS)
+        connection.sock.connect(str(path))
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
         body = answer.read()
@@ -94,14 +97,3 @@ def _scrape(path: Path) -> str:
     if answer.status != http.HTTPStatus.OK:
         raise ValueError(f"status {answer.status}")
     return body.decode()
-
-
-class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("torchserve", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(str(self._path))
