@@ -3,16 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.scores import Comparison, ScoredData
+from rdserve.compare.scores import ScoredData, ScoreSet
 from rdserve.compare.statistics.intervals import Method
 
 
 def made(
     values: NDArray[np.float64], *, labels: NDArray[np.int64] | None = None, method: Method = "t"
-) -> Comparison:
+) -> ScoreSet:
     """Models m0, m1, ... with these R and D, (M, 2, N) nats."""
     n = values.shape[-1]
-    return Comparison(
+    return ScoreSet(
         models=tuple(_info(f"m{index}") for index in range(len(values))),
         scores=tuple(Score(rate, d, -(rate + d), np.ones(n), True) for rate, d in values),
         example_ids=np.arange(n, dtype=np.uint64),

@@ -12,12 +12,12 @@ from time import process_time
 from typing import TypeVar
 
 import numpy as np
-from rdserve.compare.analysis.analysis import Analysis, analyse
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render.document import to_document
 from rdserve.compare.render.json_stream import text
 from rdserve.compare.render.terminal import as_text
 from rdserve.compare.render.verdict import verdict
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics.paired import difference, weighted
 from rdserve.compare.statistics.preference import preference
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Cost:
     """Seconds. find: all statistics. words: verdict and tables. written: comparison.json.
 
-    pair_by_pair: of what `analyse` says of pairs; ratio: that over find, words and written together.
+    pair_by_pair: of what is found of pairs; ratio: that over find, words and written together.
     """
 
     models: int
@@ -54,13 +54,13 @@ def main() -> None:
 def cost(models: int, images: int) -> Cost:
     """Of random models on random images. What is loaded on first use is loaded before."""
     values = np.random.default_rng(0).normal(size=(models, 2, images)) + np.array([[10.0], [80.0]])
-    comparison = made(values, labels=np.arange(images) % 10)
+    scored = made(values, labels=np.arange(images) % 10)
     count = models * (models - 1) // 2
-    words_of(analyse(made(values[:3, :, :40])))
-    findings, found = timed(lambda: analyse(comparison))
-    _, words = timed(lambda: words_of(findings))
-    _, written = timed(lambda: sum(map(len, text(to_document(findings), "\n"))))
-    _, singly = timed(lambda: pair_by_pair(comparison, SOME_PAIRS))
+    words_of(found_in(made(values[:3, :, :40])))
+    analysis, found = timed(lambda: found_in(scored))
+    _, words = timed(lambda: words_of(analysis))
+    _, written = timed(lambda: sum(map(len, text(to_document(analysis), "\n"))))
+    _, singly = timed(lambda: pair_by_pair(scored, SOME_PAIRS))
     singly *= count / SOME_PAIRS
     return Cost(models, images, count, found, words, written, singly, singly / (found + words + written))
 
@@ -71,19 +71,27 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     return work(), process_time() - before
 
 
-def words_of(findings: Analysis) -> None:
+def found_in(scored: ScoreSet) -> Analysis:
+    """Statistics of its models and of its pairs."""
+    analysis = Analysis(scored)
+    for name in ("rows", "ellipses", "dominated_by"):
+        getattr(analysis, name)
+    return analysis
+
+
+def words_of(analysis: Analysis) -> None:
     """Classes, verdict, and the tables of a terminal."""
-    verdict(findings)
-    as_text(findings)
+    verdict(analysis)
+    as_text(analysis)
 
 
-def pair_by_pair(comparison: Comparison, count: int) -> None:
+def pair_by_pair(scored: ScoreSet, count: int) -> None:
     """The differences in R, D, R + D and D + beta R, and the ranges of beta, of the first pairs."""
     for at in range(count):
-        a, b = (comparison.scores[i] for i in (0, 1 + at % (len(comparison.scores) - 1)))
+        a, b = (scored.scores[i] for i in (0, 1 + at % (len(scored.scores) - 1)))
         difference(a.rate_nats, b.rate_nats)
         difference(a.distortion_nats, b.distortion_nats)
-        for beta in (1.0, comparison.beta):
+        for beta in (1.0, scored.beta):
             difference(weighted(a, beta), weighted(b, beta))
         preference(a.rate_nats - b.rate_nats, a.distortion_nats - b.distortion_nats)
 

@@ -18,12 +18,15 @@ from rdserve.cli.image_files import read_images, read_labels
 from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
-from rdserve.compare import api
-from rdserve.compare.analysis.gate import GateOutcome, Limits, gate, to_junit, to_markdown
-from rdserve.compare.render import export, terminal
-from rdserve.compare.scores import Comparison, ScoredData
-from rdserve.compare.scoring import pictures, reconstruct, row_store
+from rdserve.compare import api, compatibility, export
+from rdserve.compare.analysis.gate import GateOutcome, Limits, gate
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.render import terminal
+from rdserve.compare.render.gate_report import to_junit, to_markdown
+from rdserve.compare.scores import ScoredData
+from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
+from rdserve.compare.scoring.pictures import Pictures
 from rdserve.data import load
 
 JUNIT, SUMMARY = "gate.xml", "gate.md"
@@ -149,9 +152,11 @@ def compare(
         engine = Local(client) if options.engine is EngineName.LOCAL else _ray(client, timeout, arguments)
         with writing(options.out):
             comparison = _asked(_score(client, engine, names, source, options), serve)
-            paths = export.write_all(comparison.findings, _pictures(comparison), options.out)
+            paths = export.write_all(
+                comparison.analysis, _pictures(comparison), options.out, comparison.images
+            )
         margin = options.equivalence_margin
-        terminal.show(comparison.findings, console(), baseline=options.baseline, equivalence_margin=margin)
+        terminal.show(comparison.analysis, console(), baseline=options.baseline, equivalence_margin=margin)
         if len(names) == 1:
             typer.echo(f"{names[0]} alone: there is nothing to compare it with", err=True)
         row_store.finish(options.rows)
@@ -166,7 +171,7 @@ def _choose(served: Sequence[ModelInfo], options: CompareOptions, source: Labell
     Raises:
         InputError: a name that is not served, or no model left.
     """
-    faults = {model.name: reconstruct.misfit(model, source.images.shape[1:]) for model in served}
+    faults = {model.name: compatibility.misfit(model, source.images.shape[1:]) for model in served}
     asked = [name.strip() for name in options.models.split(",") if name.strip()]
     if options.models == "all":
         for name in filter(faults.get, faults):
@@ -217,12 +222,14 @@ def _asked(comparison: Comparison, serve: Path | None) -> Comparison:
     assert comparison.origin is not None
     service = comparison.origin.service if serve is None else f"of this run, over {serve}"
     command = shlex.join(["rdserve", *sys.argv[1:]])
-    return replace(comparison, origin=replace(comparison.origin, service=service, command=command))
+    origin = replace(comparison.origin, service=service, command=command)
+    told = comparison.analysis.carried_to(replace(comparison.analysis.scored, origin=origin))
+    return Comparison.of(told, comparison.images, comparison.client)
 
 
-def _pictures(comparison: Comparison) -> pictures.Pictures | None:
+def _pictures(comparison: Comparison) -> Pictures | None:
     with progress("drawing pictures", len(comparison.names)) as done:
-        return pictures.take(comparison, on_progress=lambda _: done(1))
+        return comparison.pictures(on_progress=lambda _: done(1))
 
 
 def _gate(comparison: Comparison, options: CompareOptions, paths: list[Path]) -> GateOutcome:

@@ -45,13 +45,13 @@ def figures(
             _write(Drawn("figure-2", *figure_2(toy or TOY)), out, "")
         if not set(names) & set(SERVED):
             return
-        runs = study_inputs.scored(client, data, split, root=data_root, limit=limit, folder=work)
-        shown = models_of(runs, names)
+        zoo = study_inputs.scored(client, data, split, root=data_root, limit=limit, folder=work)
+        shown = models_of(zoo, names)
         classifier = study_inputs.trained_classifier(data, data_root) if shown else None
-        few = study_inputs.few(runs.examples, images)
-        filed = study_inputs.filed(client, shown, few, classifier) if shown else {}
-        for drawn in draw_all(client, runs, filed, names):
-            _write(drawn, out, signature(runs))
+        few = study_inputs.few(zoo.examples, images)
+        categorised = study_inputs.categorised(client, shown, few, classifier) if shown else {}
+        for drawn in draw_all(client, zoo, categorised, names):
+            _write(drawn, out, signature(zoo))
 
 
 def chosen_names(only: str) -> Sequence[str]:
@@ -62,14 +62,14 @@ def chosen_names(only: str) -> Sequence[str]:
     return names
 
 
-def signature(runs: ScoredZoo) -> str:
+def signature(zoo: ScoredZoo) -> str:
     """One line that says what the numbers of a figure depend on."""
 
-    def one(run: ScoredModel) -> str:
-        return f"{run.name}@{run.info.weights_sha256[:12]} seed {run.seed} K {run.row.n_samples}"
+    def one(model: ScoredModel) -> str:
+        return f"{model.name}@{model.info.weights_sha256[:12]} seed {model.seed} K {model.row.n_samples}"
 
-    data = runs.examples.dataset
-    return f"{data.name}@{data.sha256[:12]} ({runs.examples.words}); " + ", ".join(map(one, runs.all))
+    data = zoo.examples.dataset
+    return f"{data.name}@{data.sha256[:12]} ({zoo.examples.words}); " + ", ".join(map(one, zoo.all))
 
 
 def _write(drawn: Drawn, out: Path, signature: str) -> None:

@@ -136,7 +136,7 @@ def score(
 ) -> None:
     """Rate and distortion of images under a model, in nats per image."""
     with connection(server, trust, timeout=timeout) as client:
-        from rdserve.compare.render import terminal
+        from rdserve.compare.render.formatting import with_error
         from rdserve.compare.statistics.summaries import mean
 
         check_suffix(out, (".npz", ".csv"))
@@ -156,7 +156,7 @@ def score(
             ("D", result.distortion_nats),
             ("-ELBO", -result.elbo_nats),
         ):
-            typer.echo(f"{name:>6}  {terminal.with_error(*mean(values))}")
+            typer.echo(f"{name:>6}  {with_error(*mean(values))}")
         if verbose:
             typer.echo("\n".join(map(_times, calls)))
         if out:

@@ -73,9 +73,9 @@ def _scored(
     client: Client, data: str, split: str, root: Path | None, limit: int | None, work: Path
 ) -> ScoredZoo:
     start = monotonic()
-    runs = study_inputs.scored(client, data, split, root=root, limit=limit, folder=work)
-    typer.echo(f"scored {runs.title} in {monotonic() - start:.0f} s", err=True)
-    return runs
+    zoo = study_inputs.scored(client, data, split, root=root, limit=limit, folder=work)
+    typer.echo(f"scored {zoo.title} in {monotonic() - start:.0f} s", err=True)
+    return zoo
 
 
 def _study(
@@ -91,12 +91,12 @@ def _study(
     judged = scored[JUDGED_ON]
     few = study_inputs.few(judged.examples, n_images)
     classifier = study_inputs.trained_classifier(data, root)
-    filed = study_inputs.filed(client, judged.all, few, classifier)
+    categorised = study_inputs.categorised(client, judged.all, few, classifier)
     folders = _folders(folder)
     bounds = {}
     if n_generated >= 2 and folders:
         mixed = study_inputs.few(judged.examples, n_bounds)
-        there = [run.name for run in judged.all if run.name in folders]
+        there = [model.name for model in judged.all if model.name in folders]
         with progress("bounding", len(there)) as done:
             for name in there:
                 one = bound(folders[name], mixed, seed=0, n_generated=n_generated, k=K)
@@ -105,7 +105,7 @@ def _study(
     cards = {name: read_card(place) for name, place in folders.items()}
     architectures = {name: card.architecture.model_dump() for name, card in cards.items()}
     training = {name: card.training for name, card in cards.items()}
-    return Study(scored, filed, few, classifier, bounds, architectures, training)
+    return Study(scored, categorised, few, classifier, bounds, architectures, training)
 
 
 def _folders(zoo: Path | None) -> dict[str, Path]:

@@ -54,14 +54,14 @@ def few(of: Examples, n: int) -> Examples:
     return examples(of.dataset, min(n, of.n))
 
 
-def filed(
+def categorised(
     client: Client, chosen: Sequence[ScoredModel], of: Examples, classifier: Classifier | None
 ) -> dict[str, Categorised]:
-    """The category of each run by name, from its reconstructions of these examples."""
+    """The category of each model by name, from its reconstructions of these examples."""
     title, total = (
         f"reconstructing {of.n} images with {len(chosen)} models",
         (1 + fidelity.N_FRESH) * len(chosen),
     )
     with progress(title, total) as done:
         found = fidelity.ask_reconstructions(client, chosen, of, classifier, on_progress=lambda _: done(1))
-    return {run.name: categories.categorise_with_support(run, found[run.name]) for run in chosen}
+    return {model.name: categories.categorise_with_support(model, found[model.name]) for model in chosen}

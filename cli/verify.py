@@ -1,7 +1,6 @@
 """`rdserve verify`: whether the numbers of a comparison, or of a card, are what the models say."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,8 @@ from rdserve.client import InputError
 from rdserve.compare import verify as checks
 from rdserve.compare.rebuilt import contradictions, part_of
 from rdserve.compare.rebuilt_page import altered
-from rdserve.compare.scores import Comparison, from_document, images_sha256
+from rdserve.compare.score_document import from_document
+from rdserve.compare.scores import ScoreSet, images_sha256
 from rdserve.data import load
 
 
@@ -49,17 +49,17 @@ def verify(
         raise typer.Exit(Code.DONE if reproduced else Code.FAILED)
     with connection(server, trust, timeout=timeout, models=serve) as client:
         document = checks.read(subject)
-        comparison = from_document(document["examples"])
-        pixels = _images(comparison, images, data_root)
-        found = _contradictions(subject, document, replace(comparison, images=pixels[: comparison.n]))
-        wanted = comparison.n if all_rows else rows
-        chosen = checks.sample(comparison, wanted, np.random.default_rng())
-        replays = checks.replay(client, comparison, pixels, chosen)
+        scored = from_document(document["examples"])
+        pixels = _images(scored, images, data_root)
+        found = _contradictions(subject, document, scored, pixels[: scored.n])
+        wanted = scored.n if all_rows else rows
+        chosen = checks.sample(scored, wanted, np.random.default_rng())
+        replays = checks.replay(client, scored, pixels, chosen)
     for line in [*found, *(one.sentence(tolerance) for one in replays)]:
         typer.echo(line)
     if (whole := part_of(document)) is not None:
-        typer.echo(f"the file holds {comparison.n} of {whole} images: its statistics were not built again")
-    typer.echo(checks.seen(comparison, wanted))
+        typer.echo(f"the file holds {scored.n} of {whole} images: its statistics were not built again")
+    typer.echo(checks.seen(scored, wanted))
     good = sum(one.reproduced(tolerance) for one in replays)
     typer.echo(f"{good} of {len(replays)} models reproduced within {tolerance:g} nats")
     if found or any(one.scored and not one.reproduced(tolerance) for one in replays):
@@ -68,22 +68,24 @@ def verify(
         raise typer.Exit(Code.UNAVAILABLE)
 
 
-def _contradictions(file: Path, document: Mapping[str, Any], comparison: Comparison) -> list[str]:
+def _contradictions(
+    file: Path, document: Mapping[str, Any], scored: ScoreSet, images: NDArray[np.bool_]
+) -> list[str]:
     """Of the document; and of the page around it, where that can be built again."""
     found = contradictions(document)
     if checks.is_report(file) and part_of(document) is None:
-        found += altered(file.read_text(encoding="utf-8"), comparison)
+        found += altered(file.read_text(encoding="utf-8"), scored, images)
     return found
 
 
-def _images(comparison: Comparison, file: Path | None, root: Path | None) -> NDArray[np.bool_]:
+def _images(scored: ScoreSet, file: Path | None, root: Path | None) -> NDArray[np.bool_]:
     """The very images of the comparison, by their hash.
 
     Raises:
         InputError: other images, or none to be had.
         DataError: as `rdserve.data.load`.
     """
-    about = comparison.data
+    about = scored.data
     if file is not None:
         pixels = np.asarray(read_images(file, None, split="", limit=None), np.bool_)
         sha256 = images_sha256(pixels)

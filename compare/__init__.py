@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rdserve.compare.api import compare
-    from rdserve.compare.scores import Comparison
+    from rdserve.compare.comparison import Comparison
 
 __all__ = ["Comparison", "compare"]
 
-_HOMES = {"compare": "rdserve.compare.api", "Comparison": "rdserve.compare.scores"}
+_HOMES = {"compare": "rdserve.compare.api", "Comparison": "rdserve.compare.comparison"}
 
 
 def __getattr__(name: str) -> object:

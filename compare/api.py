@@ -1,9 +1,8 @@
 """Comparing from Python: `compare(client, models, images)`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,17 +11,16 @@ from rdserve.client.errors import InputError
 from rdserve.client.inputs import as_binary
 from rdserve.client.results import ModelInfo, unserved
 from rdserve.compare import compatibility
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.caution import cautions
 from rdserve.compare.analysis.stopping import stopping_status
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.origin import Origin
-from rdserve.compare.scores import Comparison, ScoredData, images_sha256
-from rdserve.compare.scoring import reconstruct
+from rdserve.compare.scores import ScoredData, ScoreSet, images_sha256
 from rdserve.compare.scoring.engines import Engine
+from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
 from rdserve.wire.batches import slices
-
-Progress = Callable[[str, int], None]
-T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def compare(
     order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
     about = data or ScoredData("images", "", images_sha256(pixels))
     warnings = compatibility.check(chosen, allow_incomparable=allow_incomparable)
-    unscored = Comparison(
+    unscored = ScoreSet(
         models=(),
         scores=(),
         example_ids=(np.arange(len(pixels)) if order is None else order).astype(np.uint64),
@@ -103,11 +101,21 @@ def compare(
         beta=beta,
         method="sequential" if stop else "t",
         warnings=left_out + warnings + (compatibility.foreign(chosen, about) if data else ()),
-        images=_ordered(pixels, order),
-        client=client,
     )
-    with _run(engine or client, chosen, unscored, folder, restart, on_progress) as run:
-        return _score(run, chosen, replace(unscored, origin=Origin(run.began, client.address)), stop)
+    shown = pixels if order is None else pixels[order]
+    with ScoringRun(
+        engine or client,
+        chosen,
+        shown,
+        ids=unscored.example_ids,
+        seed=seed,
+        n_samples=n_samples,
+        folder=folder,
+        restart=restart,
+        on_progress=on_progress,
+    ) as run:
+        analysis = _score(run, chosen, replace(unscored, origin=Origin(run.began, client.address)), stop)
+    return Comparison.of(analysis, shown[: analysis.scored.n], client)
 
 
 def _chosen(
@@ -116,7 +124,7 @@ def _chosen(
     """The models asked for; of all, those that can be scored, and a sentence for each that cannot."""
     served = {model.name: model for model in client.models()}
     if names is None:
-        faults = {name: reconstruct.misfit(model, shape) for name, model in served.items()}
+        faults = {name: compatibility.misfit(model, shape) for name, model in served.items()}
         left_out = tuple(f"{name} is left out: it {fault}" for name, fault in faults.items() if fault)
         chosen = [model for name, model in served.items() if not faults[name]]
         if not chosen:
@@ -129,45 +137,22 @@ def _chosen(
     if len(set(names)) < len(names):
         raise InputError(f"each model once, got {', '.join(names)}")
     chosen = [served[name] for name in names]
-    reconstruct.check_fit(chosen, shape)
+    compatibility.check_fit(chosen, shape)
     return chosen, ()
 
 
-def _run(
-    engine: Engine | Client,
-    models: Sequence[ModelInfo],
-    unscored: Comparison,
-    folder: Path | None,
-    restart: bool,
-    on_progress: Progress | None,
-) -> ScoringRun:
-    assert unscored.images is not None
-    return ScoringRun(
-        engine,
-        models,
-        unscored.images,
-        ids=unscored.example_ids,
-        seed=unscored.seed,
-        n_samples=unscored.n_samples,
-        folder=folder,
-        restart=restart,
-        on_progress=on_progress,
-    )
-
-
-def _score(
-    run: ScoringRun, models: Sequence[ModelInfo], unscored: Comparison, stop: Stop | None
-) -> Comparison:
+def _score(run: ScoringRun, models: Sequence[ModelInfo], unscored: ScoreSet, stop: Stop | None) -> Analysis:
     """Add images chunk by chunk until all are scored, or until what `stop` asks is known."""
-    comparison = unscored
     for part in slices(unscored.n, stop.chunk if stop else unscored.n):
-        comparison = _scored(unscored, models, run.until(part.stop), part.stop)
-        if stop and stopping_status(comparison, stop.baseline, stop.equivalence_margin).settled:
+        analysis = Analysis(_scored(unscored, models, run.until(part.stop), part.stop))
+        if stop and stopping_status(analysis, stop.baseline, stop.equivalence_margin).settled:
             break
-    return replace(comparison, warnings=comparison.warnings + cautions(comparison))
+    scored = analysis.scored
+    warnings = scored.warnings + cautions(scored, analysis.pairs)
+    return analysis.carried_to(replace(scored, warnings=warnings))
 
 
-def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: ScoringOutcome, n: int) -> Comparison:
+def _scored(unscored: ScoreSet, models: Sequence[ModelInfo], outcome: ScoringOutcome, n: int) -> ScoreSet:
     """The first n examples, on the models that gave scores."""
     failed = tuple(f"{model} is left out, it failed: {why}" for model, why in outcome.failures.items())
     return replace(
@@ -176,11 +161,12 @@ def _scored(unscored: Comparison, models: Sequence[ModelInfo], outcome: ScoringO
         scores=tuple(outcome.scores.values()),
         example_ids=unscored.example_ids[:n],
         labels=_ordered(unscored.labels, slice(n)),
-        images=_ordered(unscored.images, slice(n)),
         warnings=unscored.warnings + failed,
         failures=outcome.failures,
     )
 
 
-def _ordered(rows: NDArray[T] | None, which: NDArray[np.int64] | slice | None) -> NDArray[T] | None:
-    return rows if rows is None or which is None else rows[which]
+def _ordered(
+    labels: NDArray[np.int64] | None, which: NDArray[np.int64] | slice | None
+) -> NDArray[np.int64] | None:
+    return labels if labels is None or which is None else labels[which]

@@ -1,4 +1,7 @@
-"""Which models compare. Distortions are comparable only within one likelihood, on one kind of image."""
+"""Which models can be scored on which images, and which compare.
+
+Distortions are comparable only within one likelihood, on one kind of image.
+"""
 
 from collections.abc import Sequence
 
@@ -27,6 +30,20 @@ def differences(models: Sequence[ModelInfo]) -> list[str]:
             sides = " but ".join(f"{_listed(names)} {value!r}" for value, names in groups.items())
             found.append(f"different {name}: {sides}")
     return found
+
+
+def check_fit(models: Sequence[ModelInfo], shape: tuple[int, ...]) -> None:
+    """Raises InputError by name: a model that does not serve, or takes other images."""
+    for model in models:
+        if fault := misfit(model, shape):
+            raise InputError(f"model {model.name!r} {fault}")
+
+
+def misfit(model: ModelInfo, shape: tuple[int, ...]) -> str:
+    """Why a model cannot be scored on images of this shape; empty where it can."""
+    if model.fault or model.image_shape == shape:
+        return model.fault
+    return f"takes {model.image_size} images, the data has {'x'.join(map(str, shape))}"
 
 
 def check(models: Sequence[ModelInfo], *, allow_incomparable: bool = False) -> tuple[str, ...]:

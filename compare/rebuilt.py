@@ -11,11 +11,10 @@ from importlib.metadata import version
 from typing import Any
 
 from rdserve.compare import compatibility
-from rdserve.compare.analysis.signature import signature
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import to_document
-from rdserve.compare.scores import Comparison, from_document
-from rdserve.compare.statistics.summaries import summarise
+from rdserve.compare.score_document import from_document
 
 # Sums taken in another order, logarithms of another build: far below what any statement depends on.
 RELATIVE, ABSOLUTE = 1e-7, 1e-11
@@ -33,15 +32,16 @@ def contradictions(document: Mapping[str, Any]) -> list[str]:
     sampling error explains; its other statistics cannot be built again from it.
 
     Raises:
-        InputError: the examples are not what `rdserve.compare.scores.from_document` reads.
+        InputError: the examples are not what `rdserve.compare.score_document.from_document` reads.
     """
-    comparison = from_document(document["examples"])
+    scored = from_document(document["examples"])
     partial = part_of(document) is not None
-    found = list(_of_a_part(document, comparison) if partial else _of_all(document, comparison))
+    analysis = Analysis(scored)
+    found = list(_of_a_part(document, analysis) if partial else _of_all(document, analysis))
     found += [
         f"warnings: {warning!r} is left out"
-        for warning in compatibility.check(comparison.models, allow_incomparable=True)
-        if warning not in comparison.warnings
+        for warning in compatibility.check(scored.models, allow_incomparable=True)
+        if warning not in scored.warnings
     ]
     if len(found) > MOST_NAMED:
         found = [*found[:MOST_NAMED], f"and {len(found) - MOST_NAMED} more"]
@@ -76,27 +76,27 @@ def differences(given: Any, built: Any, where: str = "") -> Iterator[str]:
         yield f"{where} is given as {_short(given)}, its examples give {_short(built)}"
 
 
-def _of_all(document: Mapping[str, Any], comparison: Comparison) -> Iterator[str]:
-    built = _plain(to_document(comparison.findings))
+def _of_all(document: Mapping[str, Any], analysis: Analysis) -> Iterator[str]:
+    built = _plain(to_document(analysis))
     yield from differences(_comparable(document), _comparable(built))
 
 
-def _of_a_part(document: Mapping[str, Any], comparison: Comparison) -> Iterator[str]:
-    built = _plain(to_document(comparison.findings))
+def _of_a_part(document: Mapping[str, Any], analysis: Analysis) -> Iterator[str]:
+    built = _plain(to_document(analysis))
     for name in OF_ANY_PART:
         yield from differences(document.get(name), built[name], name)
-    yield from _means(document, comparison)
+    yield from _means(document, analysis)
     # Of the version that wrote the file, and of all the examples.
     unknown = ("rdserve:", "n:", "ids:")
-    given, computed = str(document.get("signature")), signature(comparison)
+    given, computed = str(document.get("signature")), analysis.signature
     if _without(given, unknown) != _without(computed, unknown):
         yield f"the signature is not that of the examples, which would be {computed}"
 
 
-def _means(document: Mapping[str, Any], comparison: Comparison) -> Iterator[str]:
-    left_out = 1 - comparison.n / document["examples"]["part_of"]
+def _means(document: Mapping[str, Any], analysis: Analysis) -> Iterator[str]:
+    left_out = 1 - analysis.scored.n / document["examples"]["part_of"]
     said = {model.get("name"): model for model in document.get("models", [])}
-    for row in summarise(comparison.models, comparison.scores, n_samples=comparison.n_samples):
+    for row in analysis.rows:
         for name in ("rate_nats", "distortion_nats", "elbo_nats", "importance_bound_nats"):
             value, mean = said.get(row.name, {}).get(name), getattr(row, name)
             error = getattr(row, name.replace("_nats", "_standard_error_nats"))

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from itertools import zip_longest
 
+import numpy as np
+from numpy.typing import NDArray
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.rebuilt import ABSOLUTE, RELATIVE
 from rdserve.compare.render.document import DATA_ID
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 
 Attributes = Sequence[tuple[str, str | None]]
 
@@ -30,9 +33,9 @@ _NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 MOST_NAMED = 5
 
 
-def altered(html: str, comparison: Comparison) -> list[str]:
-    """Where a report's page is not what its comparison gives, a line each; of many the first few."""
-    found = _differing(pieces(html), pieces(report.render(comparison.findings)))
+def altered(html: str, scored: ScoreSet, images: NDArray[np.bool_] | None = None) -> list[str]:
+    """Where a report's page is not what its scores and images give, a line each; of many the first few."""
+    found = _differing(pieces(html), pieces(report.render(Analysis(scored), images=images)))
     return list(found)[:MOST_NAMED]
 
 

@@ -17,9 +17,7 @@ from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.render.document import DATA_ID, SCHEMA
-from rdserve.compare.scores import Comparison, rows_of
-
-Rows = NDArray[np.int64]
+from rdserve.compare.scores import Rows, ScoreSet, rows_of
 
 # What rounding may move, in units of the tolerance of R and D: the bound as their sum at most; importance
 # weights likewise, and the logarithm of the ESS, (sum w)^2 / sum w^2, by up to four times that.
@@ -138,52 +136,51 @@ class _Finder(HTMLParser):
             self.found.append(data)
 
 
-def sample(comparison: Comparison, rows: int, fresh: np.random.Generator) -> Rows:
+def sample(scored: ScoreSet, rows: int, fresh: np.random.Generator) -> Rows:
     """Positions of `rows` examples, or of all where there are fewer.
 
     Half of them are always the same, so that two who verify see the same numbers; the others are drawn
     anew, so that nobody knows beforehand which values will not be looked at.
     """
-    n = min(rows, comparison.n)
-    fixed = np.random.default_rng(comparison.seed).choice(comparison.n, size=(n + 1) // 2, replace=False)
-    others = np.setdiff1d(np.arange(comparison.n), fixed)
+    n = min(rows, scored.n)
+    fixed = np.random.default_rng(scored.seed).choice(scored.n, size=(n + 1) // 2, replace=False)
+    others = np.setdiff1d(np.arange(scored.n), fixed)
     return np.sort(np.concatenate([fixed, fresh.choice(others, size=n - len(fixed), replace=False)]))
 
 
-def seen(comparison: Comparison, rows: int) -> str:
+def seen(scored: ScoreSet, rows: int) -> str:
     """How surely `sample` meets an altered example, in words."""
-    n = min(rows, comparison.n)
-    fresh, others = n // 2, comparison.n - (n + 1) // 2
+    n = min(rows, scored.n)
+    fresh, others = n // 2, scored.n - (n + 1) // 2
     if fresh == others:
         return "every image was scored again"
     altered = max(1, round(ALTERED * others))
     chance = 1 - comb(others - altered, fresh) / comb(others, fresh)
     return (
-        f"{n} of {comparison.n} images were scored again, {fresh} of them drawn anew: had {altered} of the "
+        f"{n} of {scored.n} images were scored again, {fresh} of them drawn anew: had {altered} of the "
         f"others been altered, this would have met one with probability {chance:.2g}"
     )
 
 
-def replay(client: Client, comparison: Comparison, images: NDArray[np.bool_], chosen: Rows) -> list[Replay]:
+def replay(client: Client, scored: ScoreSet, images: NDArray[np.bool_], chosen: Rows) -> list[Replay]:
     """Score the chosen examples again on every model. images: (N, H, W), indexed by example id.
 
     Raises:
         InputError: an example id that is no index of the images.
         ServiceError: the service fails.
     """
-    ids = comparison.example_ids[chosen]
+    ids = scored.example_ids[chosen]
     if ids.max(initial=0) >= len(images):
         raise InputError(f"the comparison has example id {ids.max()}, there are {len(images)} images")
     served = {model.name: model for model in client.models()}
     return [
-        _again(client, comparison, info, served.get(info.name), images[ids], chosen)
-        for info in comparison.models
+        _again(client, scored, info, served.get(info.name), images[ids], chosen) for info in scored.models
     ]
 
 
 def _again(
     client: Client,
-    comparison: Comparison,
+    scored: ScoreSet,
     info: ModelInfo,
     now: ModelInfo | None,
     images: NDArray[np.bool_],
@@ -192,9 +189,9 @@ def _again(
     if now is None or now.fault:
         problem = "the service does not have it" if now is None else f"it {now.fault}"
         return Replay(info.name, 0, None, problem)
-    ids, settings = comparison.example_ids[chosen], (comparison.n_samples, comparison.seed)
+    ids, settings = scored.example_ids[chosen], (scored.n_samples, scored.seed)
     fresh = client.score(info.name, images, n_samples=settings[0], seed=settings[1], example_ids=ids)
-    recorded = comparison.score(info.name)
+    recorded = scored.score(info.name)
     problem = ""
     if now.weights_sha256 != info.weights_sha256:
         problem = f"weights are {now.weights_sha256[:12]}, the file has {info.weights_sha256[:12]}"

@@ -31,8 +31,11 @@ for stretch in pair.preference.stretches:
     print(f"beta {stretch.low:.2f} to {stretch.high:.2f}: {stretch.answer}")
 
 # %% Class by class, with Holm's correction over the classes.
+from rdserve.compare.statistics.multiplicity import holm  # noqa: E402
 from rdserve.compare.statistics.paired import per_class  # noqa: E402
 
 a, b = comparison.scores
-for label, (found, p) in per_class(a.elbo_nats, b.elbo_nats, test.labels).items():
+classes = per_class(a.elbo_nats, b.elbo_nats, test.labels)
+adjusted = holm([found.p_value for found in classes.values()])
+for (label, found), p in zip(classes.items(), adjusted, strict=True):
     print(f"digit {label}: ELBO {found.mean:+.2f} nats, p = {p:.3f}")

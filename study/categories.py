@@ -32,39 +32,41 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class Categorised:
-    """A run, its category, and what the category was told from.
+    """A model, its category, and what the category was told from.
 
     support: the share of resamples of the images, with replacement, that file it the same; None where
     images had no part in it.
     """
 
-    run: ScoredModel
+    model: ScoredModel
     category: Category
-    echoes: Fidelity
+    fidelity: Fidelity
     support: float | None = None
 
     @property
     def by(self) -> str:
         """ "measured", or "R and D alone" where no labels are known."""
-        return "R and D alone" if self.echoes.kept is None else "measured"
+        return "R and D alone" if self.fidelity.kept is None else "measured"
 
 
-def categorise(run: ScoredModel, echoes: Fidelity) -> Categorised:
-    """The run under its category."""
-    if echoes.kept is None:
-        return Categorised(run, by_place(run.row.rate_nats, run.row.distortion_nats), echoes)
-    return Categorised(run, by_fidelity(run.row.rate_nats, echoes.kept, echoes.error, echoes.fresh_z), echoes)
+def categorise(model: ScoredModel, fidelity: Fidelity) -> Categorised:
+    """The model under its category."""
+    if fidelity.kept is None:
+        return Categorised(model, by_place(model.row.rate_nats, model.row.distortion_nats), fidelity)
+    return Categorised(
+        model, by_fidelity(model.row.rate_nats, fidelity.kept, fidelity.error, fidelity.fresh_z), fidelity
+    )
 
 
-def categorise_with_support(run: ScoredModel, heard: FidelitySamples) -> Categorised:
-    """The run under its category, and how firmly it lies there."""
-    filed = categorise(run, heard.echoes())
-    if filed.echoes.kept is None:
-        return filed
-    rng = np.random.default_rng(heard.seed)
-    resamples = (heard.echoes(rng.integers(heard.n, size=heard.n)) for _ in range(N_RESAMPLES))
-    alike = [categorise(run, echoes).category == filed.category for echoes in resamples]
-    return replace(filed, support=float(np.mean(alike)))
+def categorise_with_support(model: ScoredModel, samples: FidelitySamples) -> Categorised:
+    """The model under its category, and how firmly it lies there."""
+    categorised = categorise(model, samples.fidelity())
+    if categorised.fidelity.kept is None:
+        return categorised
+    rng = np.random.default_rng(samples.seed)
+    resamples = (samples.fidelity(rng.integers(samples.n, size=samples.n)) for _ in range(N_RESAMPLES))
+    alike = [categorise(model, fidelity).category == categorised.category for fidelity in resamples]
+    return replace(categorised, support=float(np.mean(alike)))
 
 
 def by_fidelity(rate_nats: float, kept: float, error: float, resampled: float) -> Category:
@@ -85,7 +87,7 @@ def by_place(rate_nats: float, distortion_nats: float) -> Category:
     return Category.SEMANTIC if rate_nats < MOST_SEMANTIC_NATS else Category.SYNTACTIC
 
 
-def grouped(filed: Sequence[Categorised]) -> list[Categorised]:
+def grouped(categorised: Sequence[Categorised]) -> list[Categorised]:
     """By category, in the order in which each first comes."""
-    order = list(dict.fromkeys(one.category for one in filed))
-    return sorted(filed, key=lambda one: order.index(one.category))
+    order = list(dict.fromkeys(one.category for one in categorised))
+    return sorted(categorised, key=lambda one: order.index(one.category))

@@ -1,12 +1,14 @@
 """What reconstructions keep of their inputs: the class, the pixels, and what is left to chance."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import Client
-from rdserve.compare.scoring import reconstruct
+from rdserve.client.errors import Cancelled
 from rdserve.study.classifier import Classifier
 from rdserve.study.subset import Examples
 from rdserve.study.zoo_scores import ScoredModel
@@ -48,7 +50,7 @@ class Fidelity:
 
 @dataclass(frozen=True, eq=False)
 class FidelitySamples:
-    """What makes up Echoes, image by image.
+    """What makes up `Fidelity`, image by image.
 
     inputs (N,), outputs (N, F): classes as the classifier sees them, None without one.
     error, same_z, fresh_z: (N,), of each image's reconstructions.
@@ -65,7 +67,7 @@ class FidelitySamples:
     def n(self) -> int:
         return len(self.error)
 
-    def echoes(self, images: Labels | None = None) -> Fidelity:
+    def fidelity(self, images: Labels | None = None) -> Fidelity:
         """Of all images, or of those at these places, some of them more than once."""
         at = np.arange(self.n) if images is None else images
         agreement = chance = None
@@ -77,7 +79,7 @@ class FidelitySamples:
 
 def ask_reconstructions(
     client: Client,
-    runs: Sequence[ScoredModel],
+    models: Sequence[ScoredModel],
     examples: Examples,
     classifier: Classifier | None,
     *,
@@ -91,9 +93,20 @@ def ask_reconstructions(
         ServiceError: a model failed.
     """
     found: dict[str, FidelitySamples] = {}
-    for seed in sorted({run.seed for run in runs}):
-        names = [run.name for run in runs if run.seed == seed]
-        drawn = [_from_z(client, names, examples, seed, k, on_progress) for k in range(N_FRESH + 1)]
+    for seed in sorted({model.seed for model in models}):
+        names = [model.name for model in models if model.seed == seed]
+        # Of the first z several, of the others one.
+        drawn = [
+            reconstruct_all(
+                client,
+                names,
+                examples,
+                n_samples=N_SAME if k == 0 else 1,
+                seed=seed + k,
+                on_progress=on_progress,
+            )
+            for k in range(N_FRESH + 1)
+        ]
         for name in names:
             same, *others = (one[name] for one in drawn)
             fresh = np.concatenate([same[:, :1], *others], axis=1)
@@ -116,26 +129,40 @@ def measure_fidelity(
     )
 
 
-def _from_z(
+def reconstruct_all(
     client: Client,
-    names: Sequence[str],
+    models: Sequence[str],
     examples: Examples,
+    *,
+    n_samples: int,
     seed: int,
-    k: int,
-    on_progress: Callable[[str], None] | None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Bools]:
-    """Of z number k, reconstructions (N, K, H, W) by every model: several of the first z, one of others."""
-    made = reconstruct.reconstruct_all(
-        client,
-        names,
-        examples.images,
-        example_ids=examples.ids,
-        n_samples=N_SAME if k == 0 else 1,
-        seed=seed + k,
-        at_once=AT_ONCE,
-        on_progress=on_progress,
-    )
-    return {name: one.images.astype(bool) for name, one in made.items()}
+    """n_samples reconstructions (N, K, H, W) by every model, one z per image; the first failure ends all."""
+    stop = Event()
+
+    def reconstruct(model: str) -> Bools:
+        if stop.is_set():
+            raise Cancelled("another model failed")
+        made = client.reconstruct(
+            model, examples.images, n_samples=n_samples, seed=seed, example_ids=examples.ids
+        )
+        if on_progress:
+            on_progress(model)
+        return made.images.astype(bool)
+
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rdserve")
+    try:
+        futures = {model: pool.submit(reconstruct, model) for model in models}
+        wait(futures.values(), return_when=FIRST_EXCEPTION)
+        for model, future in futures.items():
+            if future.done() and (error := future.exception()):
+                error.add_note(f"model {model!r}")
+                raise error
+        return {model: future.result() for model, future in futures.items()}
+    finally:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _agreement(inputs: Labels, outputs: Labels) -> tuple[float, float]:

@@ -19,7 +19,7 @@ NEAR = 0.05
 class FigureSelection:
     """The models of a figure, in its order, and what it should show besides."""
 
-    runs: tuple[ScoredModel, ...]
+    models: tuple[ScoredModel, ...]
     missing: tuple[str, ...] = ()
 
 
@@ -29,28 +29,28 @@ def words(family: str, beta: float, *, annealed: bool) -> str:
     return f"{family} at beta {beta:g}{how}"
 
 
-def find(runs: Sequence[ScoredModel], family: str, beta: float, *, annealed: bool) -> ScoredModel | None:
+def find(models: Sequence[ScoredModel], family: str, beta: float, *, annealed: bool) -> ScoredModel | None:
     """The beta-VAE so trained; of several, the one with the least D + beta R.
 
     Where annealing does not decide what comes out, a run of the other kind stands in for one that is not
     there; `stand_in` says so. It decides at beta 1 with an autoregressive decoder, which may ignore z from
     the start.
     """
-    there = [run for run in runs if run.is_beta_vae and (run.family, run.beta) == (family, beta)]
-    alike = [run for run in there if run.annealed == annealed]
+    there = [model for model in models if model.is_beta_vae and (model.family, model.beta) == (family, beta)]
+    alike = [model for model in there if model.annealed == annealed]
     if not alike and not _decides(family, beta):
         alike = there
-    return min(alike, key=lambda run: run.row.distortion_nats + beta * run.row.rate_nats, default=None)
+    return min(alike, key=lambda model: model.row.distortion_nats + beta * model.row.rate_nats, default=None)
 
 
-def stand_in(run: ScoredModel, start: str | None, *, annealed: bool | None) -> str:
+def stand_in(model: ScoredModel, start: str | None, *, annealed: bool | None) -> str:
     """How a run's training differs from one of random weights, annealed or not; empty where it does not.
 
     start: the checkpoint it began from, as its card says; annealed: None where anything will do.
     """
     said = []
-    if annealed is not None and run.annealed != annealed:
-        said.append("annealed" if run.annealed else "not annealed")
+    if annealed is not None and model.annealed != annealed:
+        said.append("annealed" if model.annealed else "not annealed")
     if start:
         said.append(f"started from {start}")
     return ", ".join(said)
@@ -60,39 +60,39 @@ def _decides(family: str, beta: float) -> bool:
     return beta == 1 and family[1:2] == "+"
 
 
-def sweep(runs: Sequence[ScoredModel]) -> FigureSelection:
+def sweep(models: Sequence[ScoredModel]) -> FigureSelection:
     """Figures 4a and 4b: one family along beta, annealed."""
-    return _wanted(runs, [(FIGURE_4A_FAMILY, beta) for beta in FIGURE_4A_BETAS], annealed=True)
+    return _wanted(models, [(FIGURE_4A_FAMILY, beta) for beta in FIGURE_4A_BETAS], annealed=True)
 
 
-def traditional_vamp(runs: Sequence[ScoredModel]) -> FigureSelection:
+def traditional_vamp(models: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 4c: VampPriors at beta 1, not annealed."""
-    return _wanted(runs, [(family, 1.0) for family in FIGURE_4C], annealed=False)
+    return _wanted(models, [(family, 1.0) for family in FIGURE_4C], annealed=False)
 
 
-def traditional(runs: Sequence[ScoredModel]) -> FigureSelection:
+def traditional(models: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 5: all families as traditional VAEs, at beta 1 and not annealed."""
-    return _wanted(runs, [(family, 1.0) for family in FIGURE_5], annealed=False)
+    return _wanted(models, [(family, 1.0) for family in FIGURE_5], annealed=False)
 
 
-def of_equal_elbo(runs: Sequence[ScoredModel]) -> FigureSelection:
+def of_equal_elbo(models: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 4d: four models whose ELBOs are near the best and whose rates are as apart as can be."""
-    least = min(run.cost for run in runs)
-    near = [run for run in runs if run.cost <= (1 + NEAR) * least]
+    least = min(model.cost for model in models)
+    near = [model for model in models if model.cost <= (1 + NEAR) * least]
     if len(near) < N_OF_EQUAL_ELBO:
         lacking = f"{N_OF_EQUAL_ELBO - len(near)} more models within {NEAR:.0%} of the best R + D"
         return FigureSelection(_by_rate(near), (lacking,))
     chosen: list[ScoredModel] = []
-    rates = [run.row.rate_nats for run in near]
+    rates = [model.row.rate_nats for model in near]
     for rate in np.linspace(max(rates), min(rates), N_OF_EQUAL_ELBO):
-        left = [run for run in near if run not in chosen]
-        chosen.append(min(left, key=lambda run: abs(run.row.rate_nats - rate)))
+        left = [model for model in near if model not in chosen]
+        chosen.append(min(left, key=lambda model: abs(model.row.rate_nats - rate)))
     return FigureSelection(_by_rate(chosen))
 
 
-def on_frontier(runs: Sequence[ScoredModel]) -> FigureSelection:
+def on_frontier(models: Sequence[ScoredModel]) -> FigureSelection:
     """Figure 6: the models of the Pareto frontier; of more than 13, those with the least R + D."""
-    best = sorted((run for run in runs if run.row.on_frontier), key=lambda run: run.cost)
+    best = sorted((model for model in models if model.row.on_frontier), key=lambda model: model.cost)
     return FigureSelection(_by_rate(best[:N_ON_FRONTIER]))
 
 
@@ -107,13 +107,13 @@ RULES: dict[str, Callable[[Sequence[ScoredModel]], FigureSelection]] = {
 
 
 def _wanted(
-    runs: Sequence[ScoredModel], wanted: Sequence[tuple[str, float]], *, annealed: bool
+    models: Sequence[ScoredModel], wanted: Sequence[tuple[str, float]], *, annealed: bool
 ) -> FigureSelection:
-    found = {(f, b): find(runs, f, b, annealed=annealed) for f, b in wanted}
-    there = [run for run in found.values() if run is not None]
-    missing = [words(f, b, annealed=annealed) for (f, b), run in found.items() if run is None]
+    found = {(f, b): find(models, f, b, annealed=annealed) for f, b in wanted}
+    there = [model for model in found.values() if model is not None]
+    missing = [words(f, b, annealed=annealed) for (f, b), model in found.items() if model is None]
     return FigureSelection(tuple(there), tuple(missing))
 
 
-def _by_rate(runs: Sequence[ScoredModel]) -> tuple[ScoredModel, ...]:
-    return tuple(sorted(runs, key=lambda run: -run.row.rate_nats))
+def _by_rate(models: Sequence[ScoredModel]) -> tuple[ScoredModel, ...]:
+    return tuple(sorted(models, key=lambda model: -model.row.rate_nats))

@@ -29,7 +29,7 @@ class Study:
     """
 
     scored: Mapping[str, ScoredZoo]
-    filed: Mapping[str, Categorised]
+    categorised: Mapping[str, Categorised]
     of: Examples
     classifier: Classifier | None
     bounds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Study:
     @property
     def is_whole(self) -> bool:
         """Whether every split was scored on all of its images."""
-        return all(runs.examples.is_whole for runs in self.scored.values())
+        return all(zoo.examples.is_whole for zoo in self.scored.values())
 
     @property
     def targets(self) -> list[Target]:
@@ -58,29 +58,29 @@ class Study:
         """By model, the checkpoint whose weights it began from; "" for random ones."""
         return {name: str(one["start"]) for name, one in self.training.items() if "start" in one}
 
-    def run(self, name: str, split: str) -> ScoredModel | None:
+    def model(self, name: str, split: str) -> ScoredModel | None:
         """A model on a split."""
         there = self.scored[split].all if split in self.scored else ()
-        return next((run for run in there if run.name == name), None)
+        return next((model for model in there if model.name == name), None)
 
 
 def document(study: Study, command: str) -> dict[str, Any]:
     """What `rdserve.compare.render.json_stream.text` writes down. command: what makes these results again."""
     dataset = study.judged.examples.dataset
-    best = min(study.judged.all, key=lambda run: run.cost)
+    best = min(study.judged.all, key=lambda model: model.cost)
     return {
         "schema": SCHEMA,
         "units": "nats per image, summed over pixels and latents; errors are standard errors over images",
         "command": command,
         "data": {"name": dataset.name, "sha256": dataset.sha256},
-        "splits": {split: _extent(runs.examples) for split, runs in study.scored.items()},
+        "splits": {split: _extent(zoo.examples) for split, zoo in study.scored.items()},
         "all_images": study.is_whole,
         "best": {"model": best.name, **_place(best, study.judged.examples)},
         "targets": [asdict(target) | _extent(study.judged.examples) for target in study.targets],
         "published": [_beside(one, study) for one in published.PUBLISHED] if _is_the_papers(study) else [],
         "classifier": _classifier(study.classifier),
-        "models": [_model(run, study) for run in study.judged.all],
-        "failures": {split: dict(runs.failures) for split, runs in study.scored.items()},
+        "models": [_model(model, study) for model in study.judged.all],
+        "failures": {split: dict(zoo.failures) for split, zoo in study.scored.items()},
     }
 
 
@@ -96,29 +96,35 @@ def _extent(examples: Examples) -> dict[str, Any]:
     return {"split": examples.dataset.split, "n": examples.n, "of": len(examples.dataset.images)}
 
 
-def _model(run: ScoredModel, study: Study) -> dict[str, Any]:
-    places = {split: study.run(run.name, split) for split in study.scored}
+def _model(model: ScoredModel, study: Study) -> dict[str, Any]:
+    places = {split: study.model(model.name, split) for split in study.scored}
     return {
-        "name": run.name,
-        "family": run.family,
-        "beta": run.beta,
-        "annealed": run.annealed,
-        **{name: getattr(run.info, name) for name in ("objective", "weights_sha256", "dtype", "latent_dim")},
-        "architecture": dict(study.architectures.get(run.name, {})),
-        "training": dict(study.training.get(run.name, {})),
+        "name": model.name,
+        "family": model.family,
+        "beta": model.beta,
+        "annealed": model.annealed,
+        **{
+            name: getattr(model.info, name) for name in ("objective", "weights_sha256", "dtype", "latent_dim")
+        },
+        "architecture": dict(study.architectures.get(model.name, {})),
+        "training": dict(study.training.get(model.name, {})),
         "scores": {
             split: _place(place, study.scored[split].examples) for split, place in places.items() if place
         },
-        "card": _card(run.info, places.get(run.info.reference.split) if run.info.reference else None, study),
-        "category": _category(study.filed[run.name], study.of) if run.name in study.filed else None,
-        "bounds": dict(study.bounds[run.name]) if run.name in study.bounds else None,
+        "card": _card(
+            model.info, places.get(model.info.reference.split) if model.info.reference else None, study
+        ),
+        "category": _category(study.categorised[model.name], study.of)
+        if model.name in study.categorised
+        else None,
+        "bounds": dict(study.bounds[model.name]) if model.name in study.bounds else None,
     }
 
 
-def _place(run: ScoredModel, of: Examples) -> dict[str, Any]:
-    row = run.row
+def _place(model: ScoredModel, of: Examples) -> dict[str, Any]:
+    row = model.row
     return _extent(of) | {
-        "seed": run.seed,
+        "seed": model.seed,
         "n_samples": row.n_samples,
         "rate_nats": row.rate_nats,
         "rate_standard_error_nats": row.rate_standard_error_nats,
@@ -132,15 +138,15 @@ def _place(run: ScoredModel, of: Examples) -> dict[str, Any]:
     }
 
 
-def _card(info: ModelInfo, run: ScoredModel | None, study: Study) -> dict[str, Any] | None:
+def _card(info: ModelInfo, model: ScoredModel | None, study: Study) -> dict[str, Any] | None:
     """The card's own numbers, and how far the service's are from them; null unless on the same images."""
     said = info.reference
     if said is None:
         return None
     differ = None
-    if run is not None and run.row.n == said.n_examples and study.scored[said.split].examples.is_whole:
+    if model is not None and model.row.n == said.n_examples and study.scored[said.split].examples.is_whole:
         differ = max(
-            abs(run.row.rate_nats - said.rate_nats), abs(run.row.distortion_nats - said.distortion_nats)
+            abs(model.row.rate_nats - said.rate_nats), abs(model.row.distortion_nats - said.distortion_nats)
         )
     names = ("split", "n_examples", "seed", "n_samples", "rate_nats", "distortion_nats")
     stated = {name: getattr(said, name) for name in names}
@@ -148,9 +154,13 @@ def _card(info: ModelInfo, run: ScoredModel | None, study: Study) -> dict[str, A
     return stated | {"difference_nats": differ, "reproduced": reproduced}
 
 
-def _category(filed: Categorised, of: Examples) -> dict[str, Any]:
-    about = {"name": str(filed.category), "by": filed.by, "support": filed.support} | _extent(of)
-    return about | asdict(filed.echoes) | {"kept": filed.echoes.kept}
+def _category(categorised: Categorised, of: Examples) -> dict[str, Any]:
+    about = {
+        "name": str(categorised.category),
+        "by": categorised.by,
+        "support": categorised.support,
+    } | _extent(of)
+    return about | asdict(categorised.fidelity) | {"kept": categorised.fidelity.kept}
 
 
 def _classifier(classifier: Classifier | None) -> dict[str, Any] | None:
@@ -162,13 +172,13 @@ def _classifier(classifier: Classifier | None) -> dict[str, Any] | None:
 
 def _beside(one: published.Published, study: Study) -> dict[str, Any]:
     """A published run, and the zoo's of the same training, or what stands in for it."""
-    run = find(study.judged.all, one.family, one.beta, annealed=bool(one.annealed))
-    how = stand_in(run, study.starts.get(run.name), annealed=one.annealed) if run else ""
+    model = find(study.judged.all, one.family, one.beta, annealed=bool(one.annealed))
+    how = stand_in(model, study.starts.get(model.name), annealed=one.annealed) if model else ""
     return {
         "paper": one._asdict(),
-        "model": run.name if run else None,
+        "model": model.name if model else None,
         "stand_in": how or None,
-        "scores": _place(run, study.judged.examples) if run else None,
+        "scores": _place(model, study.judged.examples) if model else None,
     }
 
 

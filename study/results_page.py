@@ -145,10 +145,10 @@ def _reproduced(card: Document | None) -> str:
 
 
 def _categories(document: Document) -> list[str]:
-    filed = [model for model in document["models"] if model["category"]]
-    if not filed:
+    categorised = [model for model in document["models"] if model["category"]]
+    if not categorised:
         return []
-    first, classifier = filed[0]["category"], document["classifier"]
+    first, classifier = categorised[0]["category"], document["classifier"]
     rows = [
         [
             f"`{model['name']}`",
@@ -158,7 +158,7 @@ def _categories(document: Document) -> list[str]:
                 for name in ("support", "agreement", "kept", "error", "same_z", "fresh_z")
             ),
         ]
-        for model in filed
+        for model in categorised
         for one in [model["category"]]
     ]
     about = (

@@ -42,17 +42,17 @@ class Zoo:
     starts: per model the checkpoint whose weights it began from, "" for random ones, where known.
     """
 
-    runs: Sequence[ScoredModel]
+    models: Sequence[ScoredModel]
     paper_size: Mapping[str, bool]
     starts: Mapping[str, str] = field(default_factory=dict)
 
     def deconvolutional(self) -> list[tuple[Published, ScoredModel | None]]:
         """The six families, as published and as found."""
-        return [(one, find(self.runs, one.family, one.beta, annealed=False)) for one in DECONVOLUTIONAL]
+        return [(one, find(self.models, one.family, one.beta, annealed=False)) for one in DECONVOLUTIONAL]
 
-    def stand_in(self, run: ScoredModel, annealed: bool | None) -> str:
-        """As `choose.stand_in`."""
-        return stand_in(run, self.starts.get(run.name), annealed=annealed)
+    def stand_in(self, model: ScoredModel, annealed: bool | None) -> str:
+        """As `figure_selection.stand_in`."""
+        return stand_in(model, self.starts.get(model.name), annealed=annealed)
 
 
 def evaluate(zoo: Zoo, *, comparable: bool) -> list[Target]:
@@ -66,16 +66,16 @@ def evaluate(zoo: Zoo, *, comparable: bool) -> list[Target]:
 
 def _order(zoo: Zoo) -> Iterator[Target]:
     """All pairs of deconvolutional families in the paper's order."""
-    there = [(one, run) for one, run in zoo.deconvolutional() if run is not None]
+    there = [(one, model) for one, model in zoo.deconvolutional() if model is not None]
     pairs = [
         (worse, better) if worse[0].cost > better[0].cost else (better, worse)
         for worse, better in combinations(there, 2)
         if abs(worse[0].cost - better[0].cost) > TIE
     ]
-    wrong = [f"{a.family} below {b.family}" for (a, run), (b, other) in pairs if run.cost <= other.cost]
+    wrong = [f"{a.family} below {b.family}" for (a, model), (b, other) in pairs if model.cost <= other.cost]
     ranked = sorted(there, key=lambda pair: -pair[1].cost)
-    shown = " > ".join(f"{one.family} {run.cost:.1f}{_in_brackets(zoo, run)}" for one, run in ranked)
-    lacking = [one.family for one, run in zoo.deconvolutional() if run is None]
+    shown = " > ".join(f"{one.family} {model.cost:.1f}{_in_brackets(zoo, model)}" for one, model in ranked)
+    lacking = [one.family for one, model in zoo.deconvolutional() if model is None]
     if wrong:
         outcome, shown = TargetOutcome.MISSED, f"{shown}; {', '.join(wrong)}"
     else:
@@ -88,52 +88,52 @@ def _order(zoo: Zoo) -> Iterator[Target]:
         "deconvolutional families at beta 1 in the paper's order of -ELBO",
         " > ".join(f"{one.family} {one.cost:.1f}" for one in published),
         shown,
-        tuple(run.name for _, run in there),
+        tuple(model.name for _, model in there),
         outcome,
     )
 
 
 def _rates(zoo: Zoo) -> Iterator[Target]:
-    for one, run in zoo.deconvolutional():
+    for one, model in zoo.deconvolutional():
         target = _about(
             f"rate of {one.family}",
             f"{one.family} at beta 1: R 24 to 29",
             f"R {one.rate_nats:.1f}",
-            run,
-            lambda run: 24 <= run.row.rate_nats <= 29,
-            lambda run: f"R {run.row.rate_nats:z.2f}",
+            model,
+            lambda model: 24 <= model.row.rate_nats <= 29,
+            lambda model: f"R {model.row.rate_nats:z.2f}",
         )
-        yield _marked(target, zoo, run, annealed=False)
+        yield _marked(target, zoo, model, annealed=False)
 
 
 def _costs(zoo: Zoo) -> Iterator[Target]:
-    for one, run in zoo.deconvolutional():
+    for one, model in zoo.deconvolutional():
         target = _about(
             f"-ELBO of {one.family}",
             f"{one.family} at beta 1: -ELBO within {NEAR:g} nats of the paper's",
             f"{one.cost:.1f}",
-            run,
-            lambda run, one=one: abs(run.cost - one.cost) <= NEAR,  # type: ignore[misc]
-            lambda run, one=one: f"{run.cost:.2f} ({run.cost - one.cost:+.2f})",  # type: ignore[misc]
+            model,
+            lambda model, one=one: abs(model.cost - one.cost) <= NEAR,  # type: ignore[misc]
+            lambda model, one=one: f"{model.cost:.2f} ({model.cost - one.cost:+.2f})",  # type: ignore[misc]
         )
-        yield _marked(target, zoo, run, annealed=False)
+        yield _marked(target, zoo, model, annealed=False)
 
 
-def _marked(target: Target, zoo: Zoo, run: ScoredModel | None, *, annealed: bool | None) -> Target:
+def _marked(target: Target, zoo: Zoo, model: ScoredModel | None, *, annealed: bool | None) -> Target:
     """Says where the model is not known to be as large as the paper's, and where it stands in for a run that
     was trained otherwise; annealed: None where there is no such run, and only its start is told."""
-    if run is None:
+    if model is None:
         return target
     measured = target.measured
-    if zoo.paper_size.get(run.name) is not True:
-        measured += ", smaller than the paper's" if run.name in zoo.paper_size else ", size unknown"
-    if how := zoo.stand_in(run, annealed):
+    if zoo.paper_size.get(model.name) is not True:
+        measured += ", smaller than the paper's" if model.name in zoo.paper_size else ", size unknown"
+    if how := zoo.stand_in(model, annealed):
         measured += f"; {'' if annealed is None else 'a stand-in: '}{how}"
     return replace(target, measured=measured)
 
 
-def _in_brackets(zoo: Zoo, run: ScoredModel) -> str:
-    how = zoo.stand_in(run, annealed=False)
+def _in_brackets(zoo: Zoo, model: ScoredModel) -> str:
+    how = zoo.stand_in(model, annealed=False)
     return f" ({how})" if how else ""
 
 
@@ -144,16 +144,16 @@ def _sweep(zoo: Zoo) -> Iterator[Target]:
         beta: float, annealed: bool, wanted: str, paper: str, kept: Callable[[float, float], bool]
     ) -> Target:
         name = words("-+v", beta, annealed=annealed)
-        run = find(zoo.runs, "-+v", beta, annealed=annealed)
+        model = find(zoo.models, "-+v", beta, annealed=annealed)
         target = _about(
             f"{name}: {wanted}",
             f"{name}: {wanted}",
             paper,
-            run,
-            lambda run: kept(run.row.rate_nats, run.row.distortion_nats),
+            model,
+            lambda model: kept(model.row.rate_nats, model.row.distortion_nats),
             _place,
         )
-        return _marked(target, zoo, run, annealed=annealed)
+        return _marked(target, zoo, model, annealed=annealed)
 
     yield one(1.0, False, "R < 0.05", "R 0.0", lambda r, d: r < 0.05)
     yield one(1.0, False, "R + D <= 82", "81.0", lambda r, d: r + d <= 82)
@@ -163,16 +163,16 @@ def _sweep(zoo: Zoo) -> Iterator[Target]:
 
 
 def _best(zoo: Zoo) -> Iterator[Target]:
-    run = min(zoo.runs, key=lambda run: run.cost, default=None)
+    model = min(zoo.models, key=lambda model: model.cost, default=None)
     target = _about(
         "best R + D",
         f"best R + D of the zoo <= {BEST_COST}",
         f"{BEST_COST}",
-        run,
-        lambda run: run.cost <= BEST_COST,
-        lambda run: f"{run.cost:.2f}, {_place(run)}",
+        model,
+        lambda model: model.cost <= BEST_COST,
+        lambda model: f"{model.cost:.2f}, {_place(model)}",
     )
-    yield _marked(target, zoo, run, annealed=None)
+    yield _marked(target, zoo, model, annealed=None)
 
 
 CHECKS: tuple[Callable[[Zoo], Iterator[Target]], ...] = (_order, _rates, _costs, _sweep, _best)
@@ -182,15 +182,15 @@ def _about(
     name: str,
     wanted: str,
     paper: str,
-    run: ScoredModel | None,
+    model: ScoredModel | None,
     kept: Callable[[ScoredModel], bool],
     shown: Callable[[ScoredModel], str],
 ) -> Target:
-    if run is None:
+    if model is None:
         return Target(name, wanted, paper, "", (), TargetOutcome.NOT_TRAINED)
-    outcome = TargetOutcome.MET if kept(run) else TargetOutcome.MISSED
-    return Target(name, wanted, paper, shown(run), (run.name,), outcome)
+    outcome = TargetOutcome.MET if kept(model) else TargetOutcome.MISSED
+    return Target(name, wanted, paper, shown(model), (model.name,), outcome)
 
 
-def _place(run: ScoredModel) -> str:
-    return f"R {run.row.rate_nats:z.2f}, D {run.row.distortion_nats:.2f}"
+def _place(model: ScoredModel) -> str:
+    return f"R {model.row.rate_nats:z.2f}, D {model.row.distortion_nats:.2f}"

@@ -1,20 +1,20 @@
 """Served models scored on a split, each under the noise of its own card."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from rdserve.client import Client, InputError, ModelInfo, Score
+from rdserve.compare import compatibility
 from rdserve.compare.render.figures.layout import PlaneLayout, of_rows
-from rdserve.compare.scoring import reconstruct, row_store
-from rdserve.compare.scoring import run as runner
+from rdserve.compare.scoring import row_store
+from rdserve.compare.scoring.executor import Progress
+from rdserve.compare.scoring.run import run as score_all
 from rdserve.compare.statistics import frontier, summaries
 from rdserve.compare.statistics.ellipse import confidence_ellipse
 from rdserve.compare.statistics.summaries import ModelSummary
 from rdserve.study.subset import Examples
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +56,19 @@ class ScoredModel:
 
 @dataclass(frozen=True)
 class ScoredZoo:
-    """All runs of a zoo, along the frontier. failures: why others have no scores."""
+    """All models of a zoo, along the frontier. failures: why others have no scores."""
 
     examples: Examples
     all: tuple[ScoredModel, ...]
     failures: Mapping[str, str]
 
     @property
-    def scene(self) -> PlaneLayout:
+    def layout(self) -> PlaneLayout:
         """Their rate-distortion plane."""
-        ellipses = [confidence_ellipse(run.score.rate_nats, run.score.distortion_nats) for run in self.all]
-        return of_rows([run.row for run in self.all], ellipses)
+        ellipses = [
+            confidence_ellipse(model.score.rate_nats, model.score.distortion_nats) for model in self.all
+        ]
+        return of_rows([model.row for model in self.all], ellipses)
 
     @property
     def title(self) -> str:
@@ -81,7 +83,7 @@ def fitting(client: Client, shape: tuple[int, ...]) -> tuple[list[ModelInfo], di
         InputError: none does.
     """
     served = client.models()
-    faults = {model.name: reconstruct.misfit(model, shape) for model in served}
+    faults = {model.name: compatibility.misfit(model, shape) for model in served}
     fit = [model for model in served if not faults[model.name]]
     if not fit:
         raise InputError(f"none of {len(served)} served models takes {shape[0]}x{shape[1]} images")
@@ -104,12 +106,12 @@ def score(
         InputError: the folder holds rows of other images, or is in use.
         RdserveError: no model gave its scores.
     """
-    runs: list[ScoredModel] = []
+    scored: list[ScoredModel] = []
     failures: dict[str, str] = {}
     for seed, n_samples in sorted({_noise(model) for model in models}):
         group = [model for model in models if _noise(model) == (seed, n_samples)]
         place = folder and folder / f"{examples.dataset.split}-{examples.n}-seed{seed}-k{n_samples}"
-        outcome = runner.run(
+        outcome = score_all(
             client,
             group,
             examples.images,
@@ -122,8 +124,8 @@ def score(
         if place:
             row_store.finish(place)  # retrained models may take the room
         failures |= outcome.failures
-        runs += _runs(group, outcome.scores, seed, n_samples)
-    return ScoredZoo(examples, tuple(marked(runs)), failures)
+        scored += _scored(group, outcome.scores, seed, n_samples)
+    return ScoredZoo(examples, tuple(marked(scored)), failures)
 
 
 def _noise(model: ModelInfo) -> tuple[int, int]:
@@ -131,7 +133,7 @@ def _noise(model: ModelInfo) -> tuple[int, int]:
     return (model.reference.seed, model.reference.n_samples) if model.reference else (0, 1)
 
 
-def _runs(
+def _scored(
     models: Sequence[ModelInfo], scores: Mapping[str, Score], seed: int, n_samples: int
 ) -> list[ScoredModel]:
     there = {model.name: model for model in models if model.name in scores}
@@ -139,11 +141,12 @@ def _runs(
     return [ScoredModel(there[row.name], row, scores[row.name], seed) for row in found]
 
 
-def marked(runs: Sequence[ScoredModel]) -> list[ScoredModel]:
+def marked(models: Sequence[ScoredModel]) -> list[ScoredModel]:
     """By rate, each told whether it is on the frontier of all of them."""
-    points = np.array([[run.row.rate_nats, run.row.distortion_nats] for run in runs]).reshape(-1, 2)
+    points = np.array([[model.row.rate_nats, model.row.distortion_nats] for model in models]).reshape(-1, 2)
     best = frontier.pareto(points)
     told = [
-        replace(run, row=replace(run.row, on_frontier=bool(on))) for run, on in zip(runs, best, strict=True)
+        replace(model, row=replace(model.row, on_frontier=bool(on)))
+        for model, on in zip(models, best, strict=True)
     ]
-    return sorted(told, key=lambda run: (run.row.rate_nats, run.row.distortion_nats, run.name))
+    return sorted(told, key=lambda model: (model.row.rate_nats, model.row.distortion_nats, model.name))

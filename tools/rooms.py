@@ -96,9 +96,9 @@ PACKAGES: dict[str, Package] = {
         uses="client data wire",
         never="torch ts grpc",
         floors={
-            "render": "verdict, tables, terminal, JSON",
             "render/html": "the report, one self-contained page",
             "render/figures": "the plane and the sheets of images",
+            "render": "verdict, tables, terminal, JSON",
             "analysis": "what is said of the models of a comparison",
             "scoring": "scores of every image by every model, through the service",
             "statistics": "statistics over arrays; numpy and scipy alone",

@@ -1,37 +1,79 @@
-"""All that is said of a comparison, computed once: what every file and the report write down."""
+"""All that is said of scores, each computed once: what the terminal, every file and the report write down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from rdserve.compare.analysis.by_class import Classes, by_class
+from rdserve.compare.analysis.dominance import dominated
+from rdserve.compare.analysis.leader import Leader, leader
 from rdserve.compare.analysis.pairs import Pairs, pairs
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.analysis.sweeps import Gap, Sweep, gaps, sweeps
-from rdserve.compare.render.figures.layout import PlaneLayout, plane_layout
-from rdserve.compare.scores import Comparison
-from rdserve.compare.statistics.dominance import dominated
+from rdserve.compare.scores import ScoreSet
+from rdserve.compare.statistics.ellipse import Ellipse, confidence_ellipse
+from rdserve.compare.statistics.frontier import coordinates, entropy_bound
 from rdserve.compare.statistics.paired import Difference
-from rdserve.compare.statistics.summaries import ModelSummary
+from rdserve.compare.statistics.summaries import ModelSummary, summarise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Analysis:
-    """scene: rows along the frontier and the plane. pairs: every two models, a before b in the comparison.
+    """Statistics of scores. _pairs: those asked for so far, by baseline."""
 
-    dominated_by: per model that another one surely beats in both R and D, that other one.
-    signature: the line that names the numbers.
-    """
+    scored: ScoreSet
+    _pairs: dict[str | None, Pairs] = field(default_factory=dict, repr=False)
+    _classes: dict[str, Classes | None] = field(default_factory=dict, repr=False)
 
-    comparison: Comparison
-    scene: PlaneLayout
-    pairs: Pairs
-    dominated_by: dict[str, str]
-    signature: str
+    def carried_to(self, scored: ScoreSet) -> "Analysis":
+        """Of scores that differ in warnings or origin alone: no statistic depends on either."""
+        return Analysis(scored, self._pairs, self._classes)
+
+    @property
+    def pairs(self) -> Pairs:
+        """Every two models, a before b in the order of the scores."""
+        return self.asked(None)
+
+    def asked(self, baseline: str | None) -> Pairs:
+        """All pairs; with a baseline, every other model against it, together without the rest."""
+        if baseline not in self._pairs:
+            self._pairs[baseline] = pairs(self.scored, baseline=baseline)
+        return self._pairs[baseline]
+
+    @cached_property
+    def rows(self) -> tuple[ModelSummary, ...]:
+        """The models along the frontier."""
+        return tuple(summarise(self.scored.models, self.scored.scores, n_samples=self.scored.n_samples))
+
+    @cached_property
+    def ellipses(self) -> tuple[Ellipse | None, ...]:
+        """Where each row's point surely lies."""
+        level, scores = self.scored.level, [self.scored.score(row.name) for row in self.rows]
+        return tuple(confidence_ellipse(s.rate_nats, s.distortion_nats, level=level) for s in scores)
 
     @property
     def best(self) -> ModelSummary:
         """The row of the least R + D."""
-        return max(self.scene.rows, key=lambda row: row.elbo_nats)
+        return max(self.rows, key=lambda row: row.elbo_nats)
+
+    @property
+    def best_total(self) -> float:
+        """The least R + D, an estimate from above of the entropy of the data, nats."""
+        return entropy_bound(coordinates(self.rows))
+
+    @cached_property
+    def leader(self) -> Leader:
+        """The model of the least D + beta R; of two models or more."""
+        return leader(self.rows, self.pairs, self.scored.beta)
+
+    @cached_property
+    def dominated_by(self) -> dict[str, str]:
+        """Per model that another one surely beats in both R and D, that other one."""
+        return dominated(self.pairs)
+
+    @cached_property
+    def signature(self) -> str:
+        """The line that names the numbers."""
+        return signature(self.scored)
 
     @cached_property
     def _to_best(self) -> dict[str, Difference]:
@@ -44,38 +86,30 @@ class Analysis:
         """
         return self._to_best.get(name)
 
-    @cached_property
+    @property
     def classes(self) -> Classes | None:
         """Class by class against the model of the least D + beta R; None without labels or another model."""
-        from rdserve.compare.analysis.leader import leader
+        return self.classes_against(self.leader.name) if self.pairs else None
 
-        return by_class(self.comparison, leader(self).name) if self.pairs else None
+    def classes_against(self, reference: str) -> Classes | None:
+        """Class by class against this model."""
+        if reference not in self._classes:
+            self._classes[reference] = by_class(self.scored, reference)
+        return self._classes[reference]
 
     @cached_property
     def sweeps(self) -> tuple[Sweep, ...]:
         """The curves over beta."""
-        return sweeps(self.comparison, self.scene.entropy)
+        return sweeps(self.scored, self.best_total)
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
         """Between every two of them."""
-        return tuple(gaps(self.comparison, self.sweeps))
+        return tuple(gaps(self.scored, self.sweeps))
 
     @property
     def title(self) -> str:
         """ "12 models on digits (test, 400 images)"."""
-        data, m, n = self.comparison.data, len(self.comparison.models), self.comparison.n
+        data, m, n = self.scored.data, len(self.scored.models), self.scored.n
         images = f"{n:,} image{'s' if n > 1 else ''}".replace(",", " ")
         return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {images})"
-
-
-def analyse(comparison: Comparison) -> Analysis:
-    """Compute everything."""
-    every = pairs(comparison)
-    return Analysis(
-        comparison=comparison,
-        scene=plane_layout(comparison),
-        pairs=every,
-        dominated_by=dominated(every),
-        signature=signature(comparison),
-    )

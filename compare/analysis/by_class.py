@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from rdserve.compare.analysis.levels import has_classes, level_of_classes
-from rdserve.compare.render.formatting import listed, nats
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics.multiplicity import holm
 from rdserve.compare.statistics.paired import Difference, Float64, per_class, weighted
 
@@ -50,14 +49,14 @@ class Classes:
         )
 
 
-def by_class(comparison: Comparison, reference: str) -> Classes | None:
+def by_class(scored: ScoreSet, reference: str) -> Classes | None:
     """Every other model against the reference; None without two models, or without two classes."""
-    labels, others = comparison.labels, [name for name in comparison.names if name != reference]
-    if labels is None or not has_classes(comparison):
+    labels, others = scored.labels, [name for name in scored.names if name != reference]
+    if labels is None or not has_classes(scored):
         return None
     classes, sizes = np.unique(labels, return_counts=True)
-    base = weighted(comparison.score(reference), comparison.beta)
-    differences = {name: _within(comparison, name, base) for name in others}
+    base = weighted(scored.score(reference), scored.beta)
+    differences = {name: _within(scored, name, base) for name in others}
     p_values = np.array([[one.p_value for one in of] for of in differences.values()])
     adjusted = holm(p_values.ravel()).reshape(p_values.shape)
     return Classes(
@@ -67,41 +66,12 @@ def by_class(comparison: Comparison, reference: str) -> Classes | None:
         costs=tuple(float(base[labels == label].mean()) for label in classes),
         differences=differences,
         adjusted={name: tuple(row.tolist()) for name, row in zip(others, adjusted, strict=True)},
-        level=level_of_classes(comparison),
+        level=level_of_classes(scored),
     )
 
 
-def _within(comparison: Comparison, name: str, base: Float64) -> tuple[Difference, ...]:
-    assert comparison.labels is not None
-    costs, level = weighted(comparison.score(name), comparison.beta), comparison.level
-    found = per_class(costs, base, comparison.labels, level=level, method=comparison.method)
-    return tuple(one for one, _ in found.values())
-
-
-def in_words(found: Classes) -> str:
-    """One sentence: of two models, how many classes agree; of more, who beats the reference where."""
-    if len(found.differences) > 1:
-        return _exceptions(found)
-    ((name, differences),) = found.differences.items()
-    signs = found.signs(name)
-    for_it, against = signs.count(1), [i for i, sign in enumerate(signs) if sign < 0]
-    if not for_it and not against:
-        return f"None of the {len(signs)} classes tells them apart by itself."
-    worse = [f"class {found.labels[i]} ({nats(-differences[i].mean)} nats)" for i in against]
-    rest = f", and surely higher on {listed(worse)}" if worse else ""
-    return f"Class by class, {found.reference} is surely lower on {for_it} of {len(signs)}{rest}."
-
-
-def _exceptions(found: Classes) -> str:
-    better = {
-        name: [str(found.labels[i]) for i, sign in enumerate(found.signs(name)) if sign < 0]
-        for name in found.differences
-    }
-    where = [
-        f"{name} on class{'es' if len(of) > 1 else ''} {listed(of)}"
-        for name, of in sorted(better.items(), key=lambda one: -len(one[1]))
-        if of
-    ]
-    if not where:
-        return f"In none of the {len(found.labels)} classes is another surely lower than {found.reference}."
-    return f"Surely lower than {found.reference} within a class: {listed(where)}."
+def _within(scored: ScoreSet, name: str, base: Float64) -> tuple[Difference, ...]:
+    assert scored.labels is not None
+    costs, level = weighted(scored.score(name), scored.beta), scored.level
+    found = per_class(costs, base, scored.labels, level=level, method=scored.method)
+    return tuple(found.values())

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import Score
-from rdserve.compare.render import json_stream
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics import skewness
 from rdserve.compare.statistics.paired import weighted
+from rdserve.compare.stretches import stretches
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -51,17 +51,17 @@ class Contrasts:
         return np.where((self.error == 0) & (self.mean == 0), 0.0, ratio)
 
 
-def contrasts(comparison: Comparison, a: Int64, b: Int64, *, tie_margin: float = 0.0) -> Contrasts:
-    """Of pairs of models at positions a and b (P,). tie_margin: nats within which an image is a tie."""
-    n, beta = comparison.n, comparison.beta
-    means = np.array([[s.rate_nats.mean(), s.distortion_nats.mean()] for s in comparison.scores]).T
+def contrasts(scored: ScoreSet, a: Int64, b: Int64) -> Contrasts:
+    """Of pairs of models at positions a and b (P,)."""
+    n, beta = scored.n, scored.beta
+    means = np.array([[s.rate_nats.mean(), s.distortion_nats.mean()] for s in scored.scores]).T
     rate, distortion = means[:, a] - means[:, b]
     mean = np.stack([rate, distortion, rate + distortion, distortion + beta * rate])
     sums = _Sums(len(a))
-    for rows in json_stream.stretches(n):
-        values = _values(comparison.scores, rows, beta)
+    for rows in stretches(n):
+        values = _values(scored.scores, rows, beta)
         for block in _blocks(len(a), values.shape[-1]):
-            sums.add(block, values, a[block], b[block], mean[:, block], tie_margin)
+            sums.add(block, values, a[block], b[block], mean[:, block])
     if beta == 1:
         sums.copy_total()
     error = np.sqrt(sums.squares / (n - 1) / n) if n > 1 else np.full(mean.shape, np.nan)
@@ -70,10 +70,10 @@ def contrasts(comparison: Comparison, a: Int64, b: Int64, *, tie_margin: float =
     return Contrasts(a, b, n, mean, error, lean, sums.wins, sums.losses, covariance)
 
 
-def quantities(comparison: Comparison, name: str) -> tuple[Float64, Float64, Float64, Float64]:
+def quantities(scored: ScoreSet, name: str) -> tuple[Float64, Float64, Float64, Float64]:
     """QUANTITIES of one model, (N,) each."""
-    score = comparison.score(name)
-    return score.rate_nats, score.distortion_nats, weighted(score, 1.0), weighted(score, comparison.beta)
+    score = scored.score(name)
+    return score.rate_nats, score.distortion_nats, weighted(score, 1.0), weighted(score, scored.beta)
 
 
 class _Sums:
@@ -84,15 +84,13 @@ class _Sums:
         self.products = np.zeros(pairs)
         self.wins, self.losses = np.zeros((4, pairs), np.int64), np.zeros((4, pairs), np.int64)
 
-    def add(
-        self, block: slice, values: Float64, a: Int64, b: Int64, mean: Float64, tie_margin: float
-    ) -> None:
+    def add(self, block: slice, values: Float64, a: Int64, b: Int64, mean: Float64) -> None:
         """values: (3 or 4, M, rows)."""
         centred = []
         for which, of in enumerate(values):
             d = of[a] - of[b]
-            self.wins[which, block] += np.count_nonzero(d < -tie_margin, axis=1)
-            self.losses[which, block] += np.count_nonzero(d > tie_margin, axis=1)
+            self.wins[which, block] += np.count_nonzero(d < 0, axis=1)
+            self.losses[which, block] += np.count_nonzero(d > 0, axis=1)
             d -= mean[which][:, None]
             square = d * d
             self.squares[which, block] += square.sum(1)

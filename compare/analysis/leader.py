@@ -1,10 +1,11 @@
 """The model of the least D + beta R among many, and which others it is surely better than."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rdserve.compare.analysis.analysis import Analysis
+from rdserve.compare.analysis.pairs import Pairs
 from rdserve.compare.statistics.paired import Difference
+from rdserve.compare.statistics.summaries import ModelSummary
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,9 @@ class Leader:
         return tuple(name for name, found in self.behind.items() if found.sign <= 0)
 
 
-def leader(findings: Analysis) -> Leader:
-    """Of two models or more."""
-    beta = findings.comparison.beta
-    cost = {row.name: row.distortion_nats + beta * row.rate_nats for row in findings.scene.rows}
+def leader(rows: Sequence[ModelSummary], pairs: Pairs, beta: float) -> Leader:
+    """Of two models or more. pairs: all of them, at this beta."""
+    cost = {row.name: row.distortion_nats + beta * row.rate_nats for row in rows}
     best = min(cost, key=lambda name: cost[name])
-    others = sorted(findings.pairs.against(best), key=lambda pair: cost[pair.a])
+    others = sorted(pairs.against(best), key=lambda pair: cost[pair.a])
     return Leader(best, cost[best], {pair.a: pair.together(pair.weighted) for pair in others})

@@ -6,22 +6,22 @@ classes, a fifth of it is theirs; the rest is that of the regions of all pairs
 """
 
 import numpy as np
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 
 OF_CLASSES = 0.2
 
 
-def has_classes(comparison: Comparison) -> bool:
+def has_classes(scored: ScoreSet) -> bool:
     """Whether anything is said class by class: two models or more, and images of two classes or more."""
-    labels = comparison.labels
-    return labels is not None and len(comparison.models) > 1 and bool(np.ptp(labels))
+    labels = scored.labels
+    return labels is not None and len(scored.models) > 1 and bool(np.ptp(labels))
 
 
-def level_of_pairs(comparison: Comparison) -> float:
+def level_of_pairs(scored: ScoreSet) -> float:
     """Of the regions of all pairs at once."""
-    return 1 - (1 - comparison.level) * (1 - OF_CLASSES if has_classes(comparison) else 1.0)
+    return 1 - (1 - scored.level) * (1 - OF_CLASSES if has_classes(scored) else 1.0)
 
 
-def level_of_classes(comparison: Comparison) -> float:
+def level_of_classes(scored: ScoreSet) -> float:
     """Of all that is sure of any model in any class."""
-    return 1 - (1 - comparison.level) * OF_CLASSES
+    return 1 - (1 - scored.level) * OF_CLASSES

@@ -14,16 +14,15 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client.errors import InputError
-from rdserve.compare.analysis.contrasts import QUANTITIES, Contrasts, contrasts, quantities
+from rdserve.compare.analysis.contrasts import QUANTITIES, Contrasts, contrasts
 from rdserve.compare.analysis.levels import level_of_pairs
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics import intervals, sequential, skewness
 from rdserve.compare.statistics.bound_gap import identified, tightness
 from rdserve.compare.statistics.intervals import Interval, critical
 from rdserve.compare.statistics.multiplicity import holm
 from rdserve.compare.statistics.paired import Difference
-from rdserve.compare.statistics.preference import Lines, Preference, preferences
+from rdserve.compare.statistics.preference import BetaLines, Preference, preferences
 from scipy import stats
 
 Float64 = NDArray[np.float64]
@@ -67,7 +66,7 @@ class Pair:
 class Pairs(Sequence[Pair]):
     """P pairs as arrays; a `Pair` is made when it is asked for. level: of all regions at once."""
 
-    comparison: Comparison
+    scored: ScoreSet
     contrasts: Contrasts
     level: float
 
@@ -78,14 +77,14 @@ class Pairs(Sequence[Pair]):
         As skewed as the most skewed of a pair's four differences needs.
         """
         share = 1 - (1 - self.level) / max(len(self), 1)
-        far = critical(share, self.contrasts.n, self.comparison.method, dimensions=2)
+        far = critical(share, self.contrasts.n, self.scored.method, dimensions=2)
         return skewness.reach(far, np.abs(self.contrasts.skewness).max(0), self.contrasts.n)
 
     @cached_property
     def p_values(self) -> Float64:
         """(4, P): two-sided, of no difference, each by itself."""
         n, statistic = self.contrasts.n, self.contrasts.statistic
-        if self.comparison.method == "sequential":
+        if self.scored.method == "sequential":
             return sequential.p_value(skewness.reduced(statistic, self.contrasts.skewness, n), n)
         return np.asarray(2 * stats.t.sf(np.abs(statistic), n - 1), np.float64)
 
@@ -93,6 +92,11 @@ class Pairs(Sequence[Pair]):
     def adjusted_p(self) -> Float64:
         """(P,): of R + D, by Holm over these pairs."""
         return holm(self.p_values[QUANTITIES.index("total")])
+
+    @cached_property
+    def adjusted_weighted_p(self) -> Float64:
+        """(P,): of D + beta R, by Holm over these pairs."""
+        return holm(self.p_values[QUANTITIES.index("weighted")])
 
     @cached_property
     def signs(self) -> Int64:
@@ -104,45 +108,35 @@ class Pairs(Sequence[Pair]):
     def intervals(self) -> tuple[Float64, Float64]:
         """(4, P) each: lower and upper ends, each by itself."""
         of = self.contrasts
-        if self.comparison.method == "bootstrap":
-            return self._resampled()
-        far: Any = critical(self.comparison.level, of.n, self.comparison.method)
-        if self.comparison.method == "sequential":
+        far: Any = critical(self.scored.level, of.n, self.scored.method)
+        if self.scored.method == "sequential":
             far = skewness.reach(far, of.skewness, of.n)
         return intervals.ends(of.mean, of.error, far)
-
-    def _resampled(self) -> tuple[Float64, Float64]:
-        found = np.empty((2, *self.contrasts.mean.shape))
-        for at in range(len(self)):
-            one, other = (quantities(self.comparison, name) for name in self.names(at))
-            for which, (a, b) in enumerate(zip(one, other, strict=True)):
-                found[:, which, at] = intervals.interval(a - b, self.comparison.level, "bootstrap")
-        return found[0], found[1]
 
     @cached_property
     def preferences(self) -> list[Preference]:
         """All ranges of beta hold together."""
         of = self.contrasts
         variances = of.error[:2] ** 2
-        lines = Lines(of.mean[0], of.mean[1], variances[0], variances[1], of.covariance)
+        lines = BetaLines(of.mean[0], of.mean[1], variances[0], variances[1], of.covariance)
         return preferences(lines, self.reach)
 
     @cached_property
     def identified(self) -> list[bool | None]:
         """As of `Pair`."""
-        comparison, of = self.comparison, self.contrasts
-        gaps = [tightness(score, comparison.n_samples) for score in comparison.scores]
+        scored, of = self.scored, self.contrasts
+        gaps = [tightness(score, scored.n_samples) for score in scored.scores]
         total = of.mean[QUANTITIES.index("total")].tolist()
         return [identified(d, gaps[a], gaps[b]) for d, a, b in zip(total, of.a, of.b, strict=True)]
 
     def names(self, at: int) -> tuple[str, str]:
         """Of the models of one pair."""
-        every = self.comparison.names
+        every = self.scored.names
         return every[self.contrasts.a[at]], every[self.contrasts.b[at]]
 
     def against(self, name: str) -> list[Pair]:
         """Each other model minus this one, of the pairs that it is in."""
-        at, of = self.comparison.names.index(name), self.contrasts
+        at, of = self.scored.names.index(name), self.contrasts
         return [
             self[i] if of.b[i] == at else self[i].turned
             for i in np.flatnonzero((of.a == at) | (of.b == at)).tolist()
@@ -157,7 +151,7 @@ class Pairs(Sequence[Pair]):
             standard_error=float(of.error[which, at]),
             interval=Interval(float(low[which, at]), float(high[which, at])),
             p_value=float(self.p_values[which, at]),
-            level=self.comparison.level,
+            level=self.scored.level,
             n=of.n,
             wins=wins,
             ties=of.n - wins - losses,
@@ -190,37 +184,24 @@ class Pairs(Sequence[Pair]):
         )
 
 
-def pairs(comparison: Comparison, *, baseline: str | None = None, tie_margin: float = 0.0) -> Pairs:
+def pairs(scored: ScoreSet, *, baseline: str | None = None) -> Pairs:
     """All pairs (a, b), a before b in the comparison's order; with a baseline, every other model against it.
 
     Raises:
         InputError: a baseline that was not scored.
     """
-    return _of(comparison, _chosen(comparison, baseline), tie_margin)
+    return _of(scored, _chosen(scored, baseline))
 
 
-def _chosen(comparison: Comparison, baseline: str | None) -> list[tuple[int, int]]:
-    models = range(len(comparison.models))
+def _chosen(scored: ScoreSet, baseline: str | None) -> list[tuple[int, int]]:
+    models = range(len(scored.models))
     if baseline is None:
         return list(combinations(models, 2))
-    comparison.score(baseline)
-    at = comparison.names.index(baseline)
+    scored.score(baseline)
+    at = scored.names.index(baseline)
     return [(other, at) for other in models if other != at]
 
 
-def pair(comparison: Comparison, a: str, b: str, *, tie_margin: float = 0.0) -> Pair:
-    """One pair on its own: nothing of it is adjusted for other pairs.
-
-    Raises:
-        InputError: a model that was not scored, or one against itself.
-    """
-    if a == b:
-        raise InputError(f"two different models, not {a!r} twice")
-    for name in (a, b):
-        comparison.score(name)
-    return _of(comparison, [(comparison.names.index(a), comparison.names.index(b))], tie_margin)[0]
-
-
-def _of(comparison: Comparison, chosen: Sequence[tuple[int, int]], tie_margin: float) -> Pairs:
+def _of(scored: ScoreSet, chosen: Sequence[tuple[int, int]]) -> Pairs:
     a, b = np.array(chosen, np.int64).reshape(-1, 2).T
-    return Pairs(comparison, contrasts(comparison, a, b, tie_margin=tie_margin), level_of_pairs(comparison))
+    return Pairs(scored, contrasts(scored, a, b), level_of_pairs(scored))

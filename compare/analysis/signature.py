@@ -6,30 +6,30 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from rdserve.client.results import ModelInfo
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._/+ -]")
 SHORT = 12  # hexadecimal digits of a hash
 
 
-def signature(comparison: Comparison) -> str:
+def signature(scored: ScoreSet) -> str:
     """Fields as `key:value`, divided by `|`, in printable ASCII; two that are equal name the same numbers.
 
     R and D are named by their definitions; K is the number of samples of e(z|x); data, ids and weights
     are the first 12 hexadecimal digits of SHA-256; what is said once holds for every model.
     """
-    models, data = comparison.models, comparison.data
+    models, data = scored.models, scored.data
     fields = {
         "rdserve": version("rdserve"),
-        "R": "KL(e(z/x),m(z))" + _kind(score.rate_is_exact for score in comparison.scores),
+        "R": "KL(e(z/x),m(z))" + _kind(score.rate_is_exact for score in scored.scores),
         "D": "-log d(x/z)",
         "likelihood": _one_or_each(models, "likelihood"),
         "units": "nats per example",
-        "n": str(comparison.n),
-        "K": str(comparison.n_samples),
-        "seed": str(comparison.seed),
+        "n": str(scored.n),
+        "K": str(scored.n_samples),
+        "seed": str(scored.seed),
         "data": f"{_safe(data.name)}/{_safe(data.split)}@{_safe(data.sha256[:SHORT])}",
-        "ids": ids_sha256(comparison)[:SHORT],
+        "ids": ids_sha256(scored)[:SHORT],
         "weights": ",".join(f"{_safe(model.name)}@{_safe(model.weights_sha256[:SHORT])}" for model in models),
         "code": _one_or_each(models, "code_version"),
         "dtype": _one_or_each(models, "dtype"),
@@ -43,9 +43,9 @@ def fields(line: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (field.partition(":") for field in line.split("|"))]
 
 
-def ids_sha256(comparison: Comparison) -> str:
+def ids_sha256(scored: ScoreSet) -> str:
     """SHA-256 of the example ids, as little-endian 64-bit integers in order."""
-    return hashlib.sha256(comparison.example_ids.astype("<u8").tobytes()).hexdigest()
+    return hashlib.sha256(scored.example_ids.astype("<u8").tobytes()).hexdigest()
 
 
 def _kind(exact: Iterable[bool]) -> str:

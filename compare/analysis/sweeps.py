@@ -7,12 +7,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo
-from rdserve.compare.render import json_stream
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics import curves
 from rdserve.compare.statistics.curves import Excess
 from rdserve.compare.statistics.frontier import pareto
 from rdserve.compare.statistics.intervals import Interval, critical
+from rdserve.compare.stretches import stretches
 
 Float64 = NDArray[np.float64]
 Measure = Callable[[Float64, Float64], float]
@@ -50,18 +50,18 @@ class Gap:
     distortion_nats: Estimate | None
 
 
-def sweeps(comparison: Comparison, entropy: float) -> tuple[Sweep, ...]:
+def sweeps(scored: ScoreSet, entropy: float) -> tuple[Sweep, ...]:
     """Every curve of two betas or more, two of whose models do not dominate one another. entropy: H, nats."""
     groups: dict[tuple[object, ...], list[ModelInfo]] = {}
-    for info in comparison.models:
+    for info in scored.models:
         key = (info.family, info.objective, info.latent_dim, info.likelihood, info.data_sha256)
         groups.setdefault(key, []).append(info)
-    found = [_sweep(comparison, group, entropy) for group in groups.values()]
+    found = [_sweep(scored, group, entropy) for group in groups.values()]
     return tuple(sweep for sweep in found if sweep)
 
 
-def _sweep(comparison: Comparison, group: Sequence[ModelInfo], entropy: float) -> Sweep | None:
-    points = _points(comparison, [info.name for info in group])
+def _sweep(scored: ScoreSet, group: Sequence[ModelInfo], entropy: float) -> Sweep | None:
+    points = _points(scored, [info.name for info in group])
     if len({info.beta for info in group}) < 2 or len(np.unique(points[pareto(points)], axis=0)) < 2:
         return None
     order = np.lexsort(points.T[::-1])
@@ -73,10 +73,10 @@ def _sweep(comparison: Comparison, group: Sequence[ModelInfo], entropy: float) -
     )
 
 
-def gaps(comparison: Comparison, found: Sequence[Sweep]) -> Iterator[Gap]:
+def gaps(scored: ScoreSet, found: Sequence[Sweep]) -> Iterator[Gap]:
     """Every two curves."""
     for a, b in combinations(found, 2):
-        law = Law.of(comparison, a.names, b.names)
+        law = Law.of(scored, a.names, b.names)
         yield Gap(
             a.family,
             b.family,
@@ -86,8 +86,8 @@ def gaps(comparison: Comparison, found: Sequence[Sweep]) -> Iterator[Gap]:
         )
 
 
-def _points(comparison: Comparison, names: Sequence[str]) -> Float64:
-    scores = [comparison.score(name) for name in names]
+def _points(scored: ScoreSet, names: Sequence[str]) -> Float64:
+    scores = [scored.score(name) for name in names]
     return np.array([[score.rate_nats.mean(), score.distortion_nats.mean()] for score in scores])
 
 
@@ -104,16 +104,16 @@ class Law:
     critical: float | None
 
     @classmethod
-    def of(cls, comparison: Comparison, a: Sequence[str], b: Sequence[str]) -> "Law":
-        scores = [comparison.score(name) for name in (*a, *b)]
+    def of(cls, scored: ScoreSet, a: Sequence[str], b: Sequence[str]) -> "Law":
+        scores = [scored.score(name) for name in (*a, *b)]
         columns = [column for score in scores for column in (score.rate_nats, score.distortion_nats)]
-        n, means = comparison.n, np.array([column.mean() for column in columns])
+        n, means = scored.n, np.array([column.mean() for column in columns])
         total = np.zeros((len(columns), len(columns)))
-        for rows in json_stream.stretches(n):
+        for rows in stretches(n):
             part = np.stack([column[rows] for column in columns]) - means[:, None]
             total += part @ part.T
-        fixed = comparison.method != "sequential" and n > 2
-        reach = critical(comparison.level, n) if fixed else None
+        fixed = scored.method != "sequential" and n > 2
+        reach = critical(scored.level, n) if fixed else None
         return cls(means, total / max(n - 1, 1) / n, len(a), reach)
 
     def estimate(self, measure: Measure) -> Estimate | None:

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rdserve.compare import scores as examples
+from rdserve.compare import score_document
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.contrasts import QUANTITIES
 from rdserve.compare.analysis.pairs import Pairs
 from rdserve.compare.analysis.signature import ids_sha256
 from rdserve.compare.analysis.sweeps import Sweep
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics.preference import Preference
 
 SCHEMA = "rdserve-comparison/2"
@@ -47,53 +47,53 @@ DEFINITIONS = {
 REPORT_LINES = 200_000
 
 
-def in_report(comparison: Comparison) -> int:
+def in_report(scored: ScoreSet) -> int:
     """How many images' values a report holds."""
-    return min(comparison.n, max(1, REPORT_LINES // len(comparison.models)))
+    return min(scored.n, max(1, REPORT_LINES // len(scored.models)))
 
 
-def to_document(findings: Analysis, *, n: int | None = None) -> dict[str, Any]:
-    """As `encoding.text` takes it.
+def to_document(analysis: Analysis, *, n: int | None = None) -> dict[str, Any]:
+    """As `json_stream.text` takes it.
 
     n: of how many images, evenly spread, `examples` holds the values; it says in `part_of` how many there
     are. All where it is None.
     """
-    comparison = findings.comparison
+    scored = analysis.scored
     return {
         "schema": SCHEMA,
-        "signature": findings.signature,
+        "signature": analysis.signature,
         "units": "nats per example, summed over pixels and latents",
         "definitions": DEFINITIONS,
-        "data": asdict(comparison.data) | {"n": comparison.n, "example_ids_sha256": ids_sha256(comparison)},
-        "seed": comparison.seed,
-        "n_samples": comparison.n_samples,
-        "level": comparison.level,
-        "warnings": list(comparison.warnings),
-        "failures": dict(comparison.failures),
-        "best_rate_plus_distortion_nats": findings.scene.entropy,
+        "data": asdict(scored.data) | {"n": scored.n, "example_ids_sha256": ids_sha256(scored)},
+        "seed": scored.seed,
+        "n_samples": scored.n_samples,
+        "level": scored.level,
+        "warnings": list(scored.warnings),
+        "failures": dict(scored.failures),
+        "best_rate_plus_distortion_nats": analysis.best_total,
         "models": [
-            asdict(row) | {"dominated_by": findings.dominated_by.get(row.name), "collapsed": row.collapsed}
-            for row in findings.scene.rows
+            asdict(row) | {"dominated_by": analysis.dominated_by.get(row.name), "collapsed": row.collapsed}
+            for row in analysis.rows
         ],
-        "pairs": _pairs(findings.pairs),
-        "classes": _classes(findings),
+        "pairs": _pairs(analysis.pairs),
+        "classes": _classes(analysis),
         "curves": {
-            "sweeps": [_sweep(one) for one in findings.sweeps],
-            "gaps": [asdict(one) for one in findings.gaps],
+            "sweeps": [_sweep(one) for one in analysis.sweeps],
+            "gaps": [asdict(one) for one in analysis.gaps],
         },
-        "examples": _examples(comparison, comparison.n if n is None else n),
+        "examples": _examples(scored, scored.n if n is None else n),
     }
 
 
-def _examples(comparison: Comparison, n: int) -> dict[str, Any]:
-    if n == comparison.n:
-        return examples.to_document(comparison)
-    rows = np.linspace(0, comparison.n - 1, n).round().astype(np.int64)
-    return examples.to_document(comparison.some(rows)) | {"part_of": comparison.n}
+def _examples(scored: ScoreSet, n: int) -> dict[str, Any]:
+    if n == scored.n:
+        return score_document.to_document(scored)
+    rows = np.linspace(0, scored.n - 1, n).round().astype(np.int64)
+    return score_document.to_document(scored, rows) | {"part_of": scored.n}
 
 
-def _classes(findings: Analysis) -> dict[str, Any] | None:
-    if (found := findings.classes) is None:
+def _classes(analysis: Analysis) -> dict[str, Any] | None:
+    if (found := analysis.classes) is None:
         return None
     return {
         "reference": found.reference,
@@ -135,7 +135,7 @@ def _pairs(pairs: Pairs) -> list[dict[str, Any]]:
 
 def _differences(pairs: Pairs, which: int) -> Iterator[dict[str, Any]]:
     """One quantity of all pairs."""
-    of, (low, high), level = pairs.contrasts, pairs.intervals, pairs.comparison.level
+    of, (low, high), level = pairs.contrasts, pairs.intervals, pairs.scored.level
     columns = (of.mean, of.error, low, high, pairs.p_values, of.wins, of.losses)
     for mean, error, left, right, p, wins, losses in zip(*(x[which].tolist() for x in columns), strict=True):
         yield {

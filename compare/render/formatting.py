@@ -4,8 +4,11 @@ import math
 from collections.abc import Sequence
 
 from rdserve.compare.statistics.intervals import Interval
+from rdserve.compare.statistics.latents import MARK
+from rdserve.compare.statistics.summaries import ModelSummary
 
 MOST_NAMED = 3
+LABEL_WIDTH = 24
 
 
 def nats(value: float, digits: int = 2) -> str:
@@ -19,6 +22,21 @@ def signed(value: float, digits: int = 2) -> str:
     """As `nats`, with a plus sign where it is positive."""
     text = nats(value, digits)
     return f"+{text}" if value > 0 and float(text.replace("∞", "inf")) > 0 else text
+
+
+def number(value: float) -> str:
+    """Short, with a true minus sign; no minus zero."""
+    return f"{round(float(value), 9) + 0.0:g}".replace("-", "−")
+
+
+def with_error(value: float, error: float) -> str:
+    """A mean and its standard error: "20.14 ± 0.31"."""
+    return nats(value) + ("" if math.isnan(error) else f" ± {nats(error)}")
+
+
+def objective(beta: float) -> str:
+    """How D + beta R is written."""
+    return "R + D" if beta == 1 else f"D + {beta:g} R"
 
 
 def interval(value: Interval, digits: int = 2) -> str:
@@ -53,3 +71,14 @@ def shortened(name: str, width: int) -> str:
         return name
     end = width // 2
     return f"{name[: width - end - 1]}…{name[-end:]}"
+
+
+def label(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:
+    """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart.
+
+    A dagger after it where the model ignores its code.
+    """
+    mark = MARK if row.collapsed else ""
+    if sum((other.family, other.beta) == (row.family, row.beta) for other in rows) > 1:
+        return shortened(row.name, LABEL_WIDTH) + mark
+    return (row.family if row.beta == 1 else f"{row.family} β{row.beta:g}") + mark

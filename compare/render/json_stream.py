@@ -7,15 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.wire.batches import slices
-
-# Rows that are Python objects at once.
-STRETCH = 4096
-
-
-def stretches(n: int) -> Iterator[slice]:
-    """0 .. n in consecutive slices of at most STRETCH."""
-    return slices(n, STRETCH)
+from rdserve.compare.stretches import stretches
 
 
 def text(value: Any, indent: str = "") -> Iterator[str]:

@@ -1,10 +1,9 @@
 """The table of a comparison as LaTeX (booktabs) and as Markdown, to paste into a paper or an issue."""
 
-import math
 from collections.abc import Sequence
 
 from rdserve.compare.analysis.analysis import Analysis
-from rdserve.compare.render.formatting import nats, signed, warned
+from rdserve.compare.render.formatting import signed, warned, with_error
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.statistics.latents import LEGEND, MARK
 from rdserve.compare.statistics.paired import Difference
@@ -20,52 +19,52 @@ _LATEX = {
 _MARKDOWN = set("\\`*_{}[]<>|~&")
 
 
-def to_latex(findings: Analysis) -> str:
+def to_latex(analysis: Analysis) -> str:
     """A `tabular` for the package booktabs; the signature is a comment above it."""
     lines = [
-        f"% {findings.signature}",
+        f"% {analysis.signature}",
         r"\begin{tabular}{llrrrrr}",
         r"\toprule",
         r"model & $(e,d,m)$ & $\beta$ & $R$ & $D$ & $R + D$ & $\Delta(R + D)$ \\",
         r"\midrule",
     ]
-    for row, cells in _cells(findings):
+    for row, cells in _cells(analysis):
         name, family, *numbers = cells
         shown = [latex(name), rf"\texttt{{{latex(family)}}}", *(_as_maths(number) for number in numbers)]
         if row.collapsed:
             shown[0] += r"\textsuperscript{\dag}"
-        if row.name == findings.best.name:
+        if row.name == analysis.best.name:
             shown[0] = rf"\textbf{{{shown[0]}}}"
         lines.append(f"{' & '.join(shown)} \\\\")
     lines.append(r"\bottomrule")
-    notes = [rf"\dag{{}}{latex(LEGEND.removeprefix(MARK))}." for row in findings.scene.rows if row.collapsed]
-    for note in (*notes[:1], *filter(None, [latex(warned(findings.comparison.warnings))])):
+    notes = [rf"\dag{{}}{latex(LEGEND.removeprefix(MARK))}." for row in analysis.rows if row.collapsed]
+    for note in (*notes[:1], *filter(None, [latex(warned(analysis.scored.warnings))])):
         lines.append(rf"\multicolumn{{7}}{{p{{\linewidth}}}}{{\footnotesize {note}}} \\")
     return "\n".join([*lines, r"\end{tabular}", ""])
 
 
-def to_markdown(findings: Analysis) -> str:
+def to_markdown(analysis: Analysis) -> str:
     """The verdict, the table, and the signature in a comment."""
     lines = [
-        f"**{markdown(findings.title)}**",
+        f"**{markdown(analysis.title)}**",
         "",
-        markdown(verdict(findings)),
+        markdown(verdict(analysis)),
         "",
         "| model | tuple | β | R | D | R + D | Δ(R + D) to the best |",
         "|---|---|--:|--:|--:|--:|--:|",
     ]
-    for row, (name, family, *numbers) in _cells(findings):
-        mark = "**" if row.name == findings.best.name else ""
+    for row, (name, family, *numbers) in _cells(analysis):
+        mark = "**" if row.name == analysis.best.name else ""
         dagger = f" {MARK}" if row.collapsed else ""
         lines.append(f"| {mark}{markdown(name)}{mark}{dagger} | {markdown(family)} | {' | '.join(numbers)} |")
-    what = f"Nats per image, mean ± standard error over {findings.comparison.n} images"
+    what = f"Nats per image, mean ± standard error over {analysis.scored.n} images"
     lines += [
         "",
-        f"{what}; Δ is paired, with intervals that hold together with {100 * findings.comparison.level:g}%.",
+        f"{what}; Δ is paired, with intervals that hold together with {100 * analysis.scored.level:g}%.",
     ]
-    if any(row.collapsed for row in findings.scene.rows):
+    if any(row.collapsed for row in analysis.rows):
         lines += ["", f"{LEGEND}."]
-    return "\n".join([*lines, "", f"<!-- {findings.signature} -->", ""])
+    return "\n".join([*lines, "", f"<!-- {analysis.signature} -->", ""])
 
 
 def latex(text: str) -> str:
@@ -78,7 +77,7 @@ def markdown(text: str) -> str:
     return "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in " ".join(text.split()))
 
 
-def _cells(findings: Analysis) -> Sequence[tuple[ModelSummary, list[str]]]:
+def _cells(analysis: Analysis) -> Sequence[tuple[ModelSummary, list[str]]]:
     return [
         (
             row,
@@ -86,18 +85,14 @@ def _cells(findings: Analysis) -> Sequence[tuple[ModelSummary, list[str]]]:
                 row.name,
                 row.family,
                 f"{row.beta:g}",
-                _with_error(row.rate_nats, row.rate_standard_error_nats),
-                _with_error(row.distortion_nats, row.distortion_standard_error_nats),
-                _with_error(-row.elbo_nats, row.elbo_standard_error_nats),
-                _against(findings.against_best(row.name)),
+                with_error(row.rate_nats, row.rate_standard_error_nats),
+                with_error(row.distortion_nats, row.distortion_standard_error_nats),
+                with_error(-row.elbo_nats, row.elbo_standard_error_nats),
+                _against(analysis.against_best(row.name)),
             ],
         )
-        for row in findings.scene.rows
+        for row in analysis.rows
     ]
-
-
-def _with_error(value: float, error: float) -> str:
-    return nats(value) if math.isnan(error) else f"{nats(value)} ± {nats(error)}"
 
 
 def _against(total: Difference | None) -> str:

@@ -6,19 +6,25 @@ from io import StringIO
 
 from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
-from rdserve.compare.render.against import class_table, differences_table
-from rdserve.compare.render.formatting import nats, shortened
+from rdserve.compare.analysis.pairs import Pair
+from rdserve.compare.render.formatting import nats, objective, p_value, shortened, signed, with_error
 from rdserve.compare.render.verdict import verdict
+from rdserve.compare.scores import ScoreSet
+from rdserve.compare.statistics.equivalence import same
 from rdserve.compare.statistics.frontier import coordinates, entropy_bound
+from rdserve.compare.statistics.intervals import FEW
 from rdserve.compare.statistics.latents import LEGEND, MARK
+from rdserve.compare.statistics.paired import Difference
 from rdserve.compare.statistics.summaries import ModelSummary
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 # rich takes a pipe for 80 columns wide: too few for the table, and a pipe has no edge.
 WIDTH = 100
-NAME_WIDTH = 30
+NAME_WIDTH, REFERENCE_WIDTH = 30, 24
+# What fits 100 columns, and a screen.
+MOST_BESIDE, BESIDE_WIDTH, MOST_CLASSES = 3, 24, 20
 
 
 def comparison_table(rows: Sequence[ModelSummary]) -> Table:
@@ -56,11 +62,6 @@ def _cells(row: ModelSummary) -> list[Text]:
     return [Text(value) for value in values]
 
 
-def with_error(value: float, error: float) -> str:
-    """A mean and its standard error: "20.14 ± 0.31"."""
-    return nats(value) + ("" if math.isnan(error) else f" ± {nats(error)}")
-
-
 def models_table(models: Sequence[ModelInfo]) -> Table:
     """What a server holds: cards, states, and where the trainer found each model."""
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
@@ -90,27 +91,113 @@ def models_table(models: Sequence[ModelInfo]) -> Table:
     return table
 
 
+def differences_table(
+    analysis: Analysis, *, baseline: str | None = None, equivalence_margin: float | None = None
+) -> Table:
+    """Paired differences to the baseline, or to the model of the least D + beta R; of two models or more.
+
+    equivalence_margin: says "same" of models whose R and D both lie within so many nats of the baseline's.
+    """
+    scored, reference = analysis.scored, baseline or analysis.leader.name
+    # Which model leads is seen from the data: its pairs hold together with all others.
+    asked = analysis.asked(baseline)
+    adjusted = {frozenset(asked.names(at)): p for at, p in enumerate(asked.adjusted_weighted_p.tolist())}
+    what = objective(scored.beta)
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
+    table.add_column(f"minus {shortened(reference, REFERENCE_WIDTH - 6)}", no_wrap=True)
+    for name in ("R", "D", what, "lower on", "p", ""):
+        table.add_column(name, justify="right", no_wrap=True)
+    by_name = {pair.a: pair for pair in asked.against(reference)}
+    for row in analysis.rows:
+        if pair := by_name.get(row.name):
+            name, p = shortened(row.name, REFERENCE_WIDTH), adjusted[frozenset((row.name, reference))]
+            outcome = _outcome(scored, pair, equivalence_margin)
+            values = [_with_reach(pair.together(d)) for d in (pair.rate, pair.distortion, pair.weighted)]
+            table.add_row(*map(Text, (name, *values, _share(pair.weighted), p_value(p), outcome)))
+    table.caption = _caption(scored, reference, equivalence_margin)
+    return table
+
+
+def class_table(analysis: Analysis, baseline: str | None = None) -> Group | None:
+    """Class by class against the baseline, or the model of the least D + beta R; None where there are no
+    classes, or too many of them or of models."""
+    found = analysis.classes_against(baseline) if baseline else analysis.classes
+    if found is None or len(found.differences) > MOST_BESIDE or len(found.labels) > MOST_CLASSES:
+        return None
+    if not any(math.isfinite(one.interval.low) for of in found.differences.values() for one in of):
+        return None
+    what, reference = objective(analysis.scored.beta), shortened(found.reference, REFERENCE_WIDTH)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("class", "images", *(shortened(name, BESIDE_WIDTH) for name in found.differences)):
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    words = {-1: "better", 0: "open", 1: "worse"}
+    signs = {name: found.signs(name) for name in found.differences}
+    for i, (label, size) in enumerate(zip(found.labels, found.sizes, strict=True)):
+        cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
+        table.add_row(str(label), str(size), *map(Text, cells))
+    caption = f"{what} minus that of {reference}, ± half its interval; better, worse: by Holm over all shown"
+    if min(found.sizes) < FEW:
+        caption += f"\nfewer than {FEW} images of a class: its intervals are no more than a guess"
+    return Group(table, Text(caption, "dim"))
+
+
+def _outcome(scored: ScoreSet, pair: Pair, margin: float | None) -> str:
+    if margin is not None:
+        found = same(
+            scored.score(pair.a),
+            scored.score(pair.b),
+            margin=margin,
+            level=scored.level,
+            method=scored.method,
+        )
+        return {"equivalent": "same", "different": "other", "undecided": "open"}[found]
+    return {-1: "better", 0: "open", 1: "worse"}[pair.together(pair.weighted).sign]
+
+
+def _with_reach(found: Difference) -> str:
+    """ "+0.31 ± 0.05": the mean, and half of its interval."""
+    return f"{signed(found.mean)} ± {nats((found.interval.high - found.interval.low) / 2)}"
+
+
+def _share(found: Difference) -> str:
+    return f"{100 * found.wins / found.n:.0f}%"
+
+
+def _caption(scored: ScoreSet, reference: str, margin: float | None) -> str:
+    what, short = objective(scored.beta), shortened(reference, REFERENCE_WIDTH)
+    kind = ", whenever one stops" if scored.method == "sequential" else ""
+    lines = [
+        f"difference to {short}, nats, ± half its interval{kind}; lower is better",
+        f"all intervals hold together with {100 * scored.level:g}%; better, worse: by that of {what}",
+        f"lower on: share of the images on which {what} is lower; p: of {what}, by Holm",
+        "open: these images do not tell; more might",
+    ]
+    if margin is not None:
+        lines.append(f"same: R and D both surely within {margin:g} nats; other: one surely is not")
+    return "\n".join(lines)
+
+
 def show(
-    findings: Analysis,
+    analysis: Analysis,
     on: Console,
     *,
     baseline: str | None = None,
     equivalence_margin: float | None = None,
 ) -> None:
     """The models, their differences to the baseline or to the best, and the verdict in words."""
-    on.print(comparison_table(findings.scene.rows))
-    if len(findings.scene.rows) > 1:
+    on.print(comparison_table(analysis.rows))
+    if len(analysis.rows) > 1:
         on.print()
-        on.print(differences_table(findings, baseline=baseline, equivalence_margin=equivalence_margin))
-    if by_class := class_table(findings, baseline):
+        on.print(differences_table(analysis, baseline=baseline, equivalence_margin=equivalence_margin))
+    if classes := class_table(analysis, baseline):
         on.print()
-        on.print(by_class)
+        on.print(classes)
     on.print()
-    on.print(Text(verdict(findings, baseline)), width=min(on.width, WIDTH))
+    on.print(Text(verdict(analysis, baseline)), width=min(on.width, WIDTH))
 
 
-def as_text(findings: Analysis, width: int = WIDTH) -> str:
+def as_text(analysis: Analysis, width: int = WIDTH) -> str:
     """What `show` prints, without colours."""
     file = StringIO()
-    show(findings, Console(file=file, width=width, color_system=None))
+    show(analysis, Console(file=file, width=width, color_system=None))
     return file.getvalue()

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from rdserve.compare.analysis import by_class
 from rdserve.compare.analysis.analysis import Analysis
-from rdserve.compare.analysis.leader import Leader, leader
-from rdserve.compare.analysis.pairs import Pair, pairs
-from rdserve.compare.analysis.stopping import in_words, stopping_status
-from rdserve.compare.render.formatting import MOST_NAMED, listed, nats, signed, warned
-from rdserve.compare.scores import Comparison
+from rdserve.compare.analysis.by_class import Classes
+from rdserve.compare.analysis.leader import Leader
+from rdserve.compare.analysis.pairs import Pair
+from rdserve.compare.analysis.stopping import StoppingStatus, stopping_status
+from rdserve.compare.render.formatting import MOST_NAMED, listed, nats, objective, signed, warned
 from rdserve.compare.statistics.frontier import convex_hull, coordinates
 from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES
 from rdserve.compare.statistics.paired import Difference
@@ -17,42 +16,42 @@ from rdserve.compare.statistics.preference import Preference
 from rdserve.compare.statistics.summaries import ModelSummary
 
 
-def verdict(findings: Analysis, baseline: str | None = None) -> str:
+def verdict(analysis: Analysis, baseline: str | None = None) -> str:
+    """Plain text: what `answer` says, which models failed, and all warnings."""
+    failures, warnings = analysis.scored.failures, analysis.scored.warnings
+    failed = f"No scores came from {listed(list(failures))}." if failures else ""
+    return " ".join(filter(None, [answer(analysis, baseline), failed, warned(warnings)]))
+
+
+def answer(analysis: Analysis, baseline: str | None = None) -> str:
     """Plain text; with probability `level` all of it is true: every sign, interval and range of beta in it.
 
     baseline: of three models or more, tell which are better and which worse than this one.
     """
-    comparison = findings.comparison
-    if len(comparison.models) == 1:
-        said = [_alone(findings)]
-    elif len(comparison.models) == 2:
-        said = [*_of_two(findings, findings.pairs[0]), *_by_class(findings)]
+    scored = analysis.scored
+    if len(scored.models) == 1:
+        said = [_alone(analysis)]
+    elif len(scored.models) == 2:
+        said = [*_of_two(analysis, analysis.pairs[0]), *_by_class(analysis)]
     else:
-        said = _of_many(findings) if baseline is None else _against(comparison, baseline)
-        said += _collapsed(findings)
-    if len(comparison.models) > 1:
+        said = _of_many(analysis) if baseline is None else _against(analysis, baseline)
+        said += _collapsed(analysis)
+    if len(scored.models) > 1:
         said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
-    if comparison.method == "sequential":
-        said.append(in_words(stopping_status(comparison, baseline)))
-    if comparison.failures:
-        said.append(f"No scores came from {listed(list(comparison.failures))}.")
-    return " ".join([*said, *filter(None, [warned(comparison.warnings)])])
+    if scored.method == "sequential":
+        said.append(_stopped(stopping_status(analysis, baseline)))
+    return " ".join(said)
 
 
-def objective(beta: float) -> str:
-    """How D + beta R is written."""
-    return "R + D" if beta == 1 else f"D + {beta:g} R"
-
-
-def _named(findings: Analysis, name: str) -> str:
+def _named(analysis: Analysis, name: str) -> str:
     """A model's name, and beside it whether the model ignores its code."""
-    row = next(row for row in findings.scene.rows if row.name == name)
+    row = next(row for row in analysis.rows if row.name == name)
     return f"{name} ({IGNORES}: R {nats(row.rate_nats)})" if row.collapsed else name
 
 
-def _collapsed(findings: Analysis) -> list[str]:
+def _collapsed(analysis: Analysis) -> list[str]:
     """Of many models, those that ignore their code, and the best that does not."""
-    beta, rows = findings.comparison.beta, findings.scene.rows
+    beta, rows = analysis.scored.beta, analysis.rows
     names = [row.name for row in rows if row.collapsed]
     if not names:
         return []
@@ -68,19 +67,19 @@ def _collapsed(findings: Analysis) -> list[str]:
     return said
 
 
-def _alone(findings: Analysis) -> str:
-    row = findings.best
-    name = _named(findings, row.name)
+def _alone(analysis: Analysis) -> str:
+    row = analysis.best
+    name = _named(analysis, row.name)
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
     return f"{name} alone: {place} nats over {row.n} images, and nothing to compare it with."
 
 
-def _of_two(findings: Analysis, pair: Pair) -> list[str]:
+def _of_two(analysis: Analysis, pair: Pair) -> list[str]:
     """As seen from the better of the two."""
     seen = pair if pair.weighted.mean <= 0 else pair.turned
     rate, distortion = (_change(seen.together(found)) for found in (seen.rate, seen.distortion))
     said = [
-        _headline(findings, seen.a, seen.b, seen.together(seen.weighted)),
+        _headline(analysis, seen.a, seen.b, seen.together(seen.weighted)),
         f"Its R is {rate} and its D {distortion}.",
         _along_beta(pair.a, pair.b, pair.preference),
     ]
@@ -92,9 +91,9 @@ def _of_two(findings: Analysis, pair: Pair) -> list[str]:
     return said
 
 
-def _headline(findings: Analysis, better: str, worse: str, found: Difference) -> str:
-    what, size, reach = objective(findings.comparison.beta), nats(abs(found.mean)), _reach(found)
-    first, second = _named(findings, better), _named(findings, worse)
+def _headline(analysis: Analysis, better: str, worse: str, found: Difference) -> str:
+    what, size, reach = objective(analysis.scored.beta), nats(abs(found.mean)), _reach(found)
+    first, second = _named(analysis, better), _named(analysis, worse)
     if not found.sign:
         return f"{first} and {second} are not told apart: {what} of {better} is {size} nats lower ({reach})."
     often = f"on {found.wins} of {found.n} images"
@@ -138,20 +137,47 @@ def _range(low: float, high: float) -> str:
     return f"beta above {low:.3g}" if math.isinf(high) else f"beta from {low:.3g} to {high:.3g}"
 
 
-def _of_many(findings: Analysis) -> list[str]:
-    comparison, best = findings.comparison, leader(findings)
-    count = f"Of {len(comparison.models)} models on {comparison.n} images"
-    lowest = (
-        f"{_named(findings, best.name)} has the lowest {objective(comparison.beta)}, {nats(best.value)} nats"
-    )
-    said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(findings)]
-    if beaten := list(findings.dominated_by):
+def _of_many(analysis: Analysis) -> list[str]:
+    scored, best = analysis.scored, analysis.leader
+    count = f"Of {len(scored.models)} models on {scored.n} images"
+    lowest = f"{_named(analysis, best.name)} has the lowest {objective(scored.beta)}, {nats(best.value)} nats"
+    said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(analysis)]
+    if beaten := list(analysis.dominated_by):
         said.append(f"Surely dominated, as another has both lower R and lower D: {listed(beaten)}.")
-    return [*said, _best_along_beta(findings.scene.rows)]
+    return [*said, _best_along_beta(analysis.rows)]
 
 
-def _by_class(findings: Analysis) -> list[str]:
-    return [by_class.in_words(findings.classes)] if findings.classes else []
+def _by_class(analysis: Analysis) -> list[str]:
+    return [_in_classes(analysis.classes)] if analysis.classes else []
+
+
+def _in_classes(found: Classes) -> str:
+    """One sentence: of two models, how many classes agree; of more, who beats the reference where."""
+    if len(found.differences) > 1:
+        return _exceptions(found)
+    ((name, differences),) = found.differences.items()
+    signs = found.signs(name)
+    for_it, against = signs.count(1), [i for i, sign in enumerate(signs) if sign < 0]
+    if not for_it and not against:
+        return f"None of the {len(signs)} classes tells them apart by itself."
+    worse = [f"class {found.labels[i]} ({nats(-differences[i].mean)} nats)" for i in against]
+    rest = f", and surely higher on {listed(worse)}" if worse else ""
+    return f"Class by class, {found.reference} is surely lower on {for_it} of {len(signs)}{rest}."
+
+
+def _exceptions(found: Classes) -> str:
+    better = {
+        name: [str(found.labels[i]) for i, sign in enumerate(found.signs(name)) if sign < 0]
+        for name in found.differences
+    }
+    where = [
+        f"{name} on class{'es' if len(of) > 1 else ''} {listed(of)}"
+        for name, of in sorted(better.items(), key=lambda one: -len(one[1]))
+        if of
+    ]
+    if not where:
+        return f"In none of the {len(found.labels)} classes is another surely lower than {found.reference}."
+    return f"Surely lower than {found.reference} within a class: {listed(where)}."
 
 
 def _lead(best: Leader) -> str:
@@ -164,18 +190,18 @@ def _lead(best: Leader) -> str:
     return f"{than}, but not told apart from {listed(best.rivals)}"
 
 
-def _against(comparison: Comparison, baseline: str) -> list[str]:
+def _against(analysis: Analysis, baseline: str) -> list[str]:
     """Each other model by its paired difference to the baseline; all of it holds together."""
     names = {-1: "surely better", 1: "surely worse", 0: "not told apart"}
     sides: dict[str, list[str]] = {side: [] for side in names.values()}
-    for pair in pairs(comparison, baseline=baseline):
+    for pair in analysis.asked(baseline):
         sides[names[pair.together(pair.weighted).sign]].append(pair.a)
     parts = [
         f"{side} {'is' if len(names) == 1 else 'are'} {listed(names)}"
         for side, names in sides.items()
         if names
     ]
-    start = f"Against {baseline}, by {objective(comparison.beta)} on {comparison.n} images"
+    start = f"Against {baseline}, by {objective(analysis.scored.beta)} on {analysis.scored.n} images"
     return [f"{start}: {'; '.join(parts)}."]
 
 
@@ -193,3 +219,18 @@ def _best_along_beta(rows: Sequence[ModelSummary]) -> str:
     if len(parts) > MOST_NAMED + 1:
         parts = [parts[0], f"{len(parts) - 2} others in between", parts[-1]]
     return f"By the means, the least D + beta R is that of {listed(parts, len(parts))}."
+
+
+def _stopped(status: StoppingStatus) -> str:
+    """What is open, and what it would take."""
+    if status.settled:
+        return f"Settled after {status.n} images."
+    pairs = ", ".join(f"{a} against {b}" for a, b in status.open[:3])
+    rest = f" and {len(status.open) - 3} more" if len(status.open) > 3 else ""
+    return f"Open after {status.n} images: {pairs}{rest}; {_price(status.more_needed)}."
+
+
+def _price(more: int | None) -> str:
+    if more is None:
+        return "no number of images would settle it if the means stay"
+    return f"some {more} more would settle it if means and deviations stay"

@@ -29,7 +29,7 @@ Progress = Callable[[str, int], None]
 
 @dataclass(eq=False)
 class _Flight:
-    """A chunk under way. waiting: models that have not been told of; for the job's own thread only."""
+    """A chunk under way. waiting: models that have not been told of; for the executor's own thread only."""
 
     chunk: int
     waiting: set[str]
@@ -46,7 +46,7 @@ class _Event(NamedTuple):
 
 @dataclass
 class ChunkExecutor:
-    """Calls and their threads; only the thread that runs the job writes rows. Run it once.
+    """Calls and their threads; only the thread that runs it writes rows. Run it once.
 
     images: (N, H, W), ids: (N,); on_progress is told (model, rows) of each chunk that is on disk.
     """

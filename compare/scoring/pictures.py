@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import ServiceError
 from rdserve.client.results import ModelInfo, Reconstruction, Sample
-from rdserve.compare.scores import Comparison
+from rdserve.compare.scores import Rows, ScoreSet
 from rdserve.compare.statistics.latents import Latents, latents
 
 # The digits of the paper's reconstruction figures, in their order.
@@ -19,8 +19,6 @@ N_REPRESENTATIVE, N_DIFFERING, N_GENERATED, N_DRAWS = 4, 8, 6, 5
 AT_ONCE = 8
 # Enough to tell an active unit; the samples serve encoders without a mean in closed form.
 N_ENCODED, N_CODES = 200, 16
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,22 +55,23 @@ class Pictures:
         return np.arange(self.n_representative, len(self.rows))
 
 
-def take(comparison: Comparison, on_progress: Callable[[str], None] | None = None) -> Pictures | None:
-    """Ask every model for its pictures; `on_progress` gets each name when done. None: nothing to ask with."""
-    client, images = comparison.client, comparison.images
-    if client is None or images is None:
-        return None
-    few = representatives(comparison.labels, comparison.n, count=N_REPRESENTATIVE)
-    rows = np.concatenate([few, most_different(comparison, count=N_DIFFERING)])
-    shown, ids, seed = np.asarray(images[rows], np.bool_), comparison.example_ids[rows], comparison.seed
-    first = np.asarray(images[:N_ENCODED], np.bool_), comparison.example_ids[:N_ENCODED]
+def take(
+    scored: ScoreSet,
+    client: Client,
+    images: NDArray[np.bool_],
+    on_progress: Callable[[str], None] | None = None,
+) -> Pictures:
+    """Ask every model for its pictures of the images (N, H, W); `on_progress` gets each name when done."""
+    few = representatives(scored.labels, scored.n, count=N_REPRESENTATIVE)
+    rows = np.concatenate([few, most_different(scored, count=N_DIFFERING)])
+    shown, ids, seed = np.asarray(images[rows], np.bool_), scored.example_ids[rows], scored.seed
+    first = np.asarray(images[:N_ENCODED], np.bool_), scored.example_ids[:N_ENCODED]
     drawn: dict[str, tuple[Reconstruction, Sample, Latents | None]] = {}
     failures: dict[str, str] = {}
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rdserve")
     try:
         names = {
-            pool.submit(_ask, client, model, (shown, ids), first, seed): model.name
-            for model in comparison.models
+            pool.submit(_ask, client, model, (shown, ids), first, seed): model.name for model in scored.models
         }
         for future in as_completed(names):
             name = names[future]
@@ -85,7 +84,7 @@ def take(comparison: Comparison, on_progress: Callable[[str], None] | None = Non
                 on_progress(name)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    made = {name: drawn[name] for name in comparison.names if name in drawn}
+    made = {name: drawn[name] for name in scored.names if name in drawn}
     reconstructions = {name: answers[0] for name, answers in made.items()}
     samples = {name: answers[1] for name, answers in made.items()}
     carried = {name: answers[2] for name, answers in made.items()}
@@ -121,22 +120,22 @@ def representatives(labels: NDArray[np.integer] | None, n: int, *, count: int = 
     return np.array([indices[0] for indices in found], np.int64)
 
 
-def most_different(comparison: Comparison, *, count: int = N_DIFFERING) -> Rows:
+def most_different(scored: ScoreSet, *, count: int = N_DIFFERING) -> Rows:
     """Rows with the largest paired difference in R + D between any two models, the largest first.
 
     Of two models: half of them where the one is better, half where the other is, as far as there are such.
     """
-    if len(comparison.scores) < 2:
+    if len(scored.scores) < 2:
         return np.zeros(0, np.int64)
-    low = high = -comparison.scores[0].elbo_nats
-    for score in comparison.scores[1:]:
+    low = high = -scored.scores[0].elbo_nats
+    for score in scored.scores[1:]:
         low, high = np.minimum(low, -score.elbo_nats), np.maximum(high, -score.elbo_nats)
     order = np.argsort(low - high, kind="stable")
-    if len(comparison.scores) == 2:
-        first, second = comparison.scores
+    if len(scored.scores) == 2:
+        first, second = scored.scores
         difference = (second.elbo_nats - first.elbo_nats)[order]
         halves = [order[difference > 0], order[difference < 0]]
         room = [max(count // 2, count - len(other)) for other in reversed(halves)]
         picked = np.concatenate([half[:most] for half, most in zip(halves, room, strict=True)])
         order = np.concatenate([picked, order[difference == 0]])
-    return np.asarray(order[: min(count, comparison.n)], np.int64)
+    return np.asarray(order[: min(count, scored.n)], np.int64)

@@ -69,7 +69,7 @@ class ScoringRun:
             place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rdserve-rows-")))
             if restart:
                 row_store.remove(place)
-            self._store = stack.enter_context(self._columns(place, models))
+            self._store = stack.enter_context(self._open_store(place, models))
             self._engine = stack.enter_context(Local(engine) if isinstance(engine, Client) else engine)
             self._missing = {model.name: self._store.missing(model.name) for model in models}
             self._stack = stack.pop_all()
@@ -97,10 +97,10 @@ class ScoringRun:
         wanted = {
             model: missing & (np.arange(len(missing)) < upto) for model, missing in self._missing.items()
         }
-        job = ChunkExecutor(
+        executor = ChunkExecutor(
             self._store, self._engine, self._images, self._ids, self._seed, self._n_samples, self._on_progress
         )
-        failed = job.run(wanted)
+        failed = executor.run(wanted)
         for model in wanted:
             self._missing[model][:upto] = False
         self._failures |= failed
@@ -113,7 +113,7 @@ class ScoringRun:
         scores = {model: self._store.score(model, n) for model in self._missing}
         return ScoringOutcome(scores, {model: _in_words(error) for model, error in self._failures.items()})
 
-    def _columns(self, folder: Path, models: Sequence[ModelInfo]) -> RowStore:
+    def _open_store(self, folder: Path, models: Sequence[ModelInfo]) -> RowStore:
         n, size = len(self._images), _rows_per_chunk(self._images, len(models), self._n_samples)
         facts = {
             "images_sha256": row_store.pixels_sha256(self._images, slices(n, size)),
@@ -132,7 +132,7 @@ class ScoringRun:
 def run(
     engine: Engine | Client, models: Sequence[ModelInfo], images: NDArray[Any], **options: Any
 ) -> ScoringOutcome:
-    """All rows: `ScoringRun` with its options, to the end. Raises as `ScoringRun` and `Run.until`."""
+    """All rows: `ScoringRun` with its options, to the end. Raises as `ScoringRun` and its `until`."""
     with ScoringRun(engine, models, images, **options) as whole:
         return whole.until(len(images))
 

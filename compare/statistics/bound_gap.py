@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rdserve.client.results import Score
 from rdserve.compare.statistics.summaries import Mean, mean
+
+if TYPE_CHECKING:
+    from rdserve.client.results import Score
 
 # With fewer effective samples than this the importance bound hangs on one draw.
 FEW_EFFECTIVE = 2.0
@@ -28,7 +31,7 @@ class Tightness:
     thin: float
 
 
-def tightness(score: Score, n_samples: int) -> Tightness | None:
+def tightness(score: "Score", n_samples: int) -> Tightness | None:
     """None for one sample per example: its bound is the ELBO itself, and says nothing of the gap."""
     if n_samples < 2:
         return None

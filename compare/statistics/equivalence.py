@@ -1,13 +1,15 @@
 """Are two sets of scores the same in practice? For one model in another precision, compiled, or elsewhere."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rdserve.client.results import Score
 from rdserve.compare.statistics.intervals import Interval, Method, interval, p_below
 from rdserve.compare.statistics.paired import Difference, difference
+
+if TYPE_CHECKING:
+    from rdserve.client.results import Score
 
 Outcome = Literal["equivalent", "different", "undecided"]
 
@@ -18,7 +20,7 @@ class Equivalence:
 
     p_value: of the larger of the two tests; below 1 - level the means are equivalent.
     interval: at level 1 - 2 (1 - level). By Student's t it lies within the margin exactly where the means are
-    equivalent; a sequence's test is the stricter of the two, and of a bootstrap the test is Student's.
+    equivalent; a sequence's test is the stricter of the two.
     """
 
     difference: Difference
@@ -54,7 +56,7 @@ def _outcome(interval: Interval, p: float, margin: float, level: float) -> Outco
     return "different" if interval.low > margin or interval.high < -margin else "undecided"
 
 
-def same(a: Score, b: Score, *, margin: float, level: float = 0.95, method: Method = "t") -> Outcome:
+def same(a: "Score", b: "Score", *, margin: float, level: float = 0.95, method: Method = "t") -> Outcome:
     """Whether two models agree in R and in D: "equivalent" if in both, "different" if surely not in one.
 
     "equivalent" needs both tests, and so no correction; "different" is at `level` for each of them.

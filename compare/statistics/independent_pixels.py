@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.compare.scores import PIXEL_ROWS
-from rdserve.wire.batches import slices
+from rdserve.compare.stretches import stretches
 
 
 def independent_pixels_nats(images: NDArray[Any]) -> float:
@@ -15,7 +14,7 @@ def independent_pixels_nats(images: NDArray[Any]) -> float:
     learnt no more than where the ink is. Images are read a stretch at a time.
     """
     counts = np.zeros(images.shape[1:])
-    for rows in slices(len(images), PIXEL_ROWS):
+    for rows in stretches(len(images)):
         counts += np.count_nonzero(images[rows], axis=0)
     on = counts / len(images)
     shares = np.stack([on, 1 - on])

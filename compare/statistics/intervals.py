@@ -1,8 +1,8 @@
 """Where a mean over examples lies: intervals and tests from per-example values. Pure functions.
 
-Three methods. "t": Student's, for a number of examples fixed beforehand; good from some 30. "bootstrap":
-BCa, for the same, where values are skewed. "sequential": holds at all numbers of examples at once, so that
-one may stop on what one sees (`rdserve.compare.statistics.sequential`), and makes up for skewness.
+Two methods. "t": Student's, for a number of examples fixed beforehand; good from some 30. "sequential":
+holds at all numbers of examples at once, so that one may stop on what one sees
+(`rdserve.compare.statistics.sequential`), and makes up for skewness.
 """
 
 import math
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.compare.statistics import sequential
 from rdserve.compare.statistics import skewness as skew
+from rdserve.compare.statistics.summaries import moments
 from scipy import stats
 
 Float64 = NDArray[np.float64]
-Method = Literal["t", "bootstrap", "sequential"]
-N_RESAMPLES = 2000
+Method = Literal["t", "sequential"]
 # Below so many examples the laws that these intervals assume are a guess.
 FEW = 30
 
@@ -29,13 +29,6 @@ class Interval(NamedTuple):
     def sign(self) -> int:
         """-1 where all of it is below zero, +1 where all is above, else 0."""
         return int(self.low > 0) - int(self.high < 0)
-
-
-def moments(d: Float64) -> tuple[Float64, Float64]:
-    """Mean of (..., N) over the last axis, and its standard error: NaN where N is 1."""
-    n = d.shape[-1]
-    error = d.std(-1, ddof=1) / n**0.5 if n > 1 else np.full(d.shape[:-1], np.nan)
-    return np.asarray(d.mean(-1)), np.asarray(error)
 
 
 def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) -> float:
@@ -55,7 +48,7 @@ def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) ->
 
 
 def limits(d: Float64, level: float, method: Method = "t") -> tuple[Float64, Float64]:
-    """Lower and upper ends for the mean of (..., N) over the last axis; not for the bootstrap."""
+    """Lower and upper ends for the mean of (..., N) over the last axis."""
     mean, error = moments(d)
     reach: ArrayLike = critical(level, d.shape[-1], method)
     if method == "sequential":
@@ -71,28 +64,14 @@ def ends(mean: ArrayLike, error: ArrayLike, reach: ArrayLike) -> tuple[Float64, 
     return centre - half, centre + half
 
 
-def interval(d: Float64, level: float, method: Method = "t", *, seed: int = 0) -> Interval:
-    """For the mean of d (N,); the whole line where the examples are too few. seed: of the bootstrap."""
-    if method == "bootstrap" and d.size > 1 and np.ptp(d) > 0:
-        return _bootstrap(d, level, seed)
+def interval(d: Float64, level: float, method: Method = "t") -> Interval:
+    """For the mean of d (N,); the whole line where the examples are too few."""
     low, high = limits(d, level, method)
     return Interval(float(low), float(high))
 
 
-def _bootstrap(d: Float64, level: float, seed: int) -> Interval:
-    found = stats.bootstrap(
-        (d,),
-        np.mean,
-        n_resamples=N_RESAMPLES,
-        batch=max(1, 4_000_000 // d.size),
-        confidence_level=level,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
-
-
 def p_differs(d: Float64, method: Method = "t", *, skewed: bool = False) -> Float64:
-    """Two-sided p-value of mean zero over the last axis of (..., N); the bootstrap's is that of t.
+    """Two-sided p-value of mean zero over the last axis of (..., N).
 
     skewed: make up for skewness, as "sequential" always does.
     """

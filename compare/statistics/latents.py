@@ -1,10 +1,13 @@
 """What the latents carry: active units, rate per dimension, collapsed or not."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client.results import Encoding, ModelInfo
+
+if TYPE_CHECKING:
+    from rdserve.client.results import Encoding, ModelInfo
 
 Float64 = NDArray[np.float64]
 
@@ -38,7 +41,7 @@ class Latents:
         return int(self.active.sum())
 
 
-def latents(info: ModelInfo, encoding: Encoding) -> Latents:
+def latents(info: "ModelInfo", encoding: "Encoding") -> Latents:
     """Active units and rates per dimension, as far as the family (encoder, decoder, marginal) defines them.
 
     A simple encoder is a Gaussian: `posterior_mode` and `posterior_scale` are all there is to know. A

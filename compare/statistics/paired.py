@@ -3,13 +3,16 @@ difference leaves that out, and with shared noise most of the sampling noise too
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.results import Score
 from rdserve.compare.statistics import intervals
 from rdserve.compare.statistics.intervals import Interval, Method
-from rdserve.compare.statistics.multiplicity import holm
+from rdserve.compare.statistics.summaries import moments
+
+if TYPE_CHECKING:
+    from rdserve.client.results import Score
 
 Float64 = NDArray[np.float64]
 
@@ -19,7 +22,7 @@ class Difference:
     """A's mean minus B's over n examples: negative where A is better.
 
     interval: of the mean, at `level`. p_value: of "no difference", two-sided.
-    wins, ties, losses: examples on which A is lower than B, within the tie margin of it, or higher.
+    wins, ties, losses: examples on which A is lower than B, equal, or higher.
     With one example the error and the p-value are NaN, and the interval is the whole line.
     """
 
@@ -52,7 +55,7 @@ class Difference:
         )
 
 
-def weighted(score: Score, beta: float) -> Float64:
+def weighted(score: "Score", beta: float) -> Float64:
     """D + beta R of each example, (N,)."""
     return np.asarray(score.distortion_nats + beta * score.rate_nats, np.float64)
 
@@ -63,13 +66,10 @@ def difference(
     *,
     level: float = 0.95,
     method: Method = "t",
-    tie_margin: float = 0.0,
-    seed: int = 0,
 ) -> Difference:
     """Compare per-example values a and b, (N,) each, of the same examples in the same order.
 
-    method: of the interval and the p-value (`rdserve.compare.statistics.intervals`); seed: of the bootstrap.
-    tie_margin: nats within which an example counts as a tie.
+    method: of the interval and the p-value (`rdserve.compare.statistics.intervals`).
 
     Raises:
         ValueError: not two (N,) arrays of one length, N > 0; a difference that is not a number.
@@ -80,12 +80,12 @@ def difference(
     d = first - second
     if len(bad := np.flatnonzero(np.isnan(d))):
         raise ValueError(f"{first[bad[0]]} minus {second[bad[0]]} in row {bad[0]}: a difference is a number")
-    mean, error = intervals.moments(d)
-    wins, losses = int((d < -tie_margin).sum()), int((d > tie_margin).sum())
+    mean, error = moments(d)
+    wins, losses = int((d < 0).sum()), int((d > 0).sum())
     return Difference(
         mean=float(mean),
         standard_error=float(error),
-        interval=intervals.interval(d, level, method, seed=seed),
+        interval=intervals.interval(d, level, method),
         p_value=float(intervals.p_differs(d, method)),
         level=level,
         n=d.size,
@@ -97,14 +97,12 @@ def difference(
 
 def per_class(
     a: ArrayLike, b: ArrayLike, labels: ArrayLike, *, level: float = 0.95, method: Method = "t"
-) -> dict[int, tuple[Difference, float]]:
-    """The difference within each class of labels (N,), and its p-value after Holm over the classes."""
+) -> dict[int, Difference]:
+    """The difference within each class of labels (N,), each by itself."""
     first, second, of = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(labels)
     if of.shape != first.shape:
         raise ValueError(f"one label per example: {first.shape} values, {of.shape} labels")
-    found = {
+    return {
         int(label): difference(first[of == label], second[of == label], level=level, method=method)
         for label in np.unique(of)
     }
-    adjusted = holm([d.p_value for d in found.values()])
-    return {label: (d, float(p)) for (label, d), p in zip(found.items(), adjusted, strict=True)}

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.compare.statistics import skewness
-from rdserve.compare.statistics.intervals import Method, critical, moments
+from rdserve.compare.statistics.intervals import Method, critical
+from rdserve.compare.statistics.summaries import moments
 
 Answer = Literal["A", "B", "undecided"]
 Float64 = NDArray[np.float64]
@@ -56,7 +57,7 @@ class Preference:
         return replace(self, stretches=tuple(replace(s, answer=names[s.answer]) for s in self.stretches))
 
 
-class Lines(NamedTuple):
+class BetaLines(NamedTuple):
     """Of P pairs, (P,) each: means, variances and covariance of the mean differences in R and D, nats."""
 
     mean_r: Float64
@@ -91,7 +92,7 @@ class Lines(NamedTuple):
         return np.sort(found, axis=0)
 
 
-def preferences(lines: Lines, reach: Float64) -> list[Preference]:
+def preferences(lines: BetaLines, reach: Float64) -> list[Preference]:
     """Of P pairs: an answer at each beta where the means are more than `reach` (P,) standard errors apart."""
     limited = np.where(np.isfinite(reach), reach, 0.0)
     edges = lines.edges(limited)
@@ -140,5 +141,5 @@ def preference(
     if simultaneous or method == "sequential":
         reach = float(skewness.reach(reach, np.abs(skewness.skewness(np.stack([*d, d.sum(0)]))).max(), n))
     elements = (mean[0], mean[1], covariance[0, 0], covariance[1, 1], covariance[0, 1])
-    (found,) = preferences(Lines(*(np.array([one]) for one in elements)), np.array([reach]))
+    (found,) = preferences(BetaLines(*(np.array([one]) for one in elements)), np.array([reach]))
     return found

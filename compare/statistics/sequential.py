@@ -11,7 +11,6 @@ seen: large differences on fewer than one example in a hundred can escape the fi
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,76 +67,29 @@ def confidence_sequence(differences: ArrayLike, level: float = 0.95) -> tuple[Fl
     return d[..., :1] + mean - reach, d[..., :1] + mean + reach
 
 
-@dataclass(frozen=True)
-class Running:
-    """What came in so far: how many differences, their mean, and sums of powers of deviations from it."""
+def more_needed(differences: ArrayLike, level: float = 0.95, dimensions: int = 1) -> int | None:
+    """How many more examples settle the sign of the mean of (n,) if their mean, deviation and skewness stay.
 
-    n: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    cubes: float = 0.0
+    None: no number would. dimensions: as of `margin`.
+    """
+    d = np.asarray(differences, np.float64)
+    if d.size < 2:
+        return None
+    mean, deviation, lean = abs(float(d.mean())), float(d.std(ddof=1)), skew.skewness(d)
 
-    def add(self, differences: ArrayLike) -> "Running":
-        """With another chunk of per-example differences (n,).
+    def short(n: float) -> float:
+        """Nats by which the interval after n examples reaches beyond zero."""
+        far = skew.reach(margin(n, level, dimensions) * math.sqrt(n), lean, n)
+        return min(deviation * float(far) / math.sqrt(n) - mean, MOST)
 
-        Source: P. Pebay, Sandia report SAND2008-6212 (2008), after Chan, Golub and LeVeque (1979).
-        """
-        chunk = np.asarray(differences, np.float64)
-        if not chunk.size:
-            return self
-        k, n, apart = chunk.size, self.n + chunk.size, float(chunk.mean()) - self.mean
-        centred = chunk - chunk.mean()
-        squares, cubes = float((centred**2).sum()), float((centred**3).sum())
-        between = apart**2 * self.n * k / n
-        cubes += self.cubes + apart * between * (self.n - k) / n
-        cubes += 3 * apart * (self.n * squares - k * self.squares) / n
-        return Running(n, self.mean + apart * k / n, self.squares + squares + between, cubes)
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of a difference, NaN below two."""
-        return math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else math.nan
-
-    @property
-    def skewness(self) -> float:
-        """Of the differences; 0 where all are equal."""
-        return float(skew.of_moments(self.squares / self.n, self.cubes / self.n)) if self.n else 0.0
-
-    def reach(self, n: float, level: float, dimensions: int = 1) -> float:
-        """Half the interval's width, nats, after n examples with the deviation and skewness of these."""
-        if not self.deviation:
-            return 0.0 if n >= START else math.inf
-        critical = margin(n, level, dimensions) * math.sqrt(n)
-        return self.deviation * float(skew.reach(critical, self.skewness, n)) / math.sqrt(n)
-
-    def limits(self, level: float = 0.95) -> tuple[float, float]:
-        """Both ends; they hold, with those at all other times, with probability `level`."""
-        reach = self.reach(self.n, level) if self.n >= START else math.inf
-        return self.mean - reach, self.mean + reach
-
-    def sign(self, level: float = 0.95) -> int:
-        """-1 or +1 once the mean difference surely has that sign, else 0: go on."""
-        low, high = self.limits(level)
-        return int(low > 0) - int(high < 0)
-
-    def settled(self, level: float = 0.95, equivalence_margin: float = 0.0) -> bool:
-        """Whether to stop: the sign is known, or the difference surely lies within the margin in nats."""
-        low, high = self.limits(level)
-        return self.sign(level) != 0 or (-equivalence_margin < low and high < equivalence_margin)
-
-    def more_needed(self, level: float = 0.95, dimensions: int = 1) -> int | None:
-        """How many more examples settle the sign if all else stays as it is; None: none would.
-
-        dimensions: as of `margin`.
-        """
-
-        def short(log_n: float) -> float:
-            return min(self.reach(math.exp(log_n), level, dimensions) - abs(self.mean), MOST)
-
-        now, end = math.log(max(self.n, START) + 0.5), math.log(MOST)
-        if self.n < 2 or short(end) >= 0:
-            return None
-        if self.n >= START and self.reach(self.n, level, dimensions) < abs(self.mean):
-            return 0
-        total = math.exp(brentq(short, now, end)) if short(now) > 0 else START
-        return max(1, math.ceil(total) - self.n)
+    if short(MOST) >= 0:
+        return None
+    if d.size >= START and short(d.size) < 0:
+        return 0
+    now = max(d.size, START) + 0.5
+    total = START
+    if short(now) > 0:
+        total = math.ceil(
+            math.exp(brentq(lambda log_n: short(math.exp(log_n)), math.log(now), math.log(MOST)))
+        )
+    return max(1, total - d.size)

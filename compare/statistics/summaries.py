@@ -5,13 +5,15 @@ A model is a point (R, D) in the rate-distortion plane, both in nats per example
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.statistics.frontier import pareto
 from rdserve.compare.statistics.latents import collapsed
+
+if TYPE_CHECKING:
+    from rdserve.client.results import ModelInfo, Score
 
 Float64 = NDArray[np.float64]
 
@@ -56,6 +58,13 @@ class ModelSummary:
         return collapsed(self.rate_nats)
 
 
+def moments(d: Float64) -> tuple[Float64, Float64]:
+    """Mean of (..., N) over the last axis, and its standard error: NaN where N is 1."""
+    n = d.shape[-1]
+    error = d.std(-1, ddof=1) / n**0.5 if n > 1 else np.full(d.shape[:-1], np.nan)
+    return np.asarray(d.mean(-1)), np.asarray(error)
+
+
 def mean(values: ArrayLike) -> Mean:
     """Mean of per-example values (N,) and its standard error.
 
@@ -65,12 +74,12 @@ def mean(values: ArrayLike) -> Mean:
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"per-example values have one axis and at least one entry, got shape {array.shape}")
-    n = array.size
-    deviation = float(array.std(ddof=1)) if n > 1 else float("nan")
-    return Mean(float(array.mean()), deviation / n**0.5)
+    return Mean(*map(float, moments(array)))
 
 
-def summarise(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples: int) -> list[ModelSummary]:
+def summarise(
+    models: Sequence["ModelInfo"], scores: Sequence["Score"], *, n_samples: int
+) -> list[ModelSummary]:
     """One row per model, sorted along the frontier: by rate, then by distortion.
 
     Raises:
@@ -87,7 +96,7 @@ def summarise(models: Sequence[ModelInfo], scores: Sequence[Score], *, n_samples
     return along_frontier(rows)
 
 
-def _row(model: ModelInfo, score: Score, n_samples: int, on_frontier: bool) -> ModelSummary:
+def _row(model: "ModelInfo", score: "Score", n_samples: int, on_frontier: bool) -> ModelSummary:
     rate, distortion = mean(score.rate_nats), mean(score.distortion_nats)
     elbo, bound = mean(score.elbo_nats), mean(score.importance_bound_nats)
     return ModelSummary(

@@ -43,7 +43,7 @@ class Drawn:
 
 
 def draw_all(
-    client: Client, runs: ScoredZoo, filed: Mapping[str, Categorised], names: Sequence[str] = SERVED
+    client: Client, zoo: ScoredZoo, categorised: Mapping[str, Categorised], names: Sequence[str] = SERVED
 ) -> Iterator[Drawn]:
     """The figures of these names, each once it is drawn.
 
@@ -52,19 +52,19 @@ def draw_all(
     """
     for stem, (name, draw) in PLANES.items():
         if name in names:
-            yield Drawn(f"figure-{stem}", draw(runs))
-    pictures = _Pictures(client, runs.examples)
+            yield Drawn(f"figure-{stem}", draw(zoo))
+    pictures = _Pictures(client, zoo.examples)
     for name in [name for name in TITLES if name in names]:
-        choice = RULES[name](runs.all)
-        figure = _sheet(name, grouped([filed[run.name] for run in choice.runs]), pictures)
+        choice = RULES[name](zoo.all)
+        figure = _sheet(name, grouped([categorised[model.name] for model in choice.models]), pictures)
         yield Drawn(f"figure-{name}", figure, choice.missing)
 
 
-def models_of(runs: ScoredZoo, names: Sequence[str]) -> list[ScoredModel]:
-    """The runs that these figures show images of."""
-    chosen: list[FigureSelection] = [RULES[name](runs.all) for name in TITLES if name in names]
-    wanted = {run.name for choice in chosen for run in choice.runs}
-    return [run for run in runs.all if run.name in wanted]
+def models_of(zoo: ScoredZoo, names: Sequence[str]) -> list[ScoredModel]:
+    """The models that these figures show images of."""
+    chosen: list[FigureSelection] = [RULES[name](zoo.all) for name in TITLES if name in names]
+    wanted = {model.name for choice in chosen for model in choice.models}
+    return [model for model in zoo.all if model.name in wanted]
 
 
 class _Pictures:
@@ -77,33 +77,33 @@ class _Pictures:
         self.data = f"{examples.dataset.name}, {examples.dataset.split}"
         self._reconstructed: dict[str, Images] = {}
 
-    def reconstructed(self, run: ScoredModel) -> Images:
+    def reconstructed(self, model: ScoredModel) -> Images:
         """(4, K, H, W): K reconstructions of each input, from one z."""
-        if run.name not in self._reconstructed:
+        if model.name not in self._reconstructed:
             made = self._client.reconstruct(
-                run.name, self.images, n_samples=N_DRAWS, seed=run.seed, example_ids=self._ids
+                model.name, self.images, n_samples=N_DRAWS, seed=model.seed, example_ids=self._ids
             )
-            self._reconstructed[run.name] = made.images
-        return self._reconstructed[run.name]
+            self._reconstructed[model.name] = made.images
+        return self._reconstructed[model.name]
 
-    def generated(self, run: ScoredModel) -> Images:
+    def generated(self, model: ScoredModel) -> Images:
         """(4, K, H, W): K images of each of 4 z ~ m(z)."""
-        made = self._client.sample(run.name, N_GENERATED, n_samples=N_DRAWS, seed=run.seed)
+        made = self._client.sample(model.name, N_GENERATED, n_samples=N_DRAWS, seed=model.seed)
         return np.asarray(made.images)
 
 
-def _sheet(name: str, filed: Sequence[Categorised], pictures: _Pictures) -> Figure | None:
-    if not filed:
+def _sheet(name: str, categorised: Sequence[Categorised], pictures: _Pictures) -> Figure | None:
+    if not categorised:
         return None
     generated = name == "4b"
     ask = pictures.generated if generated else pictures.reconstructed
     law = "m(z)" if generated else "e(z|x)"
     note = f"All images of a row and model come from one z ~ {law}; average: of {N_DRAWS} samples."
-    if filed[0].by != "measured":
+    if categorised[0].by != "measured":
         note += " Categories by R and D alone."
     return sheets.draw(
-        filed,
-        {one.run.name: ask(one.run) for one in filed},
+        categorised,
+        {one.model.name: ask(one.model) for one in categorised},
         data=None if generated else pictures.images,
         title=f"{TITLES[name]} ({pictures.data})",
         note=note,

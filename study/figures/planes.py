@@ -1,4 +1,4 @@
-"""The paper's figure 3 from runs: the rate-distortion plane, its parts, and -ELBO against R."""
+"""The paper's figure 3 of a zoo: the rate-distortion plane, its parts, and -ELBO against R."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,64 +36,64 @@ PARTS = (
 )
 
 
-def rate_distortion(runs: ScoredZoo) -> Figure:
-    """Figure 3a: all runs, their Pareto frontier in steps, their convex hull, the line of the best R + D."""
-    return plane.rd_plane(runs.scene, title=runs.title)
+def rate_distortion(zoo: ScoredZoo) -> Figure:
+    """Figure 3a: all models, their Pareto frontier in steps, convex hull, and the line of the best R + D."""
+    return plane.rd_plane(zoo.layout, title=zoo.title)
 
 
-def by_part(runs: ScoredZoo) -> Figure:
+def by_part(zoo: ScoredZoo) -> Figure:
     """Figure 3a's other panels: the frontier of each choice of encoder, of decoder, of marginal."""
     figure, axes = _figure(12.5, 4.6, columns=3)
-    points = coordinates([run.row for run in runs.all])
+    points = coordinates([model.row for model in zoo.all])
     least = entropy_bound(points)
     high = 1.05 * float(points.max())
     for at, (part, sign, choices) in zip(axes, PARTS, strict=True):
         at.plot([0, least], [least, 0], **BEST)
         for choice, (words, colour) in choices.items():
-            of = [run for run in runs.all if run.family[sign : sign + 1] == choice]
+            of = [model for model in zoo.all if model.family[sign : sign + 1] == choice]
             _frontier(at, of, f"{choice}  {words}", colour)
         _frame(at, "rate R", "distortion D")
         at.set(xlim=(-0.02 * high, high), ylim=(0, high))
         at.set_title(part, loc="left", fontsize=10, color=INK, weight="bold")
         at.legend(frameon=False, fontsize=8, labelcolor=INK)
     figure.suptitle(
-        f"{runs.title}; dashed: R + D = {least:.2f} nats", fontsize=11, color=INK, x=0.01, ha="left"
+        f"{zoo.title}; dashed: R + D = {least:.2f} nats", fontsize=11, color=INK, x=0.01, ha="left"
     )
     return figure
 
 
-def cost_against_rate(runs: ScoredZoo) -> Figure:
+def cost_against_rate(zoo: ScoredZoo) -> Figure:
     """Figure 3b: R + D = -ELBO against R, the dashed line at the least."""
     figure = Figure(figsize=(9.0, 6.4), dpi=160, facecolor=PAPER)
     canvas: Any = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.085, 0.105, 0.645, 0.80))
-    shown = _near_the_best(runs.all)
-    least = min(run.cost for run in shown)
+    shown = _near_the_best(zoo.all)
+    least = min(model.cost for model in shown)
     axes.axhline(least, **BEST, zorder=0)
-    for run in shown:
-        axes.plot(run.row.rate_nats, run.cost, zorder=3, **marker(run.family))
+    for model in shown:
+        axes.plot(model.row.rate_nats, model.cost, zorder=3, **marker(model.family))
     axes.margins(0.06)
     _frame(axes, "rate R", "−ELBO = R + D")
     canvas.draw()
-    rows = [replace(run.row, distortion_nats=run.cost) for run in shown]
+    rows = [replace(model.row, distortion_nats=model.cost) for model in shown]
     plane.name_marks(axes, rows, [], [np.array([[0.0, least], [max(row.rate_nats for row in rows), least]])])
     draw_key(figure, least, lines={})
-    left_out = len(runs.all) - len(shown)
+    left_out = len(zoo.all) - len(shown)
     note = f"; {left_out} further up left out" if left_out else ""
-    figure.text(0.085, 0.955, runs.title + note, fontsize=12, color=INK, weight="bold", va="center")
+    figure.text(0.085, 0.955, zoo.title + note, fontsize=12, color=INK, weight="bold", va="center")
     return figure
 
 
-def _near_the_best(runs: Sequence[ScoredModel]) -> list[ScoredModel]:
+def _near_the_best(models: Sequence[ScoredModel]) -> list[ScoredModel]:
     """Those within an eighth of the best R + D, as the paper's axis of 79 to 90 nats shows."""
-    least = min(run.cost for run in runs)
-    return [run for run in runs if run.cost <= 1.125 * least]
+    least = min(model.cost for model in models)
+    return [model for model in models if model.cost <= 1.125 * least]
 
 
-def _frontier(axes: Axes, runs: Sequence[ScoredModel], words: str, colour: str) -> None:
-    if not runs:
+def _frontier(axes: Axes, models: Sequence[ScoredModel], words: str, colour: str) -> None:
+    if not models:
         return
-    points = coordinates([run.row for run in runs])
+    points = coordinates([model.row for model in models])
     axes.plot(*points.T, "o", markersize=4, color=colour, alpha=0.45, markeredgewidth=0)
     best = np.unique(points[pareto(points)], axis=0)
     axes.step(*best.T, where="post", color=colour, linewidth=1.3)

@@ -22,7 +22,7 @@ Images = NDArray[Any]
 
 
 def draw(
-    filed: Sequence[Categorised],
+    categorised: Sequence[Categorised],
     drawn: Mapping[str, Images],
     *,
     data: Images | None = None,
@@ -33,8 +33,8 @@ def draw(
 
     filed: the models in order, those of one category beside one another. data: (N, H, W), the first column.
     """
-    panels = _panels(filed, MODELS_PER_PANEL)
-    n = len(drawn[filed[0].run.name])
+    panels = _panels(categorised, MODELS_PER_PANEL)
+    n = len(drawn[categorised[0].model.name])
     columns = max(_width(panel, data is not None) for panel in panels)
     width = max(columns, LETTER * max(len(title), 0.6 * len(note))) + 2 * MARGIN
     step = CATEGORY + HEADER + n + PANEL_GAP
@@ -45,10 +45,10 @@ def draw(
     return figure
 
 
-def _panels(filed: Sequence[Categorised], most: int) -> list[list[Categorised]]:
+def _panels(categorised: Sequence[Categorised], most: int) -> list[list[Categorised]]:
     """Consecutive parts of at most `most`, as equal in size as can be."""
-    edges = np.linspace(0, len(filed), -(-len(filed) // most) + 1).round().astype(int)
-    return [list(filed[start:stop]) for start, stop in pairwise(edges)]
+    edges = np.linspace(0, len(categorised), -(-len(categorised) // most) + 1).round().astype(int)
+    return [list(categorised[start:stop]) for start, stop in pairwise(edges)]
 
 
 def _width(panel: Sequence[Categorised], with_data: bool) -> float:
@@ -63,7 +63,7 @@ def _panel(
     if data is not None:
         column(axes, data, left, below, "data")
         left += 1 + GAP
-    bottom = below + len(drawn[panel[0].run.name])
+    bottom = below + len(drawn[panel[0].model.name])
     for number, (category, group) in enumerate(groupby(panel, key=lambda one: one.category)):
         if number:
             at = left - GAP + (RULE + GAP) / 2
@@ -71,19 +71,19 @@ def _panel(
             left += RULE
         first = left
         for one in group:
-            _pair(axes, one, drawn[one.run.name], left, top + CATEGORY)
+            _pair(axes, one, drawn[one.model.name], left, top + CATEGORY)
             left += 2 + GAP
         _category(axes, category, first, left - GAP, top)
 
 
 def _pair(axes: Axes, one: Categorised, images: Images, left: float, top: float) -> None:
-    row, middle = one.run.row, left + 1
+    row, middle = one.model.row, left + 1
     tuple_: Style = {"fontsize": 10, "family": "DejaVu Sans Mono", "weight": "bold"}
     lines: list[tuple[str, Style]] = [
         (row.family, tuple_),
-        (f"β = {row.beta:g}{', annealed' if one.run.annealed else ''}", {"fontsize": 8}),
+        (f"β = {row.beta:g}{', annealed' if one.model.annealed else ''}", {"fontsize": 8}),
         (f"({row.rate_nats:z.1f}, {row.distortion_nats:.1f})", {"fontsize": 8}),
-        (f"ELBO −{one.run.cost:.1f}", {"fontsize": 8}),
+        (f"ELBO −{one.model.cost:.1f}", {"fontsize": 8}),
     ]
     for number, (text, style) in enumerate(lines):
         y = top + (number + 0.5) * LINE

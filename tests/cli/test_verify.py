@@ -13,10 +13,11 @@ from rdserve.cli.exits import Code
 from rdserve.cli.package import package
 from rdserve.cli.verify_card import verify_card
 from rdserve.client import Client, InputError
+from rdserve.compare import export
 from rdserve.compare.api import compare
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.rebuilt_page import altered
-from rdserve.compare.render import export
-from rdserve.compare.scores import Comparison, ScoredData
+from rdserve.compare.scores import ScoredData
 from rdserve.compare.verify import Replay, read, replay, sample, seen
 from rdserve.data import load
 from rdserve.models.card import WEIGHTS_FILE, read_card, weights_sha256, write_card
@@ -39,7 +40,7 @@ def comparison(in_process_service: str) -> Comparison:
 @pytest.fixture(scope="module")
 def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("verify")
-    export.write_all(comparison.findings, None, out)
+    export.write_all(comparison.analysis, None, out)
     return out
 
 
@@ -176,7 +177,7 @@ def test_a_model_that_does_not_serve_says_nothing_of_its_numbers(folder: Path) -
 def test_images_of_ones_own_must_be_the_same(in_process_service: str, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 2, (12, 8, 8)).astype(bool)
     with Client(in_process_service) as client:
-        export.write_all(compare(client, MODELS, images).findings, None, tmp_path)
+        export.write_all(compare(client, MODELS, images).analysis, None, tmp_path)
     report = tmp_path / "report.html"
     for name, pixels in (("same", images), ("other", ~images)):
         np.save(tmp_path / f"{name}.npy", pixels)

@@ -3,15 +3,15 @@ from io import StringIO
 
 import pytest
 from points import CROWDED, comparison_at
-from rdserve.compare.render.against import differences_table
-from rdserve.compare.scores import Comparison
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.render.terminal import differences_table
 from rdserve.compare.statistics.equivalence import same
 from rich.console import Console
 
 
 def printed(comparison: Comparison, **options: object) -> list[str]:
     file = StringIO()
-    Console(width=100, file=file).print(differences_table(comparison.findings, **options))  # type: ignore[arg-type]
+    Console(width=100, file=file).print(differences_table(comparison.analysis, **options))  # type: ignore[arg-type]
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 

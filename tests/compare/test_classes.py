@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from points import CROWDED, comparison_at
 from rdserve.client.results import Score
-from rdserve.compare.analysis.by_class import by_class, in_words
+from rdserve.compare.analysis.by_class import by_class
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import to_document
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison
 from rdserve.compare.statistics.paired import weighted
 
 
@@ -32,7 +32,7 @@ def two() -> Comparison:
 
 
 def test_differences_are_those_of_the_class_alone(two: Comparison) -> None:
-    found = two.findings.classes
+    found = two.analysis.classes
     assert found is not None
     assert (found.reference, found.labels, found.sizes) == ("m1", (0, 1, 2), (200, 200, 200))
     assert found.signs("m0") == [1, 1, -1]
@@ -73,22 +73,22 @@ def test_no_more_false_alarms_over_all_models_and_classes_than_promised() -> Non
 
 
 def test_without_labels_or_a_second_class_there_is_nothing_to_say(two: Comparison) -> None:
-    assert replace(two, labels=None).findings.classes is None
-    assert replace(two, labels=np.zeros(two.n, np.int64)).findings.classes is None
-    assert comparison_at([(5, 15)], labels=True).findings.classes is None
+    assert replace(two, labels=None).analysis.classes is None
+    assert replace(two, labels=np.zeros(two.n, np.int64)).analysis.classes is None
+    assert comparison_at([(5, 15)], labels=True).analysis.classes is None
     assert "lass" not in replace(two, labels=None).table()
 
 
 def test_it_is_in_the_terminal_the_document_and_the_report(two: Comparison) -> None:
     assert [line.split()[-1] for line in two.table().splitlines() if line.strip()[:5] in ("0    ", "1    ")]
-    document = json.loads("".join(json_stream.text(to_document(two.findings))))["classes"]
-    found = two.findings.classes
+    document = json.loads("".join(json_stream.text(to_document(two.analysis))))["classes"]
+    found = two.analysis.classes
     assert found is not None
     assert document["reference"] == "m1"
     assert [one["mean"] for one in document["models"][0]["weighted"]] == [
         one.mean for one in found.differences["m0"]
     ]
-    html = report.render(two.findings)
+    html = report.render(two.analysis)
     assert "Class by class</h2>" in html
     assert "surely lower</span>" in html
 
@@ -96,11 +96,11 @@ def test_it_is_in_the_terminal_the_document_and_the_report(two: Comparison) -> N
 def test_of_very_many_classes_the_largest_are_shown() -> None:
     comparison = comparison_at(CROWDED[:2], n=400)
     labels = np.minimum(np.arange(400), 30)
-    found = replace(comparison, labels=labels).findings.classes
+    found = replace(comparison, labels=labels).analysis.classes
     assert found is not None
     few = found.largest(3)
     assert few.labels == (28, 29, 30)
     assert few.sizes == (1, 1, 370)
     ((name, differences),) = few.differences.items()
     assert differences[2] == found.differences[name][30]
-    assert in_words(found)
+    assert replace(comparison, labels=labels).verdict

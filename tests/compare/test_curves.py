@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from points import comparison_of
+from rdserve.compare.analysis.dominance import dominated
 from rdserve.compare.analysis.pairs import pairs
 from rdserve.compare.statistics.curves import (
     bd_distortion_nats,
@@ -8,7 +9,6 @@ from rdserve.compare.statistics.curves import (
     bd_rate_percent,
     excess_over_entropy,
 )
-from rdserve.compare.statistics.dominance import dominated
 
 CURVE = np.array([[2.0, 18.0], [5.0, 12.0], [10.0, 7.0], [18.0, 3.0]])
 

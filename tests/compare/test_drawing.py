@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from points import CROWDED, comparison_at
-from rdserve.compare.render.figures.layout import plane_layout, shortened
-from rdserve.compare.render.html.svg_plane import BOTTOM, LEFT, RIGHT, TOP, draw, number
+from rdserve.compare.render.figures.layout import plane_layout
+from rdserve.compare.render.formatting import number, shortened
+from rdserve.compare.render.html.svg_plane import BOTTOM, LEFT, RIGHT, TOP, draw
 
 
 def xy(points: str) -> np.ndarray:  # type: ignore[type-arg]
@@ -11,7 +12,7 @@ def xy(points: str) -> np.ndarray:  # type: ignore[type-arg]
 
 @pytest.mark.parametrize("count", [1, 2, 18])
 def test_marks_and_regions_lie_in_the_frame(count: int) -> None:
-    drawing = draw(plane_layout(comparison_at(CROWDED[:count])))
+    drawing = draw(plane_layout(comparison_at(CROWDED[:count]).analysis))
     assert len(drawing.marks) == count
     for mark in drawing.marks:
         around = np.concatenate([xy(mark.region), [[mark.x, mark.y]]])
@@ -20,7 +21,7 @@ def test_marks_and_regions_lie_in_the_frame(count: int) -> None:
 
 
 def test_pixels_follow_the_axes() -> None:
-    found = plane_layout(comparison_at([(1, 9), (8, 2)]))
+    found = plane_layout(comparison_at([(1, 9), (8, 2)]).analysis)
     first, second = draw(found).marks
     assert first.x < second.x
     assert first.y < second.y  # less distortion is lower on the page
@@ -32,7 +33,7 @@ def test_pixels_follow_the_axes() -> None:
 
 
 def test_the_best_lies_on_the_dashed_line() -> None:
-    found = plane_layout(comparison_at(CROWDED))
+    found = plane_layout(comparison_at(CROWDED).analysis)
     drawing = draw(found)
     start, end = xy(drawing.best)
     best = drawing.marks[int(found.points.sum(1).argmin())]
@@ -45,6 +46,6 @@ def test_numbers_have_true_signs() -> None:
 
 
 def test_a_long_name_keeps_its_ends() -> None:
-    assert shortened("short") == "short"
-    assert shortened("digits-with-a-very-long-name-v17") == "digits-with…ong-name-v17"
-    assert len(shortened("x" * 100)) <= 24
+    assert shortened("short", 24) == "short"
+    assert shortened("digits-with-a-very-long-name-v17", 24) == "digits-with…ong-name-v17"
+    assert len(shortened("x" * 100, 24)) <= 24

@@ -14,8 +14,10 @@ import pytest
 from drawn import pictures_of
 from PIL import Image
 from points import CROWDED, comparison_at
-from rdserve.compare.render import export, markup
-from rdserve.compare.scores import Comparison, from_document
+from rdserve.compare import export
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.render import markup
+from rdserve.compare.score_document import from_document
 
 NAMES = {
     "report.html",
@@ -41,18 +43,18 @@ def comparison() -> Comparison:
 @pytest.fixture(scope="module")
 def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("files") / "new" / "folder"
-    paths = export.write_all(comparison.findings, pictures_of(comparison), out)
+    paths = export.write_all(comparison.analysis, pictures_of(comparison), out)
     assert {path.name for path in paths} == NAMES == {path.name for path in out.iterdir()}
     return out
 
 
 def test_without_pictures_there_is_no_sheet(comparison: Comparison, tmp_path: Path) -> None:
-    paths = export.write_all(comparison.findings, None, tmp_path)
+    paths = export.write_all(comparison.analysis, None, tmp_path)
     assert {path.name for path in paths} == NAMES - {"reconstructions.png"}
 
 
 def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
-    line = comparison.findings.signature
+    line = comparison.analysis.signature
     for name in ("report.html", "comparison.json", "examples.csv-metadata.json", "table.tex", "table.md"):
         assert line in (folder / name).read_text(), name
     for name in ("rd-plane.png", "reconstructions.png"):
@@ -63,11 +65,11 @@ def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
 
 def test_every_file_warns(comparison: Comparison, tmp_path: Path) -> None:
     words = "not comparable: different likelihoods: m0 bernoulli but m1 gaussian"
-    warned = replace(comparison, warnings=(words,)).findings
+    warned = replace(comparison, warnings=(words,)).analysis
     for path in export.write_all(warned, pictures_of(comparison), tmp_path):
         if path.suffix not in (".csv", ".png"):  # columns; drawn as the SVG is
             assert words in path.read_text(), path.name
-    plain = export.write_all(comparison.findings, pictures_of(comparison), tmp_path / "plain")
+    plain = export.write_all(comparison.analysis, pictures_of(comparison), tmp_path / "plain")
     for path in plain:
         if path.suffix == ".png":
             assert path.read_bytes() != (tmp_path / path.name).read_bytes()
@@ -76,12 +78,12 @@ def test_every_file_warns(comparison: Comparison, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("models", "n"), [(1, 1), (1, 9), (2, 1), (2, 2), (5, 30)])
 def test_json_keeps_to_its_schema(models: int, n: int) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    document = json.loads("".join(export.to_json(comparison_at(CROWDED[:models], n=n).findings)))
+    document = json.loads("".join(export.to_json(comparison_at(CROWDED[:models], n=n).analysis)))
     jsonschema.validate(document, SCHEMA)
 
 
 def test_the_schema_notices_what_is_missing_or_wrong(comparison: Comparison) -> None:
-    document = json.loads("".join(export.to_json(comparison.findings)))
+    document = json.loads("".join(export.to_json(comparison.analysis)))
     for field, value in (("schema", "other/1"), ("signature", "two\nlines"), ("seed", -1), ("models", [])):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(document | {field: value}, SCHEMA)
@@ -109,8 +111,8 @@ def test_json_and_csv_hold_the_examples(comparison: Comparison, folder: Path) ->
 def test_a_line_per_model(comparison: Comparison, folder: Path) -> None:
     with (folder / export.CSV).open() as file:
         lines = {line["name"]: line for line in csv.DictReader(file)}
-    assert list(lines) == [row.name for row in comparison.findings.scene.rows]
-    for row in comparison.findings.scene.rows:
+    assert list(lines) == [row.name for row in comparison.analysis.rows]
+    for row in comparison.analysis.rows:
         assert int(lines[row.name]["n"]) == comparison.n
         assert float(lines[row.name]["rate_nats"]) == row.rate_nats
         assert float(lines[row.name]["elbo_standard_error_nats"]) == row.elbo_standard_error_nats
@@ -127,7 +129,7 @@ def test_the_columns_are_described_beside(folder: Path, name: str) -> None:
 def test_tables_say_what_the_rows_say(comparison: Comparison, folder: Path) -> None:
     for name in ("table.tex", "table.md"):
         text = (folder / name).read_text()
-        for row in comparison.findings.scene.rows:
+        for row in comparison.analysis.rows:
             assert f"{row.rate_nats:.2f}" in text
             assert f"{row.distortion_standard_error_nats:.2f}" in text
     rows = re.findall(r"^(.*&.*) \\\\$", (folder / "table.tex").read_text(), re.MULTILINE)
@@ -137,18 +139,18 @@ def test_tables_say_what_the_rows_say(comparison: Comparison, folder: Path) -> N
 
 def test_a_model_that_ignores_its_code_is_marked_in_every_file(tmp_path: Path) -> None:
     both = comparison_at([(0.02, 18), (5, 14)], noise=0.1)
-    export.write_all(both.findings, pictures_of(both), tmp_path)
+    export.write_all(both.analysis, pictures_of(both), tmp_path)
     document = json.loads((tmp_path / export.JSON).read_text())
     assert {model["name"]: model["collapsed"] for model in document["models"]} == {"m0": True, "m1": False}
     for name in ("table.md", "table.tex", "rd-plane.svg", "report.html"):
         assert "ignores its code" in (tmp_path / name).read_text(), name
-    used = replace(both, models=both.models[1:], scores=both.scores[1:]).findings
+    used = replace(both, models=both.models[1:], scores=both.scores[1:]).analysis
     assert "ignores its code" not in markup.to_markdown(used) + markup.to_latex(used)
 
 
 def test_a_name_breaks_no_table(comparison: Comparison) -> None:
     strange = replace(comparison.models[0], name="a|b_c & 50% \\x {$^~}\n`<b>`")
-    odd = replace(comparison, models=(strange, *comparison.models[1:])).findings
+    odd = replace(comparison, models=(strange, *comparison.models[1:])).analysis
     escaped = r"a|b\_c \& 50\% \textbackslash{}x \{\$\textasciicircum{}\textasciitilde{}\} "
     assert escaped + r"`\textless{}b\textgreater{}`" in markup.to_latex(odd)
     line = next(

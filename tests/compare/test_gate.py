@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 import pytest
 from points import comparison_at
 from rdserve.client.errors import InputError
-from rdserve.compare.analysis.gate import Gate, GateOutcome, Limits, gate, to_junit, to_markdown
+from rdserve.compare.analysis.gate import Gate, GateOutcome, Limits, gate
+from rdserve.compare.render.gate_report import to_junit, to_markdown
 
 # m1 has 0.3 nats more rate and 0.3 less distortion than m0, known to some 0.02.
 COMPARISON = comparison_at([(5, 15), (5.3, 14.7)], n=400)
@@ -81,7 +82,7 @@ def test_what_cannot_be_gated() -> None:
 
 
 def test_what_made_it_is_in_both_files() -> None:
-    found, line = against(rate_increase=PASSES), COMPARISON.findings.signature
+    found, line = against(rate_increase=PASSES), COMPARISON.analysis.signature
     assert to_markdown(found).endswith(f"<!-- {line} -->\n")
     properties = ElementTree.fromstring(to_junit(found)).findall("properties/property")
     assert [(one.get("name"), one.get("value")) for one in properties] == [("rdserve-signature", line)]

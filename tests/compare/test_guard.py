@@ -45,3 +45,17 @@ def test_models_of_other_data_are_named() -> None:
     assert compatibility.foreign([A], ScoredData("digits", "test", "0" * 64)) == ()
     (warning,) = compatibility.foreign([A], ScoredData("static-mnist", "test", "e" * 64))
     assert warning == "trained on other data than 'static-mnist' (sha256 eeeeeeeeeeee): a"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_shape": (28, 28)}, "model 'b' takes 28x28 images, the data has 8x8"),
+        ({"state": "FAILED", "state_reason": "no weights"}, "model 'b' is FAILED: no weights"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+    models = [replace(MODEL, name="a"), replace(MODEL, name="b", **change)]
+    with pytest.raises(InputError, match=message):
+        compatibility.check_fit(models, (8, 8))
+    compatibility.check_fit(models[:1], (8, 8))

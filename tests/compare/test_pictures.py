@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 from points import CROWDED, comparison_at, score
 from rdserve.client import Client
-from rdserve.compare.scores import Comparison
-from rdserve.compare.scoring import pictures
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.scoring.pictures import most_different, representatives
 
 IMAGES = np.random.default_rng(0).integers(0, 2, (20, 8, 8)).astype(bool)
@@ -57,7 +56,7 @@ def served(client: Client, *names: str) -> Comparison:
 def test_every_model_draws_the_same_images_under_the_same_noise(in_process_service: str) -> None:
     with Client(in_process_service) as client:
         comparison, told = served(client, "tiny-mmm", "tiny-ppp"), []
-        drawn = pictures.take(comparison, told.append)
+        drawn = comparison.pictures(told.append)
         assert drawn is not None
         assert sorted(told) == ["tiny-mmm", "tiny-ppp"]
         np.testing.assert_array_equal(drawn.images, IMAGES[drawn.rows])
@@ -70,7 +69,7 @@ def test_every_model_draws_the_same_images_under_the_same_noise(in_process_servi
 def test_what_the_latents_carry_comes_from_the_same_noise(in_process_service: str) -> None:
     with Client(in_process_service) as client:
         comparison = served(client, "tiny-mmm", "tiny-ppp")
-        drawn = pictures.take(comparison)
+        drawn = comparison.pictures()
         assert drawn is not None
         codes = client.encode("tiny-mmm", IMAGES, n_samples=1, seed=3)
         rate = client.score("tiny-mmm", IMAGES, seed=3).rate_nats.mean()
@@ -86,11 +85,11 @@ def test_what_the_latents_carry_comes_from_the_same_noise(in_process_service: st
 
 def test_a_model_that_is_gone_costs_no_other_its_pictures(in_process_service: str) -> None:
     with Client(in_process_service) as client:
-        drawn = pictures.take(served(client, "tiny-mmm", "gone"))
+        drawn = served(client, "tiny-mmm", "gone").pictures()
     assert drawn is not None
     assert set(drawn.reconstructions) == set(drawn.samples) == {"tiny-mmm"}
     assert "gone" in drawn.failures["gone"]
 
 
 def test_without_a_service_there_are_none() -> None:
-    assert pictures.take(comparison_at(CROWDED[:2])) is None
+    assert comparison_at(CROWDED[:2]).pictures() is None

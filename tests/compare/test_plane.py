@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from points import CROWDED, comparison_at, rows_at
 from rdserve.client.results import Reconstruction, Sample
 from rdserve.compare.render.figures import plane, sheet
-from rdserve.compare.render.figures.layout import label, labelled, plane_layout
+from rdserve.compare.render.figures.layout import labelled, plane_layout
+from rdserve.compare.render.formatting import label
 
 
 def texts(figure: Figure) -> list[str]:
@@ -19,13 +20,13 @@ def texts(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("n", [1, 2, 18])
 def test_every_model_is_named_once(n: int) -> None:
-    drawn = plane_layout(comparison_at(CROWDED[:n]))
+    drawn = plane_layout(comparison_at(CROWDED[:n]).analysis)
     written = texts(plane.rd_plane(drawn, title="models"))
     assert sorted(written[-n:]) == sorted(label(row, drawn.rows) for row in drawn.rows)
 
 
 def test_of_a_crowd_the_frontier_is_named() -> None:
-    drawn = plane_layout(comparison_at([(0.5 * k, 30 - 0.5 * k + k % 2) for k in range(60)]))
+    drawn = plane_layout(comparison_at([(0.5 * k, 30 - 0.5 * k + k % 2) for k in range(60)]).analysis)
     named = [drawn.rows[index] for index in labelled(drawn.rows)]
     assert len(named) == 12
     assert all(row.on_frontier for row in named)
@@ -34,7 +35,7 @@ def test_of_a_crowd_the_frontier_is_named() -> None:
 
 
 def test_labels_of_a_crowd_do_not_overlap() -> None:
-    figure = plane.rd_plane(plane_layout(comparison_at(CROWDED)))
+    figure = plane.rd_plane(plane_layout(comparison_at(CROWDED).analysis))
     names = figure.axes[0].texts[-len(CROWDED) :]
     boxes = [name.get_window_extent() for name in names]
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
@@ -48,12 +49,12 @@ def test_models_with_one_tuple_and_beta_go_by_name() -> None:
 
 
 def test_a_single_example_has_no_interval_to_draw() -> None:
-    plane.rd_plane(plane_layout(comparison_at([(1, 2), (2, 1)], n=1)))
+    plane.rd_plane(plane_layout(comparison_at([(1, 2), (2, 1)], n=1).analysis))
 
 
 def test_equal_input_makes_equal_files(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "a.svg", "b.svg"):
-        figure = plane.rd_plane(plane_layout(comparison_at(CROWDED)), title="models")
+        figure = plane.rd_plane(plane_layout(comparison_at(CROWDED).analysis), title="models")
         plane.save(figure, tmp_path / name, "what made it")
     for suffix in ("png", "svg"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
@@ -62,7 +63,7 @@ def test_equal_input_makes_equal_files(tmp_path: Path) -> None:
 def test_a_name_is_no_formula_and_a_family_need_not_be_the_papers() -> None:
     odd = comparison_at([(1, 2), (2, 1)])
     strange = replace(odd.models[0], name="$\\frac{", family="hierarchical")
-    drawn = plane_layout(replace(odd, models=(strange, odd.models[1])))
+    drawn = plane_layout(replace(odd, models=(strange, odd.models[1])).analysis)
     written = texts(plane.rd_plane(drawn, title="$\\frac{"))
     assert "hierarchical" in written
 

@@ -10,12 +10,12 @@ import pytest
 from drawn import pictures_of
 from points import CROWDED, comparison_at
 from rdserve.client.results import Score
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.rebuilt import contradictions
 from rdserve.compare.rebuilt_page import altered
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import to_document
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison
 
 Alter = Callable[[dict[str, Any]], object]
 
@@ -41,7 +41,7 @@ def comparison() -> Comparison:
 
 @pytest.fixture
 def document(comparison: Comparison) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads("".join(json_stream.text(to_document(comparison.findings))))
+    read: dict[str, Any] = json.loads("".join(json_stream.text(to_document(comparison.analysis))))
     return read
 
 
@@ -136,7 +136,7 @@ def test_of_many_the_first_are_named(document: dict[str, Any]) -> None:
 def test_models_that_do_not_compare_are_not_passed_off_as_such(comparison: Comparison) -> None:
     other = replace(comparison.models[0], binarisation="random")
     mixed = replace(comparison, models=(other, *comparison.models[1:]))
-    document = json.loads("".join(json_stream.text(to_document(mixed.findings))))
+    document = json.loads("".join(json_stream.text(to_document(mixed.analysis))))
     (line,) = contradictions(document)
     assert line.startswith('warnings: "not comparable: different binarisations')
 
@@ -162,19 +162,19 @@ def two(comparison: Comparison) -> Comparison:
 @pytest.mark.parametrize("pictures", [False, True])
 def test_a_page_is_what_its_data_give_with_pictures_or_without(two: Comparison, pictures: bool) -> None:
     drawn = replace(pictures_of(two), failures={"m8": "it was slow"}) if pictures else None
-    assert altered(report.render(two.findings, drawn), two) == []
+    assert altered(report.render(two.analysis, drawn), two) == []
 
 
 @pytest.mark.parametrize("what", PAGE)
 def test_a_page_that_says_otherwise_is_named(two: Comparison, what: str) -> None:
-    html = report.render(two.findings, pictures_of(two))
+    html = report.render(two.analysis, pictures_of(two))
     here, there = PAGE[what]
     assert here in html
     assert altered(html.replace(here, there, 1), two)
 
 
 def test_the_verdict_that_was_forged_is_quoted_beside_the_true_one(two: Comparison) -> None:
-    html = report.render(two.findings)
+    html = report.render(two.analysis)
     (line,) = altered(html.replace("m0 is better than m3", "m3 is better than m0", 1), two)
     assert line.startswith("the page says 'm3 is better than m0")
     assert ", its data give 'm0 is better than m3" in line

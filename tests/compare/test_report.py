@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from drawn import pictures_of
 from points import CROWDED, comparison_at
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.origin import Origin
 from rdserve.compare.rebuilt import contradictions
 from rdserve.compare.render import document as documents
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import DATA_ID, to_document
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison, from_document
+from rdserve.compare.score_document import from_document
 from rdserve.compare.statistics.latents import Latents
 from rdserve.compare.verify import read
 
@@ -61,7 +62,7 @@ def hostile() -> Comparison:
 
 def test_names_stay_words() -> None:
     comparison = hostile()
-    page = Elements(report.render(comparison.findings, pictures_of(comparison)))
+    page = Elements(report.render(comparison.analysis, pictures_of(comparison)))
     assert [tag for tag, _ in page.tags].count("script") == 2
     assert not [tag for tag, _ in page.tags if tag == "img"]
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
@@ -72,7 +73,7 @@ def test_names_stay_words() -> None:
 
 def test_nothing_comes_from_outside() -> None:
     comparison = comparison_at(CROWDED)
-    html = report.render(comparison.findings, pictures_of(comparison))
+    html = report.render(comparison.analysis, pictures_of(comparison))
     addresses = [
         value
         for _, attributes in Elements(html).tags
@@ -86,7 +87,7 @@ def test_nothing_comes_from_outside() -> None:
 
 
 def test_the_policy_allows_the_pages_own_code_alone() -> None:
-    page = Elements(report.render(comparison_at(CROWDED[:2]).findings))
+    page = Elements(report.render(comparison_at(CROWDED[:2]).analysis))
     policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     for kind, text in (("style", page.code["style"][0]), ("script", page.code["script"][-1])):
@@ -98,9 +99,9 @@ def test_the_policy_allows_the_pages_own_code_alone() -> None:
 
 def test_the_whole_comparison_is_inside(tmp_path: Path) -> None:
     comparison = comparison_at(CROWDED[:4], labels=True)
-    report.write(comparison, tmp_path / "new" / "report.html")
+    comparison.report(tmp_path / "new" / "report.html")
     document = read(tmp_path / "new" / "report.html")
-    assert document == json.loads("".join(json_stream.text(to_document(comparison.findings))))
+    assert document == json.loads("".join(json_stream.text(to_document(comparison.analysis))))
     again = from_document(document["examples"])
     assert again.models == comparison.models
     for mine, its in zip(comparison.scores, again.scores, strict=True):
@@ -113,7 +114,7 @@ def test_of_very_many_images_a_part_is_inside_and_the_page_says_so(
 ) -> None:
     monkeypatch.setattr(documents, "REPORT_LINES", 20)
     comparison = comparison_at(CROWDED[:2], n=50, labels=True)
-    report.write(comparison, tmp_path / "report.html")
+    comparison.report(tmp_path / "report.html")
     document = read(tmp_path / "report.html")
     assert document["data"]["n"] == document["examples"]["part_of"] == 50
     held = from_document(document["examples"])
@@ -131,7 +132,7 @@ def test_of_very_many_images_a_part_is_inside_and_the_page_says_so(
 def test_small_comparisons_have_a_report_too(models: int, n: int) -> None:
     comparison = comparison_at(CROWDED[:models], n=n)
     for pictures in (None, pictures_of(comparison)):
-        html = report.render(comparison.findings, pictures)
+        html = report.render(comparison.analysis, pictures)
         assert "nan" not in html.replace("tenant", "").lower().split("<script")[0]
         assert ("Pair by pair" in html) == (models > 1)
         assert (">Where they differ<" in html) == (pictures is not None and models > 1)
@@ -142,13 +143,13 @@ def test_models_without_pictures_are_named_with_the_reason() -> None:
     drawn = pictures_of(comparison)
     left = {name: made for name, made in drawn.reconstructions.items() if name != "m1"}
     html = report.render(
-        comparison.findings, replace(drawn, reconstructions=left, failures={"m1": "it went away"})
+        comparison.analysis, replace(drawn, reconstructions=left, failures={"m1": "it went away"})
     )
     assert "<b>m1</b> gave no pictures: it went away" in html
 
 
 def test_the_signature_is_in_the_head_and_at_the_foot() -> None:
-    findings = comparison_at(CROWDED[:2]).findings
+    findings = comparison_at(CROWDED[:2]).analysis
     page = Elements(report.render(findings))
     assert ("meta", {"name": "rdserve-signature", "content": findings.signature}) in page.tags
     assert findings.signature in page.text
@@ -158,19 +159,19 @@ def test_date_service_and_command_are_on_it_and_change_nothing_inside() -> None:
     plain = comparison_at(CROWDED[:2])
     origin = Origin("2026-01-02T03:04:05+00:00", "vae.example:50051", "rdserve compare --data digits")
     made = replace(plain, origin=origin)
-    html = report.render(made.findings)
+    html = report.render(made.analysis)
     page = " ".join(Elements(html).text.split())
     assert "Begun 2026-01-02 03:04 UTC · service vae.example:50051 · rdserve " in page
     assert " · rdserve compare --data digits " in page
-    assert html == report.render(replace(made).findings)
-    assert list(json_stream.text(to_document(made.findings))) == list(
-        json_stream.text(to_document(plain.findings))
+    assert html == report.render(replace(made).analysis)
+    assert list(json_stream.text(to_document(made.analysis))) == list(
+        json_stream.text(to_document(plain.analysis))
     )
 
 
 def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_its_card() -> None:
     both = comparison_at([(0.02, 18), (5, 14)], noise=0.1)
-    html = report.render(both.findings, pictures_of(both))
+    html = report.render(both.analysis, pictures_of(both))
     said = "† ignores its code (R 0.03)"
     for start, end in (
         ('<th scope="row" data-value="m0">', "</th>"),
@@ -180,7 +181,7 @@ def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_i
         assert said in Elements(html.partition(start)[2].partition(end)[0]).text, start
     assert html.count(f'class="ignores">{said}') == html.count('class="ignores"')
     assert re.search(r'aria-label="m0, ---: [^"]*, ignores its code"', html)
-    assert "†" not in report.render(comparison_at([(5, 14), (6, 14)]).findings).partition("<main")[2].replace(
+    assert "†" not in report.render(comparison_at([(5, 14), (6, 14)]).analysis).partition("<main")[2].replace(
         "† ignores its code: R below 0.1 nats, so that", ""
     )
 
@@ -188,14 +189,13 @@ def test_a_winner_that_ignores_its_code_is_named_so_in_the_table_the_plane_and_i
 def test_beside_the_best_stands_what_independent_pixels_would_cost() -> None:
     images = np.zeros((50, 8, 8), bool)
     images[:25, 0, :2] = True  # two pixels are on in half of the images, the others never
-    comparison = replace(comparison_at(CROWDED[:2]), images=images)
-    text = Elements(report.render(comparison.findings)).text
+    text = Elements(report.render(comparison_at(CROWDED[:2]).analysis, images=images)).text
     assert f"would cost {2 * np.log(2):.2f} nats." in text
-    assert "would cost" not in Elements(report.render(comparison_at(CROWDED[:2]).findings)).text
+    assert "would cost" not in Elements(report.render(comparison_at(CROWDED[:2]).analysis)).text
 
 
 def test_a_newcomer_finds_each_term_in_words() -> None:
-    page = Elements(report.render(comparison_at(CROWDED[:3], labels=True).findings))
+    page = Elements(report.render(comparison_at(CROWDED[:3], labels=True).analysis))
     text = " ".join(page.text.split())
     for words in (
         "R, rateWhat the code z of an image costs",
@@ -222,11 +222,11 @@ def test_rates_by_dimension_are_shown_only_where_they_add_up_to_r() -> None:
         for of_the_model in (True, False)
     )
     drawn = replace(pictures_of(comparison), latents={"m0": ours, "m1": its, "m2": its})
-    text = Elements(report.render(comparison.findings, drawn)).text
+    text = Elements(report.render(comparison.analysis, drawn)).text
     assert text.count("57.48, 35.12") == 1
     assert text.count("R has no parts by dimension") == 2
 
 
 def test_the_data_is_where_a_reader_looks_for_it() -> None:
-    page = Elements(report.render(comparison_at(CROWDED[:2]).findings))
+    page = Elements(report.render(comparison_at(CROWDED[:2]).analysis))
     assert ("script", {"type": "application/json", "id": DATA_ID}) in page.tags

@@ -9,8 +9,8 @@ import pytest
 from browsing import Browser, chromium
 from drawn import pictures_of
 from points import CROWDED, comparison_at
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -75,7 +75,8 @@ def comparisons() -> dict[int, Comparison]:
 def pages(comparisons: dict[int, Comparison], tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     folder = tmp_path_factory.mktemp("reports")
     for count, comparison in comparisons.items():
-        report.write(comparison, folder / f"{count}.html", pictures_of(comparison))
+        html = report.render(comparison.analysis, pictures_of(comparison))
+        (folder / f"{count}.html").write_text(html, encoding="utf-8")
     return {count: folder / f"{count}.html" for count in comparisons}
 
 

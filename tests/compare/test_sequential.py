@@ -3,8 +3,7 @@ import math
 import numpy as np
 import pytest
 from rdserve.compare.statistics import intervals
-from rdserve.compare.statistics.sequential import START, Running, confidence_sequence, margin
-from rdserve.compare.statistics.skewness import skewness
+from rdserve.compare.statistics.sequential import START, confidence_sequence, margin, more_needed
 
 
 def crossed(d: np.ndarray, truth: float, level: float = 0.95) -> float:  # type: ignore[type-arg]
@@ -32,17 +31,10 @@ def test_looking_at_ordinary_intervals_all_the_time_does_not() -> None:
     assert (np.abs(z) > 1.96).any(-1).mean() > 0.3
 
 
-def test_running_is_the_sequence_chunk_by_chunk() -> None:
-    d = np.random.default_rng(0).normal(7, 2, 900)
-    low, high = confidence_sequence(d)
-    running = Running()
-    for part in np.array_split(d, 13):
-        running = running.add(part)
-        assert running.limits() == pytest.approx((low[running.n - 1], high[running.n - 1]))
-    assert running.mean == pytest.approx(d.mean())
-    assert running.deviation == pytest.approx(d.std(ddof=1))
-    assert running.add([]) == running
-    assert running.limits() == pytest.approx(intervals.interval(d, 0.95, "sequential"))
+def test_the_last_of_a_sequence_is_the_interval_of_all() -> None:
+    for d in (np.random.default_rng(0).normal(7, 2, 900), np.random.default_rng(0).exponential(size=900)):
+        low, high = confidence_sequence(d)
+        assert intervals.interval(d, 0.95, "sequential") == pytest.approx((low[-1], high[-1]))
 
 
 def test_numbers_far_from_zero_keep_their_digits() -> None:
@@ -52,34 +44,30 @@ def test_numbers_far_from_zero_keep_their_digits() -> None:
 
 
 def test_says_nothing_at_first() -> None:
-    early = Running().add(np.full(START - 1, 5.0))
-    assert early.limits() == (-np.inf, np.inf)
-    assert not early.settled()
-    assert early.more_needed() == 1
-    assert early.add([5.0]).sign() == 1
+    assert intervals.interval(np.full(START - 1, 5.0), 0.95, "sequential") == (-np.inf, np.inf)
+    assert more_needed(np.full(START - 1, 5.0)) == 1
+    assert intervals.interval(np.full(START, 5.0), 0.95, "sequential").sign == 1
 
 
-def test_a_real_difference_is_settled_and_a_small_one_is_equivalent() -> None:
-    rng = np.random.default_rng(0)
-    assert Running().add(rng.normal(-1, 1, START)).sign() == -1
-    small = Running().add(rng.normal(0, 0.1, 2000))
-    assert not small.settled()
-    assert small.settled(equivalence_margin=0.05)
+def values(n: int, mean: float) -> np.ndarray:  # type: ignore[type-arg]
+    """Without skewness, and of deviation 1."""
+    if n == 1:
+        return np.array([mean])
+    half = np.full(n // 2, 1.0 if n % 2 else ((n - 1) / n) ** 0.5)
+    return mean + np.concatenate([half, -half, np.zeros(n % 2)])
 
 
 def test_says_how_many_more() -> None:
     """The estimate settles it to the digit if mean and deviation stay."""
-    running = Running(n=300, mean=0.1, squares=299.0)
-    more = running.more_needed()
+    more = more_needed(values(300, 0.1))
     assert more is not None
     assert more > 300
-    for extra, settled in ((more, True), (more - 2, False)):
-        n = running.n + extra
-        assert Running(n=n, mean=0.1, squares=n - 1.0).settled() == settled
-    assert Running(n=300, mean=2.0, squares=299.0).more_needed() == 0
-    assert Running(n=100, mean=2.0, squares=99.0).more_needed() == START - 100
-    assert Running(n=300, mean=0.0, squares=299.0).more_needed() is None
-    assert Running(n=1, mean=1.0).more_needed() is None
+    for extra, sign in ((more, 1), (more - 2, 0)):
+        assert intervals.interval(values(300 + extra, 0.1), 0.95, "sequential").sign == sign
+    assert more_needed(values(300, 2.0)) == 0
+    assert more_needed(values(100, 2.0)) == START - 100
+    assert more_needed(values(300, 0.0)) is None
+    assert more_needed(values(1, 1.0)) is None
 
 
 def test_the_price_of_looking_at_any_time() -> None:
@@ -101,12 +89,3 @@ def test_strongly_skewed_differences_err_no_more_often(shape: str) -> None:
         "one in thirty": normal + 20 * (u < 1 / 30) - 20 / 30,
     }[shape]
     assert crossed(d, 0.0) < 0.05 + 0.02  # two standard errors of 400 runs
-
-
-def test_running_keeps_the_skewness() -> None:
-    d = np.random.default_rng(0).exponential(size=900)
-    running = Running()
-    for part in np.array_split(d, 7):
-        running = running.add(part)
-    assert running.skewness == pytest.approx(float(skewness(d)))
-    assert running.limits()[1] == pytest.approx(confidence_sequence(d)[1][-1])

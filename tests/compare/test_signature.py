@@ -40,7 +40,7 @@ def test_it_says_what_the_service_really_computes_in_and_on(launch: Launch, chec
     """The checkpoints are float32."""
     asked = ("--backend", "in-process", "--precision", "bfloat16")
     with Client(until_serving(launch(checkpoints, *asked)).address) as client:
-        found = fields(compare(client, ["tiny-mmm", "tiny-mpv"], IMAGES).findings.signature)
+        found = fields(compare(client, ["tiny-mmm", "tiny-mpv"], IMAGES).analysis.signature)
     assert (found["dtype"], found["device"]) == ("bfloat16", ExecutionConfig().device_name)
 
 

@@ -9,10 +9,10 @@ import pytest
 from points import comparison_at
 from rdserve.client.results import Score
 from rdserve.compare.analysis.sweeps import Law, sweeps
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import to_document
 from rdserve.compare.render.html import report
-from rdserve.compare.scores import Comparison
 from rdserve.compare.statistics import curves
 
 FIRST = [(2, 18), (5, 12.4), (10, 8)]
@@ -52,7 +52,7 @@ def test_what_differs_in_more_than_beta_is_no_curve(two: Comparison, change: dic
 
 
 def test_gaps_are_bjontegaard_s_of_the_means(two: Comparison) -> None:
-    (gap,) = two.findings.gaps
+    (gap,) = two.analysis.gaps
     assert (gap.a, gap.b) == ("-+v", "++-")
     points = np.array([[s.rate_nats.mean(), s.distortion_nats.mean()] for s in two.scores])
     for found, measure in (
@@ -87,24 +87,24 @@ def test_intervals_hold_as_often_as_they_say() -> None:
 
 def test_curves_without_a_common_range_have_no_gap() -> None:
     far = swept([*FIRST, (30, 2), (31, 1), (32, 0.5)])
-    (gap,) = far.findings.gaps
+    (gap,) = far.analysis.gaps
     assert gap.rate_nats is None
     assert gap.distortion_nats is None
 
 
 def test_intervals_are_not_given_to_who_stopped_on_what_he_saw(two: Comparison) -> None:
-    (gap,) = replace(two, method="sequential").findings.gaps
+    (gap,) = replace(two, method="sequential").analysis.gaps
     assert gap.rate_nats is not None
     assert gap.rate_nats.interval is None
 
 
 def test_they_are_in_the_document_and_the_report(two: Comparison) -> None:
-    found = json.loads("".join(json_stream.text(to_document(two.findings))))["curves"]
-    (gap,) = two.findings.gaps
+    found = json.loads("".join(json_stream.text(to_document(two.analysis))))["curves"]
+    (gap,) = two.analysis.gaps
     assert gap.rate_percent is not None
     assert found["gaps"][0]["rate_percent"]["value"] == gap.rate_percent.value
     assert found["sweeps"][1]["names"] == ["m3", "m4", "m5"]
-    html = report.render(two.findings)
+    html = report.render(two.analysis)
     assert "Curves over β</h2>" in html
     assert f"+{gap.rate_percent.value:.2f} %" in html
-    assert "Curves over β" not in report.render(comparison_at(FIRST).findings)
+    assert "Curves over β" not in report.render(comparison_at(FIRST).analysis)

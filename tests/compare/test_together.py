@@ -128,13 +128,18 @@ def test_what_is_not_a_number_is_refused_by_its_example() -> None:
         difference([1.0, np.nan], [1.0, 2.0])
 
 
+def warned(values: np.ndarray) -> tuple[str, ...]:  # type: ignore[type-arg]
+    comparison = comparison_of(values)
+    return cautions(comparison, comparison.pairs)
+
+
 def test_few_images_and_skewed_differences_carry_a_warning() -> None:
     draw = np.random.default_rng(0).normal(size=(2, 2, 400))
-    assert cautions(comparison_of(draw)) == ()
-    (few,) = cautions(comparison_of(draw[..., :29]))
+    assert warned(draw) == ()
+    (few,) = warned(draw[..., :29])
     assert few.startswith("only 29 images")
     draw[1, 1, :4] += 40
-    (skewed,) = cautions(comparison_of(draw))
+    (skewed,) = warned(draw)
     assert re.search(
         r"a few images make much of the difference of m0 and m1 \(skewness [\d.]+ over 400", skewed
     )

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from points import comparison_at
 from rdserve.client.results import Score
-from rdserve.compare.analysis.analysis import analyse
 from rdserve.compare.analysis.stopping import stopping_status
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.render.formatting import listed
 from rdserve.compare.render.verdict import verdict
-from rdserve.compare.scores import Comparison
 
 
 def test_the_better_of_two() -> None:
@@ -82,8 +81,8 @@ def test_a_leader_that_is_not_sure() -> None:
 
 
 def test_against_a_baseline() -> None:
-    findings = analyse(comparison_at([(5, 15), (5, 14), (5, 16), (5, 15)], n=400))
-    assert verdict(findings, "m0") == (
+    analysis = comparison_at([(5, 15), (5, 14), (5, 16), (5, 15)], n=400).analysis
+    assert verdict(analysis, "m0") == (
         "Against m0, by R + D on 400 images: surely better is m1; surely worse is m2; not told apart is m3. "
         "This is of these checkpoints: other runs of their recipes may differ otherwise."
     )
@@ -118,28 +117,28 @@ def test_a_difference_below_the_gap_is_marked() -> None:
 
 def test_sequential_says_what_it_would_take() -> None:
     comparison = replace(comparison_at([(5, 15), (5.3, 14.69)], n=400), method="sequential")
-    found = stopping_status(comparison)
+    found = stopping_status(comparison.analysis)
     assert not found.settled
     assert found.more_needed is not None
     assert f"Open after 400 images: m0 against m1; some {found.more_needed} more" in comparison.verdict
-    assert stopping_status(comparison, equivalence_margin=0.5).settled
-    assert stopping_status(replace(comparison, beta=0.1)).settled
+    assert stopping_status(comparison.analysis, equivalence_margin=0.5).settled
+    assert stopping_status(replace(comparison, beta=0.1).analysis).settled
     assert "Settled after 400 images." in replace(comparison, beta=0.1).verdict
 
 
 def test_a_race_waits_for_the_leader_only() -> None:
-    comparison = comparison_at([(5, 13), (5, 15), (5, 15)], n=400)
-    assert stopping_status(comparison).settled
-    assert stopping_status(comparison, baseline="m1").open == (("m2", "m1"),)
-    assert stopping_status(comparison_at([(5, 15)])).settled
+    comparison = replace(comparison_at([(5, 13), (5, 15), (5, 15)], n=400), method="sequential")
+    assert stopping_status(comparison.analysis).settled
+    assert stopping_status(comparison.analysis, baseline="m1").open == (("m2", "m1"),)
+    assert stopping_status(comparison_at([(5, 15)]).analysis).settled
 
 
 def test_the_same_model_twice_never_settles() -> None:
     comparison = comparison_at([(5, 15), (5, 15)], n=400)
     same = replace(comparison, scores=comparison.scores[:1] * 2, method="sequential")
-    assert stopping_status(same).more_needed is None
+    assert stopping_status(same.analysis).more_needed is None
     assert "no number of images would settle it" in same.verdict
-    assert stopping_status(same, equivalence_margin=1e-9).settled
+    assert stopping_status(same.analysis, equivalence_margin=1e-9).settled
 
 
 def test_lists() -> None:

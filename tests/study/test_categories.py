@@ -51,12 +51,12 @@ def test_without_labels_there_is_none() -> None:
 
 
 def test_a_copy_keeps_everything(classifier: Classifier) -> None:
-    found = measure_fidelity(IMAGES, copies(3), copies(3), classifier=classifier).echoes()
+    found = measure_fidelity(IMAGES, copies(3), copies(3), classifier=classifier).fidelity()
     assert (found.agreement, found.kept, found.error, found.same_z, found.fresh_z) == (1, 1, 0, 0, 0)
 
 
 def test_other_images_keep_nothing(classifier: Classifier) -> None:
-    found = measure_fidelity(IMAGES, copies(3), others(3), classifier=classifier).echoes()
+    found = measure_fidelity(IMAGES, copies(3), others(3), classifier=classifier).fidelity()
     assert found.kept == pytest.approx(0, abs=0.05)
     assert found.agreement == pytest.approx(0.1, abs=0.05)
     assert found.error == pytest.approx(1, abs=0.03)
@@ -67,7 +67,7 @@ def test_other_images_keep_nothing(classifier: Classifier) -> None:
 def test_another_image_of_the_class_keeps_the_class_alone(classifier: Classifier) -> None:
     labels = classifier(IMAGES)
     alike = np.stack([IMAGES[RNG.choice(np.flatnonzero(labels == label), 3)] for label in labels])
-    found = measure_fidelity(IMAGES, alike, alike, classifier=classifier).echoes()
+    found = measure_fidelity(IMAGES, alike, alike, classifier=classifier).fidelity()
     assert found.kept == 1
     assert 0.5 < found.fresh_z < 0.9
     assert by_fidelity(6.2, found.kept, found.error, found.fresh_z) is Category.SEMANTIC
@@ -102,7 +102,7 @@ def test_by_place_the_papers_runs_are_what_the_paper_calls_them() -> None:
 
 def test_without_labels_by_place_and_it_says_so() -> None:
     run = run_at(("-+v", 1.0, 6.2, 74.1))
-    blind = measure_fidelity(IMAGES, copies(2), others(2)).echoes()
+    blind = measure_fidelity(IMAGES, copies(2), others(2)).fidelity()
     assert blind.kept is None
     assert (categorise(run, blind).category, categorise(run, blind).by) == (
         Category.SEMANTIC,
@@ -112,7 +112,7 @@ def test_without_labels_by_place_and_it_says_so() -> None:
     assert (categorise(run, seen).category, categorise(run, seen).by) == (Category.MISMATCH, "measured")
 
 
-def heard(*error: float) -> FidelitySamples:
+def samples(*error: float) -> FidelitySamples:
     """Images whose classes are kept, with these shares of wrong pixels."""
     classes, shares = np.arange(len(error)) % 5, np.array(error)
     return FidelitySamples(
@@ -131,10 +131,10 @@ def heard(*error: float) -> FidelitySamples:
 def test_support_says_how_firmly_a_model_lies_in_its_category(
     error: list[float], category: Category, least: float, most: float
 ) -> None:
-    filed = categorise_with_support(run_at(("-+v", 0.1, 156.0, 4.8)), heard(*error))
-    assert filed.category is category
-    assert filed.support is not None
-    assert least <= filed.support <= most
+    categorised = categorise_with_support(run_at(("-+v", 0.1, 156.0, 4.8)), samples(*error))
+    assert categorised.category is category
+    assert categorised.support is not None
+    assert least <= categorised.support <= most
 
 
 def test_without_labels_there_is_no_support() -> None:
@@ -144,5 +144,5 @@ def test_without_labels_there_is_no_support() -> None:
 
 def test_groups_keep_the_order_in_which_they_come() -> None:
     places = [("a", 156.0, 4.0), ("b", 0.0, 80.0), ("c", 150.0, 4.5), ("d", 1.0, 80.0)]
-    filed = [categorise(run_at(("-+v", 1.0, r, d), name=name), BLIND) for name, r, d in places]
-    assert [one.run.name for one in grouped(filed)] == ["a", "c", "b", "d"]
+    categorised = [categorise(run_at(("-+v", 1.0, r, d), name=name), BLIND) for name, r, d in places]
+    assert [one.model.name for one in grouped(categorised)] == ["a", "c", "b", "d"]

@@ -21,7 +21,7 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def filed(runs: list[ScoredModel]) -> list[Categorised]:
+def categorised(runs: list[ScoredModel]) -> list[Categorised]:
     return [categorise(run, BLIND) for run in runs]
 
 
@@ -32,7 +32,7 @@ def images(runs: list[ScoredModel], k: int = 5) -> dict[str, np.ndarray]:  # typ
 
 def test_every_model_has_its_header_and_every_group_its_category() -> None:
     data = np.zeros((4, 8, 8), bool)
-    figure = sheets.draw(filed(RUNS), images(RUNS), data=data, title="title")
+    figure = sheets.draw(categorised(RUNS), images(RUNS), data=data, title="title")
     written = texts(figure)
     for words in ("autodecoder", "semantic\nencoder", "syntactic\nencoder", "autoencoder"):
         assert written.count(words) == 1
@@ -46,7 +46,7 @@ def test_every_model_has_its_header_and_every_group_its_category() -> None:
 
 def test_one_category_spans_its_models_without_a_rule() -> None:
     runs = [run_at(("-++", 1.0, 0.0, 80.0 + k), name=str(k)) for k in range(3)]
-    figure = sheets.draw(filed(runs), images(runs))
+    figure = sheets.draw(categorised(runs), images(runs))
     assert texts(figure).count("autodecoder") == 1
     assert not figure.axes[0].lines
     assert "data" not in texts(figure)
@@ -54,7 +54,7 @@ def test_one_category_spans_its_models_without_a_rule() -> None:
 
 def test_the_first_sample_and_the_average_of_all() -> None:
     drawn = images(RUNS[:1])
-    shown = sheets.draw(filed(RUNS[:1]), drawn).axes[0].images
+    shown = sheets.draw(categorised(RUNS[:1]), drawn).axes[0].images
     (only,) = drawn.values()
     np.testing.assert_array_equal(np.asarray(shown[0].get_array()), 1 - only[0, 0])
     np.testing.assert_allclose(np.asarray(shown[4].get_array()), 1 - only[0].mean(0))
@@ -63,7 +63,7 @@ def test_the_first_sample_and_the_average_of_all() -> None:
 @pytest.mark.parametrize(("n", "panels"), [(7, 1), (8, 2), (13, 2)])
 def test_many_models_wrap_and_repeat_the_data(n: int, panels: int) -> None:
     runs = [run_at(("-++", 1.0, 0.0, 80.0 + k), name=str(k)) for k in range(n)]
-    figure = sheets.draw(filed(runs), images(runs), data=np.zeros((4, 8, 8), bool))
+    figure = sheets.draw(categorised(runs), images(runs), data=np.zeros((4, 8, 8), bool))
     assert texts(figure).count("data") == texts(figure).count("autodecoder") == panels
     assert len(figure.axes[0].images) == 4 * (panels + 2 * n)
 

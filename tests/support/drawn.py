@@ -2,7 +2,7 @@
 
 import numpy as np
 from rdserve.client.results import Reconstruction, Sample
-from rdserve.compare.scores import Comparison
+from rdserve.compare.comparison import Comparison
 from rdserve.compare.scoring.pictures import Pictures, most_different, representatives
 
 

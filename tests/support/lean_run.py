@@ -13,8 +13,9 @@ import numpy as np
 from engines import Scripted, rate_of
 from points import MODEL
 from rdserve.client.results import ModelInfo
-from rdserve.compare.render.export import write_all
-from rdserve.compare.scores import Comparison, ScoredData
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.export import write_all
+from rdserve.compare.scores import ScoredData
 from rdserve.compare.scoring.run import ScoringOutcome, run
 from rdserve.compare.statistics.paired import difference
 
@@ -42,9 +43,11 @@ def write(out: Path, models: list[ModelInfo], outcome: ScoringOutcome, before: f
     scores = tuple(outcome.scores.values())
     ids = np.arange(len(scores[0].rate_nats), dtype=np.uint64)
     comparison = Comparison(tuple(models), scores, ids, ScoredData("made", "all", "0" * 64))
-    findings = comparison.findings
+    analysis = comparison.analysis
+    assert analysis.rows
+    assert analysis.pairs.preferences
     statistics = peak() - before
-    write_all(findings, None, out)
+    write_all(analysis, None, out)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return f"{statistics:.0f} {peak() - before:.0f} mapped {int(status['RssFile'].split()[0]) / 1024:.0f}"
 

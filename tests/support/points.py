@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.scores import Comparison, ScoredData
+from rdserve.compare.comparison import Comparison
+from rdserve.compare.scores import ScoredData
 from rdserve.compare.statistics.summaries import ModelSummary, summarise
 
 MODEL = ModelInfo(

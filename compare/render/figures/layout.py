@@ -6,18 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from rdserve.compare.scores import Comparison
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.statistics import frontier
-from rdserve.compare.statistics import summaries as rows
-from rdserve.compare.statistics.ellipse import Ellipse, confidence_ellipse
-from rdserve.compare.statistics.latents import MARK
+from rdserve.compare.statistics.ellipse import Ellipse
 from rdserve.compare.statistics.summaries import ModelSummary
 
 Float64 = NDArray[np.float64]
 
 # More names than this hide what they name; then so many of the frontier have to do.
 CROWD, NAMED_OF_A_CROWD = 24, 12
-NAME_WIDTH = 24
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,9 @@ class PlaneLayout:
         return frontier.coordinates(self.rows)
 
 
-def plane_layout(comparison: Comparison) -> PlaneLayout:
-    """The plane of a comparison."""
-    found = rows.summarise(comparison.models, comparison.scores, n_samples=comparison.n_samples)
-    scores = [comparison.score(row.name) for row in found]
-    ellipses = [
-        confidence_ellipse(score.rate_nats, score.distortion_nats, level=comparison.level) for score in scores
-    ]
-    return of_rows(found, ellipses)
+def plane_layout(analysis: Analysis) -> PlaneLayout:
+    """The plane of all models scored."""
+    return of_rows(analysis.rows, analysis.ellipses)
 
 
 def of_rows(found: Sequence[ModelSummary], ellipses: Sequence[Ellipse | None]) -> PlaneLayout:
@@ -63,24 +55,6 @@ def of_rows(found: Sequence[ModelSummary], ellipses: Sequence[Ellipse | None]) -
     levels = _iso_levels(low, high, entropy)
     steps, hull = _steps(points, low, high), frontier.convex_hull(points)
     return PlaneLayout(found, ellipses, low, high, levels, entropy, steps, hull, diagonal)
-
-
-def label(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:
-    """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart.
-
-    A dagger after it where the model ignores its code.
-    """
-    mark = MARK if row.collapsed else ""
-    if sum((other.family, other.beta) == (row.family, row.beta) for other in rows) > 1:
-        return shortened(row.name) + mark
-    return (row.family if row.beta == 1 else f"{row.family} β{row.beta:g}") + mark
-
-
-def shortened(name: str) -> str:
-    """A long name without its middle: what tells models apart is often at the end."""
-    if len(name) <= NAME_WIDTH:
-        return name
-    return f"{name[: NAME_WIDTH // 2 - 1]}…{name[-NAME_WIDTH // 2 :]}"
 
 
 def labelled(rows: Sequence[ModelSummary], crowd: int = CROWD) -> list[int]:

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render.figures.label_placement import Surroundings, dotted, nearest, needs_leader, place
-from rdserve.compare.render.figures.layout import PlaneLayout, iso_ends, label, labelled
+from rdserve.compare.render.figures.layout import PlaneLayout, iso_ends, labelled, plane_layout
 from rdserve.compare.render.figures.legend import (
     ACCENT,
     BEST,
@@ -26,6 +27,7 @@ from rdserve.compare.render.figures.legend import (
     draw_key,
     marker,
 )
+from rdserve.compare.render.formatting import label, number, warned
 from rdserve.compare.statistics import frontier
 from rdserve.compare.statistics.ellipse import Ellipse
 from rdserve.compare.statistics.latents import LEGEND
@@ -39,7 +41,12 @@ HALO = withStroke(linewidth=2.5, foreground=PAPER)
 Axes = Any
 
 
-def rd_plane(scene: PlaneLayout, *, title: str = "", warning: str = "") -> Figure:
+def plane_of(analysis: Analysis) -> Figure:
+    """The plane of all models scored."""
+    return rd_plane(plane_layout(analysis), title=analysis.title, warning=warned(analysis.scored.warnings))
+
+
+def rd_plane(layout: PlaneLayout, *, title: str = "", warning: str = "") -> Figure:
     """Every model at (R, D) with its 95% region, iso-ELBO lines, frontier, convex hull and best R + D.
 
     As in the paper: shape tells the marginal, lightness the decoder, fill the encoder.
@@ -47,17 +54,17 @@ def rd_plane(scene: PlaneLayout, *, title: str = "", warning: str = "") -> Figur
     figure = Figure(figsize=(9.0, 6.4), dpi=160, facecolor=PAPER)
     canvas: Any = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.075, 0.105, 0.655, 0.80))
-    _frame(axes, scene)
-    written = _iso_elbo(axes, scene)
-    paths = [scene.steps, scene.hull, scene.diagonal]
+    _frame(axes, layout)
+    written = _iso_elbo(axes, layout)
+    paths = [layout.steps, layout.hull, layout.diagonal]
     for path, style in zip(paths, (FRONTIER, HULL, BEST), strict=True):
         axes.plot(path[:, 0], path[:, 1], zorder=1, **style)
-    for row, ellipse in zip(scene.rows, scene.ellipses, strict=True):
+    for row, ellipse in zip(layout.rows, layout.ellipses, strict=True):
         _point(axes, row, ellipse)
     canvas.draw()
-    name_marks(axes, scene.rows, written, paths)
-    draw_key(figure, scene.entropy)
-    if any(row.collapsed for row in scene.rows):
+    name_marks(axes, layout.rows, written, paths)
+    draw_key(figure, layout.entropy)
+    if any(row.collapsed for row in layout.rows):
         words = LEGEND.replace(": ", ":\n", 1)
         figure.text(0.752, 0.105, words, fontsize=8.5, color=INK, va="bottom", parse_math=False)
     figure.text(0.075, 0.955, title, fontsize=12, color=INK, weight="bold", va="center", parse_math=False)
@@ -76,9 +83,9 @@ def save(figure: Figure, path: Path, signature: str = "") -> None:
         figure.savefig(path, format=path.suffix[1:], metadata=about)
 
 
-def _frame(axes: Axes, scene: PlaneLayout) -> None:
-    axes.set_xlim(scene.low[0], scene.high[0])
-    axes.set_ylim(scene.low[1], scene.high[1])
+def _frame(axes: Axes, layout: PlaneLayout) -> None:
+    axes.set_xlim(layout.low[0], layout.high[0])
+    axes.set_ylim(layout.low[1], layout.high[1])
     axes.set_xlabel("rate R   (nats per image)", color=INK, fontsize=10)
     axes.set_ylabel("distortion D   (nats per image)", color=INK, fontsize=10)
     axes.tick_params(colors=MUTED, labelsize=9, length=3)
@@ -87,14 +94,14 @@ def _frame(axes: Axes, scene: PlaneLayout) -> None:
         spine.set_color(MUTED)
 
 
-def _iso_elbo(axes: Axes, scene: PlaneLayout) -> list[Any]:
+def _iso_elbo(axes: Axes, layout: PlaneLayout) -> list[Any]:
     """Lines R + D = c through the frame, each with its ELBO at the lower right end; returns the texts."""
     texts = []
-    for level in scene.levels:
-        ends = iso_ends(level, scene.low, scene.high)
+    for level in layout.levels:
+        ends = iso_ends(level, layout.low, layout.high)
         axes.plot(ends[:, 0], ends[:, 1], color=FAINT, linewidth=0.8, zorder=0)
-        end = ends[1, 0] - 0.012 * (scene.high - scene.low)[0]
-        texts.append(_along_diagonal(axes, end, level - end, f"ELBO {-level:g}".replace("-", "−")))
+        end = ends[1, 0] - 0.012 * (layout.high - layout.low)[0]
+        texts.append(_along_diagonal(axes, end, level - end, f"ELBO {number(-level)}"))
     return texts
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from rdserve.client.results import Reconstruction, Sample
-from rdserve.compare.render.figures.layout import label
 from rdserve.compare.render.figures.legend import FAINT, INK, MUTED, PAPER
+from rdserve.compare.render.formatting import label
 from rdserve.compare.statistics.latents import LEGEND, MARK
 from rdserve.compare.statistics.summaries import ModelSummary
 

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import Classes
 from rdserve.compare.analysis.signature import fields
 from rdserve.compare.render.document import in_report
-from rdserve.compare.render.figures.layout import CROWD
+from rdserve.compare.render.figures.layout import CROWD, plane_layout
 from rdserve.compare.render.figures.legend import parts
+from rdserve.compare.render.formatting import objective
 from rdserve.compare.render.html import sprites
 from rdserve.compare.render.html.svg_plane import (
     BOTTOM,
@@ -24,7 +26,6 @@ from rdserve.compare.render.html.svg_plane import (
     draw,
     style,
 )
-from rdserve.compare.render.verdict import objective
 from rdserve.compare.scoring.pictures import N_DRAWS, Pictures
 from rdserve.compare.statistics import paired
 from rdserve.compare.statistics.bound_gap import Tightness, tightness
@@ -99,9 +100,9 @@ class Page:
     n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them.
     independent_nats: what an image costs if pixels are independent; None without images."""
 
-    findings: Analysis
+    analysis: Analysis
     models: Sequence[ModelView]
-    drawing: SvgPlane
+    plane: SvgPlane
     pictures: Pictures | None
     differing: Sequence[DisagreeingImage]
     sprites: Mapping[str, tuple[str, int, int]]
@@ -121,46 +122,45 @@ class Page:
     frame: tuple[float, float, float, float] = (LEFT, TOP, RIGHT, BOTTOM)
 
 
-def page(findings: Analysis, pictures: Pictures | None) -> Page:
-    """Gather what the templates need."""
-    images = findings.comparison.images
+def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bool_] | None) -> Page:
+    """Gather what the templates need. images: all that were scored, where they are at hand."""
     return Page(
-        findings=findings,
-        models=[_model(findings, index, row, pictures) for index, row in enumerate(findings.scene.rows)],
-        drawing=draw(findings.scene),
+        analysis=analysis,
+        models=[_model(analysis, index, row, pictures) for index, row in enumerate(analysis.rows)],
+        plane=draw(plane_layout(analysis)),
         pictures=pictures,
-        differing=_differing(findings, pictures) if pictures else (),
-        sprites=_sprites(findings, pictures) if pictures else {},
+        differing=_differing(analysis, pictures) if pictures else (),
+        sprites=_sprites(analysis, pictures) if pictures else {},
         cell=_cell(pictures.images.shape[1:], CELL) if pictures else (0, 0),
         small=_cell(pictures.images.shape[1:], SMALL_CELL) if pictures else (0, 0),
         n_draws=N_DRAWS,
-        level=f"{100 * findings.comparison.level:g}%",
+        level=f"{100 * analysis.scored.level:g}%",
         crowd=CROWD,
         key=_key(),
         ignores=(MARK, IGNORES, LEGEND, COLLAPSED_RATE),
         signed=[
-            (SIGNED.get(key, key), value.replace(",", ", ")) for key, value in fields(findings.signature)
+            (SIGNED.get(key, key), value.replace(",", ", ")) for key, value in fields(analysis.signature)
         ],
-        n_held=in_report(findings.comparison),
-        classes=findings.classes and findings.classes.largest(MOST_CLASSES),
-        objective=objective(findings.comparison.beta),
+        n_held=in_report(analysis.scored),
+        classes=analysis.classes and analysis.classes.largest(MOST_CLASSES),
+        objective=objective(analysis.scored.beta),
         independent_nats=None if images is None else independent_pixels_nats(images),
     )
 
 
-def _model(findings: Analysis, index: int, row: ModelSummary, pictures: Pictures | None) -> ModelView:
-    comparison = findings.comparison
+def _model(analysis: Analysis, index: int, row: ModelSummary, pictures: Pictures | None) -> ModelView:
+    scored = analysis.scored
     marginal = parts(row.family)[2]
     return ModelView(
         index=index,
         row=row,
-        info=comparison.models[comparison.names.index(row.name)],
+        info=scored.models[scored.names.index(row.name)],
         mark=(style(row.family), SHAPES[marginal]),
         family_words=family_in_words(row.family),
-        tightness=tightness(comparison.score(row.name), comparison.n_samples),
+        tightness=tightness(scored.score(row.name), scored.n_samples),
         latents=pictures.latents.get(row.name) if pictures else None,
-        dominated_by=findings.dominated_by.get(row.name),
-        against_best=findings.against_best(row.name),
+        dominated_by=analysis.dominated_by.get(row.name),
+        against_best=analysis.against_best(row.name),
         drawn=pictures is not None and row.name in pictures.reconstructions,
     )
 
@@ -175,21 +175,21 @@ def family_in_words(family: str) -> str:
     return f"{ENCODERS[encoder]} encoder, {DECODERS[decoder]} decoder, {last}"
 
 
-def _differing(findings: Analysis, pictures: Pictures) -> list[DisagreeingImage]:
-    comparison = findings.comparison
+def _differing(analysis: Analysis, pictures: Pictures) -> list[DisagreeingImage]:
+    scored = analysis.scored
     found = []
     for position in pictures.differing:
         row = pictures.rows[position]
-        costs = {name: -float(comparison.score(name).elbo_nats[row]) for name in comparison.names}
-        label = None if comparison.labels is None else int(comparison.labels[row])
-        found.append(DisagreeingImage(int(position), int(comparison.example_ids[row]), label, costs))
+        costs = {name: -float(scored.score(name).elbo_nats[row]) for name in scored.names}
+        label = None if scored.labels is None else int(scored.labels[row])
+        found.append(DisagreeingImage(int(position), int(scored.example_ids[row]), label, costs))
     return found
 
 
-def _sprites(findings: Analysis, pictures: Pictures) -> dict[str, tuple[str, int, int]]:
+def _sprites(analysis: Analysis, pictures: Pictures) -> dict[str, tuple[str, int, int]]:
     images = sprites.sheet_row(pictures.images, len(pictures.images))
     found = {"data": (sprites.data_uri(images), len(pictures.images), 1)}
-    for index, row in enumerate(findings.scene.rows):
+    for index, row in enumerate(analysis.rows):
         if row.name in pictures.reconstructions:
             pixels = sprites.model_sprite(pictures.reconstructions[row.name], pictures.samples[row.name])
             columns = pixels.shape[1] // pictures.images.shape[2]

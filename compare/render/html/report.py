@@ -3,39 +3,32 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream
 from rdserve.compare.render.document import DATA_ID, in_report, to_document
 from rdserve.compare.render.formatting import interval, nats, p_value, signed
-from rdserve.compare.render.html import page as view
-from rdserve.compare.render.verdict import verdict
-from rdserve.compare.scores import Comparison
-from rdserve.compare.scoring import pictures as pictures_
+from rdserve.compare.render.html.page import page_of
+from rdserve.compare.render.verdict import answer
 from rdserve.compare.scoring.pictures import Pictures
 
 
-def write(comparison: Comparison, path: Path, pictures: Pictures | None = None) -> None:
-    """Write the report, with pictures drawn now unless they are given or there is no service to draw them."""
-    drawn = pictures if pictures is not None else pictures_.take(comparison)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(comparison.findings, drawn), encoding="utf-8")
-
-
-def render(findings: Analysis, pictures: Pictures | None = None) -> str:
-    """The report as HTML text.
+def render(
+    analysis: Analysis, pictures: Pictures | None = None, images: NDArray[np.bool_] | None = None
+) -> str:
+    """The report as HTML text. images: (N, H, W), all that were scored, where they are at hand.
 
     Its policy forbids every request, and every style and script but the two written here, by their
     hashes: a model's name can be anything, and stays words.
     """
     env = _environment()
-    page = view.page(findings, pictures)
+    page = page_of(analysis, pictures, images)
     css = env.get_template("report.css.j2").render(page=page)
     script = files("rdserve.compare.render.html").joinpath("templates/report.js").read_text(encoding="utf-8")
     return env.get_template("report.html.j2").render(
@@ -44,15 +37,10 @@ def render(findings: Analysis, pictures: Pictures | None = None) -> str:
         script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src {_hash(css)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
-        verdict=_verdict(findings),
-        document=embedded(to_document(findings, n=in_report(findings.comparison))),
+        verdict=answer(analysis),
+        document=embedded(to_document(analysis, n=in_report(analysis.scored))),
         data_id=DATA_ID,
     )
-
-
-def _verdict(findings: Analysis) -> str:
-    """Without what the page lists apart."""
-    return verdict(replace(findings, comparison=replace(findings.comparison, warnings=(), failures={})))
 
 
 def _environment() -> Environment:

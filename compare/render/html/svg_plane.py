@@ -15,8 +15,9 @@ from rdserve.compare.render.figures.label_placement import (
     overlaps,
     place,
 )
-from rdserve.compare.render.figures.layout import CROWD, PlaneLayout, iso_ends, label, labelled
+from rdserve.compare.render.figures.layout import CROWD, PlaneLayout, iso_ends, labelled
 from rdserve.compare.render.figures.legend import parts
+from rdserve.compare.render.formatting import label, number
 
 Float64 = NDArray[np.float64]
 
@@ -98,28 +99,28 @@ class SvgPlane:
     words: Mapping[str, Words]
 
 
-def draw(scene: PlaneLayout) -> SvgPlane:
-    """The drawing of a scene."""
-    to = _Pixels(scene.low, scene.high)
-    paths = steps, hull, best = tuple(to(path) for path in (scene.steps, scene.hull, scene.diagonal))
-    levels = [to(iso_ends(level, scene.low, scene.high)) for level in scene.levels]
+def draw(layout: PlaneLayout) -> SvgPlane:
+    """A layout in pixels."""
+    to = _Pixels(layout.low, layout.high)
+    paths = steps, hull, best = tuple(to(path) for path in (layout.steps, layout.hull, layout.diagonal))
+    levels = [to(iso_ends(level, layout.low, layout.high)) for level in layout.levels]
     return SvgPlane(
-        rate_ticks=_rate_ticks(scene, to),
-        distortion_ticks=_distortion_ticks(scene, to),
+        rate_ticks=_rate_ticks(layout, to),
+        distortion_ticks=_distortion_ticks(layout, to),
         levels=[points(ends) for ends in levels],
         steps=points(steps),
         hull=points(hull),
         best=points(best),
-        marks=_marks(scene, to),
+        marks=_marks(layout, to),
         words={
-            name: _words(scene, to(scene.points), levels, paths, lettering)
+            name: _words(layout, to(layout.points), levels, paths, lettering)
             for name, lettering in (("wide", WIDE), ("narrow", NARROW))
         },
     )
 
 
-def _marks(scene: PlaneLayout, to: "_Pixels") -> list[Mark]:
-    middles = to(scene.points)
+def _marks(layout: PlaneLayout, to: "_Pixels") -> list[Mark]:
+    middles = to(layout.points)
     return [
         Mark(
             x=float(middles[index, 0]),
@@ -128,18 +129,18 @@ def _marks(scene: PlaneLayout, to: "_Pixels") -> list[Mark]:
             style=style(row.family),
             region=points(to(ellipse.outline())) if ellipse else "",
         )
-        for index, (row, ellipse) in enumerate(zip(scene.rows, scene.ellipses, strict=True))
+        for index, (row, ellipse) in enumerate(zip(layout.rows, layout.ellipses, strict=True))
     ]
 
 
-def _rate_ticks(scene: PlaneLayout, to: "_Pixels") -> list[Text]:
-    ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(scene.low[0], scene.high[0]))
+def _rate_ticks(layout: PlaneLayout, to: "_Pixels") -> list[Text]:
+    ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(layout.low[0], layout.high[0]))
     places = [float(x) for x in to.x(ticks)]
     return [Text(x, BOTTOM + 17, number(r)) for r, x in zip(ticks, places, strict=True) if LEFT <= x <= RIGHT]
 
 
-def _distortion_ticks(scene: PlaneLayout, to: "_Pixels") -> list[Text]:
-    ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(scene.low[1], scene.high[1]))
+def _distortion_ticks(layout: PlaneLayout, to: "_Pixels") -> list[Text]:
+    ticks = np.array(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(layout.low[1], layout.high[1]))
     places = [float(y) for y in to.y(ticks)]
     return [Text(LEFT - 8, y, number(d)) for d, y in zip(ticks, places, strict=True) if TOP <= y <= BOTTOM]
 
@@ -153,11 +154,6 @@ def style(family: str) -> str:
 def points(path: Iterable[Iterable[float]]) -> str:
     """A path (L, 2) as SVG's `points`."""
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in path)
-
-
-def number(value: float) -> str:
-    """Short, with a true minus sign; no minus zero."""
-    return f"{round(float(value), 9) + 0.0:g}".replace("-", "−")
 
 
 class _Pixels:
@@ -177,7 +173,7 @@ class _Pixels:
 
 
 def _words(
-    scene: PlaneLayout,
+    layout: PlaneLayout,
     marks: Float64,
     levels: Sequence[Float64],
     paths: Sequence[Float64],
@@ -187,11 +183,11 @@ def _words(
     around = np.concatenate([marks - lettering.reach, marks + lettering.reach], axis=1)
     written = [
         text
-        for text in _level_words(scene.levels, levels, lettering)
+        for text in _level_words(layout.levels, levels, lettering)
         if not overlaps(_extent(text, lettering)[None], around).any()
     ]
-    chosen = labelled(scene.rows, lettering.names)
-    names = [label(scene.rows[index], scene.rows) for index in chosen]
+    chosen = labelled(layout.rows, lettering.names)
+    names = [label(layout.rows[index], layout.rows) for index in chosen]
     sizes = np.array([[len(name) * lettering.character, lettering.line] for name in names])
     boxes = place(marks[chosen], sizes, _surroundings(around, written, paths, lettering))
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -18,4 +18,4 @@ def dominated(pairs: Pairs) -> dict[str, str]:
         candidate = (float(how_sure[at]), winner)
         if loser not in most or candidate[0] > most[loser][0]:
             most[loser] = candidate
-    return {loser: most[loser][1] for loser in pairs.comparison.names if loser in most}
+    return {loser: most[loser][1] for loser in pairs.scored.names if loser in most}

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream, markup
 from rdserve.compare.render.document import to_document
@@ -15,6 +17,7 @@ from rdserve.compare.render.formatting import warned
 from rdserve.compare.render.html import report
 from rdserve.compare.scores import rows_of
 from rdserve.compare.scoring.pictures import Pictures
+from rdserve.compare.stretches import stretches
 
 REPORT, JSON, CSV, EXAMPLES = "report.html", "comparison.json", "comparison.csv", "examples.csv"
 ABOUT = "-metadata.json"  # what CSV on the Web puts beside a table
@@ -51,39 +54,49 @@ EXAMPLE_COLUMNS: tuple[Column, ...] = (
 )
 
 
-def write_all(findings: Analysis, pictures: Pictures | None, out: Path) -> list[Path]:
-    """Write every file, creating the folder; returns their paths. Without pictures there is no sheet."""
-    written = write_data(findings, pictures, out)
-    figure = findings.comparison.figure()
+Images = NDArray[np.bool_]
+
+
+def write_all(
+    analysis: Analysis, pictures: Pictures | None, out: Path, images: Images | None = None
+) -> list[Path]:
+    """Write every file, creating the folder; returns their paths. Without pictures there is no sheet.
+
+    images: (N, H, W), all that were scored, where they are at hand.
+    """
+    written = write_data(analysis, pictures, out, images)
+    figure = plane.plane_of(analysis)
     for suffix in (".svg", ".png"):
-        plane.save(figure, out / f"{PLANE}{suffix}", findings.signature)
-    (out / LATEX).write_text(markup.to_latex(findings), encoding="utf-8")
-    (out / MARKDOWN).write_text(markup.to_markdown(findings), encoding="utf-8")
+        plane.save(figure, out / f"{PLANE}{suffix}", analysis.signature)
+    (out / LATEX).write_text(markup.to_latex(analysis), encoding="utf-8")
+    (out / MARKDOWN).write_text(markup.to_markdown(analysis), encoding="utf-8")
     names = [f"{PLANE}.svg", f"{PLANE}.png", LATEX, MARKDOWN]
     if pictures is not None and pictures.reconstructions:
-        plane.save(_sheet(findings, pictures), out / SHEET, findings.signature)
+        plane.save(_sheet(analysis, pictures), out / SHEET, analysis.signature)
         names.append(SHEET)
     return [*written, *(out / name for name in names)]
 
 
-def write_data(findings: Analysis, pictures: Pictures | None, out: Path) -> list[Path]:
+def write_data(
+    analysis: Analysis, pictures: Pictures | None, out: Path, images: Images | None = None
+) -> list[Path]:
     """The report, the JSON and the CSV files alone."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / REPORT).write_text(report.render(findings, pictures), encoding="utf-8")
+    (out / REPORT).write_text(report.render(analysis, pictures, images), encoding="utf-8")
     with (out / JSON).open("w", encoding="utf-8") as file:
-        file.writelines(to_json(findings))
-    about = {"dc:description": findings.signature}
-    if warnings := findings.comparison.warnings:
+        file.writelines(to_json(analysis))
+    about = {"dc:description": analysis.signature}
+    if warnings := analysis.scored.warnings:
         about["rdfs:comment"] = warned(warnings)
-    write_table(out / CSV, MODEL_COLUMNS, _models(findings), ["name"], about)
-    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(findings), ["model", "example_id"], about)
+    write_table(out / CSV, MODEL_COLUMNS, _models(analysis), ["name"], about)
+    write_table(out / EXAMPLES, EXAMPLE_COLUMNS, _examples(analysis), ["model", "example_id"], about)
     tables_ = [name + suffix for name in (CSV, EXAMPLES) for suffix in ("", ABOUT)]
     return [out / name for name in (REPORT, JSON, *tables_)]
 
 
-def to_json(findings: Analysis) -> Iterator[str]:
+def to_json(analysis: Analysis) -> Iterator[str]:
     """`comparison.json`, in parts. Values that are not finite are null: one example has no standard error."""
-    yield from json_stream.text(to_document(findings), "\n")
+    yield from json_stream.text(to_document(analysis), "\n")
     yield "\n"
 
 
@@ -114,28 +127,28 @@ def write_table(
     beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def _models(findings: Analysis) -> Iterator[list[object]]:
-    for row in findings.scene.rows:
+def _models(analysis: Analysis) -> Iterator[list[object]]:
+    for row in analysis.rows:
         fields = asdict(row)
         yield [fields[name] for name, _, _ in MODEL_COLUMNS]
 
 
-def _examples(findings: Analysis) -> Iterator[tuple[object, ...]]:
-    comparison = findings.comparison
-    for name, whole in zip(comparison.names, comparison.scores, strict=True):
-        for rows in json_stream.stretches(comparison.n):
-            ids, score = comparison.example_ids[rows].tolist(), rows_of(whole, rows)
-            labels = [""] * len(ids) if comparison.labels is None else comparison.labels[rows].tolist()
+def _examples(analysis: Analysis) -> Iterator[tuple[object, ...]]:
+    scored = analysis.scored
+    for name, whole in zip(scored.names, scored.scores, strict=True):
+        for rows in stretches(scored.n):
+            ids, score = scored.example_ids[rows].tolist(), rows_of(whole, rows)
+            labels = [""] * len(ids) if scored.labels is None else scored.labels[rows].tolist()
             values = [getattr(score, column).tolist() for column, _, _ in EXAMPLE_COLUMNS[3:]]
             for example, label, *numbers in zip(ids, labels, *values, strict=True):
                 yield (name, example, label, *numbers)
 
 
-def _sheet(findings: Analysis, pictures: Pictures) -> Any:
-    few, comparison = pictures.representative, findings.comparison
-    rows = [row for row in findings.scene.rows if row.name in pictures.reconstructions]
+def _sheet(analysis: Analysis, pictures: Pictures) -> Any:
+    few, scored = pictures.representative, analysis.scored
+    rows = [row for row in analysis.rows if row.name in pictures.reconstructions]
     drawn = {row.name: pictures.few(row.name) for row in rows}
-    title = f"Reconstructions of {comparison.data.name} ({comparison.data.split})"
-    warning = warned(comparison.warnings)
+    title = f"Reconstructions of {scored.data.name} ({scored.data.split})"
+    warning = warned(scored.warnings)
     header = sheet.headers(rows)
     return sheet.reconstruction_sheet(pictures.images[few], drawn, header, title=title, warning=warning)
