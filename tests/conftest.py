@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 import torch
+from front import Front
 from hypothesis import HealthCheck, settings
 from rdserve.models.card import Architecture
 from rdserve.models.checkpoint import save
@@ -23,6 +24,7 @@ SERVED_FAMILIES = ("---", "-+v", "+++")
 
 MakeCheckpoint = Callable[..., Path]
 Launch = Callable[..., Running]
+StartFront = Callable[..., Front]
 
 
 @pytest.fixture(scope="session")
@@ -88,12 +90,26 @@ def service(torchserve_service: Running) -> str:
     return torchserve_service.address
 
 
+@pytest.fixture
+def front() -> Iterator[StartFront]:
+    """front(models, **settings) -> a service of the test's own inside this process, stopped after it."""
+    started: list[Front] = []
+
+    def start(models: Path, **settings: object) -> Front:
+        started.append(Front(models, **settings))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
 @pytest.fixture(scope="session")
 def in_process_service(store: Path) -> Iterator[str]:
-    """The address of a running service without TorchServe."""
-    running = until_serving(start_service(store, "--backend", "in-process"))
-    yield running.address
-    running.stop()
+    """The address of a running service without TorchServe, inside this process."""
+    front = Front(store)
+    yield front.address
+    front.stop()
 
 
 @pytest.fixture
