@@ -1,5 +1,6 @@
 """Fixtures that more than one folder of tests uses: tiny checkpoints, and real services over them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from rdserve.models.families import build, slug
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from running import Running, start_service, until_serving
 from tiny import tiny_card
+
+# One thread in each process: tests run side by side, and sums are the same in this process as in a child.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""A service in this process, in a thread with a loop of its own: `rdserve serve --backend in-process`, less the process."""
+"""A service in this process, in a thread with a loop of its own: no Java, and no process to start."""
 
 import asyncio
 import threading
