@@ -8,6 +8,8 @@ from rdserve.cli import COMMANDS
 from rdserve.cli.exits import IN_HELP, Code
 from shell import rdserve
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"torch", "matplotlib", "scipy", "grpc", "numpy", "aiohttp"}
 
 

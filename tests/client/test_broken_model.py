@@ -13,6 +13,8 @@ from rdserve.compare.api import compare
 from rdserve.data import load
 from shell import rdserve
 
+pytestmark = pytest.mark.service
+
 ROOT = Path(__file__).parents[2]
 IMAGES = load("digits", split="test").images[:5]
 

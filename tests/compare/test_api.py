@@ -15,6 +15,8 @@ from rdserve.compare.scores import ScoredData
 from rdserve.compare.statistics.intervals import interval, limits
 from rdserve.data import load
 
+pytestmark = pytest.mark.service
+
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 # They differ in the marginal: 1 nat of D, known from 1797 images to 0.08.
 MODELS = ["digits-mmm-b1.0", "digits-mmp-b1.0"]

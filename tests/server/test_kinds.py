@@ -18,6 +18,8 @@ from rdserve.models.toy import vae
 from rdserve.models.toy.laws import N, toy_source
 from rdserve.server.repository.packaging import PackagingError, package
 
+pytestmark = pytest.mark.service
+
 ZOO = Path(__file__).parents[2] / "zoo/toy"
 NAMES = ("toy-elbo", "toy-hand-made", "toy-target-rate")
 BINS = np.eye(N)[:, None]

@@ -2,11 +2,14 @@
 
 import asyncio
 import threading
-from concurrent.futures import Future
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rdserve.server.app import Server
 from rdserve.server.settings import Settings
+
+Result = TypeVar("Result")
 
 
 class Front:
@@ -40,9 +43,8 @@ class Front:
             self._run(self._server.stop())
             self._end()
 
-    def _run(self, work):  # type: ignore[no-untyped-def]
-        done: Future = asyncio.run_coroutine_threadsafe(work, self._loop)  # type: ignore[type-arg]
-        return done.result()
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

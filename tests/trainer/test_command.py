@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rdserve.cli.exits import Code
 from rdserve.models.card import read_card
 from shell import RDSERVE, rdserve
+
+pytestmark = pytest.mark.slow
 
 TINY = ["--epochs", "1", "--batch-size", "400", "--width", "0.05", "--latent-dim", "4"]
 
