@@ -23,7 +23,7 @@ def score(n: int, *, seed: int = 0, samples: int = 1) -> ScoreRequest:
 
 
 class Model:
-    """Answers a row with its seed; holds calls until released; loses the first `lost`; fails those with 666."""
+    """Answers a row with its seed; holds calls until released; loses the first `lost`; fails rows with 666."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
