@@ -7,9 +7,11 @@ NVIDIA ?= $(wildcard /proc/driver/nvidia) $(shell command -v nvidia-smi)
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 ANSWERS := import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=3)
 PROTOS := vae worker
+# Tests of faults wait more than they compute.
+WORKERS = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 PORT ?= 50051
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint browser tools test demo serve zoo bench clean FORCE
+.PHONY: help install proto lint browser tools test unit check demo serve zoo bench clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,7 +48,12 @@ tools: ## Prometheus, with which metrics and alerts are tested
 	@{ command -v prometheus && command -v promtool; } >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; } || echo "no Prometheus to be had here: the tests with it will be skipped"
 
 test: install lint browser tools ## the whole suite, real TorchServe included
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --durations=25
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
+
+unit: install ## the tests that need no service and few seconds
+	$(BIN)/python -m pytest -n auto --dist loadfile -m unit
+
+check: lint unit ## before each commit: lint, and the unit tests; under a minute
 
 demo: install ## the digits zoo on TorchServe, compared over gRPC; files in report/
 	$(BIN)/rdserve compare --serve zoo/digits --data digits --out report

@@ -5,9 +5,11 @@ import re
 from rdserve.client.errors import InputError
 from rdserve.wire.service import is_loopback
 
-# Of targets that name many replicas, see `balancing`.
+# Of targets that name many replicas, see `service_config`.
 SCHEMES = ("dns", "ipv4", "ipv6")
 SOCKETS = ("unix", "unix-abstract")
+# Resolved by what a control plane says; names no host and port itself.
+XDS = "xds"
 
 _HOST_PORT = re.compile(r"(\[[^\]]+\]|[^:/\s\[\]]+):(\d{1,5})")
 
@@ -15,7 +17,7 @@ _HOST_PORT = re.compile(r"(\[[^\]]+\]|[^:/\s\[\]]+):(\d{1,5})")
 def check_address(address: str) -> None:
     """Raises InputError for what names no host and port: grpc would guess a port, or name no cause."""
     scheme, _, rest = address.partition(":")
-    if scheme in SOCKETS and rest:
+    if (scheme in SOCKETS or scheme == XDS) and rest:
         return
     if "://" in address and scheme not in SCHEMES:
         host = rest.strip("/") or "host:port"
@@ -30,7 +32,10 @@ def is_local(address: str) -> bool:
     """Whether it is this machine: loopback addresses, localhost, or a Unix socket."""
     if address.partition(":")[0] in SOCKETS:
         return True
-    return all(is_loopback(_host(target)) for target in _targets(address))
+    scheme, _, rest = address.partition(":")
+    # dns://8.8.8.8/localhost is whatever that name server says.
+    asked_elsewhere = scheme in SCHEMES and rest.startswith("//") and not rest.startswith("///")
+    return not asked_elsewhere and all(is_loopback(_host(target)) for target in _targets(address))
 
 
 def _targets(address: str) -> list[str]:

@@ -53,8 +53,8 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
     Raises:
         InputError: no such address, as `Security.check`, or a file that cannot be read.
     """
-    check_address(address)
     security.check(address)
+    check_address(address)
     settings = service_config.OPTIONS | {
         "grpc.service_config": json.dumps(service_config.service_config(address)),
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,

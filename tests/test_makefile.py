@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TOOLS = ("sh", "make", "uname", "timeout", "find", "sort", "cmp", "mkdir", "mv", "rm", "touch", "cp")
 NOTING = f"""#!/bin/sh

@@ -4,14 +4,17 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rdserve.cli.exits import Code
-from running import Running
+from running import Running, until_serving
 from shell import RDSERVE, rdserve
 
 from benchmarks.soak import Memory, soak
+
+pytestmark = pytest.mark.slow
 
 MODEL = "tiny-mmm"
 FIGURES = {"rps", "images_per_second", "p50_ms", "p99_ms", "errors"}
@@ -79,12 +82,13 @@ def test_the_slope_is_of_what_follows_the_warm_up() -> None:
     assert memory.growth("front") == pytest.approx(10)
 
 
-def test_thousands_of_requests_leave_memory_where_it_was(torchserve_service: Running) -> None:
+def test_thousands_of_requests_leave_memory_where_it_was(
+    launch: Callable[..., Running], checkpoints: Path
+) -> None:
     """A leak of 10 kB per request, the least that a forgotten request or answer of this mix would leave,
     is 40 MiB over the 4,000 requests after warm-up; allocators and Java's heap waver by less than 25."""
-    memory = asyncio.run(
-        soak(torchserve_service.address, torchserve_service.process.pid, MODEL, (8, 8), 6000, print)
-    )
+    running = until_serving(launch(checkpoints / MODEL))
+    memory = asyncio.run(soak(running.address, running.pid, MODEL, (8, 8), 6000, print))
     assert memory.errors == 0
     assert {process.split()[0] for process in memory.resident} >= {"front", "JVM", "worker"}
     for process in memory.resident:

@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 import pytest
 from engines import Scripted
+from front import Front
 from points import MODEL
 from rdserve.cli.exits import Code
 from rdserve.client import Client
@@ -22,12 +23,10 @@ from rdserve.compare.statistics import summaries
 from rdserve.data import load
 from rdserve.models.card import InputSpec
 from rdserve.v1 import vae_pb2
-from running import Running, until_serving
 from scripted import scripted
 from shell import RDSERVE, rdserve
 
 MakeCheckpoint = Callable[..., Path]
-Launch = Callable[..., Running]
 
 FILES = {
     "report.html",
@@ -148,12 +147,12 @@ def test_stops_once_the_answer_is_known(in_process_service: str, tmp_path: Path)
 
 
 def test_what_does_not_compare_is_refused_or_marked_everywhere(
-    launch: Launch, make_checkpoint: MakeCheckpoint, tmp_path: Path
+    front: Callable[..., Front], make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
     make_checkpoint(models, name="a")
     make_checkpoint(models, name="b", input=InputSpec(shape=(8, 8), binarisation="dynamic"))
-    service = until_serving(launch(models, "--backend", "in-process")).address
+    service = front(models).address
     wanted = ("compare", "--server", service, "--limit", "5", "--out", tmp_path / "out")
     refused = rdserve(*wanted)
     assert refused.returncode == Code.USAGE

@@ -3,12 +3,12 @@
 import os
 import re
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rdserve.cli import health
 from rdserve.cli.commands import COMMANDS
 from rdserve.cli.environment import SHARED, mistyped, variables
 from rdserve.cli.exits import Code
@@ -57,8 +57,7 @@ def test_variables_are_named_after_their_command() -> None:
 
 def test_a_pipelines_own_version_and_help_change_nothing(tmp_path: Path) -> None:
     own = {"RDSERVE_VERSION": "1", "RDSERVE_HELP": "1", "RDSERVE_HEALTH_HELP": "1"}
-    command = [*RDSERVE, "health", "--server", f"unix:{tmp_path}/absent"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | own)
+    done = rdserve("health", "--server", f"unix:{tmp_path}/absent", env=own)
     assert done.returncode == Code.FAILED
     assert "Unavailable" in done.stdout
 
@@ -92,15 +91,9 @@ def test_only_what_looks_meant_for_the_command_is_warned_of(variable: str, hint:
     assert lines == wanted
 
 
-def test_a_bug_has_a_code_of_its_own() -> None:
-    code = (
-        "import sys\n"
-        "from rdserve.cli import health, main\n"
-        "health.open_channel = None\n"
-        "sys.argv = ['rdserve', 'health']\n"
-        "main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_a_bug_has_a_code_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "open_channel", None)
+    done = rdserve("health")
     assert done.returncode == Code.BUG
     assert "TypeError" in done.stderr
 

@@ -1,4 +1,4 @@
-"""The command line as a user's shell runs it: real processes."""
+"""The command line as a whole; in real processes what is imported, and what is missing."""
 
 import subprocess
 import sys
@@ -6,6 +6,9 @@ import sys
 import pytest
 from rdserve.cli.commands import COMMANDS
 from rdserve.cli.exits import IN_HELP, Code
+from shell import rdserve
+
+pytestmark = pytest.mark.slow
 
 HEAVY = {"torch", "matplotlib", "scipy", "grpc", "numpy", "aiohttp"}
 
@@ -31,9 +34,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help(name: str) -> None:
-    done = run(
-        f"import sys; sys.argv = ['rdserve', '{name}', '--help']; from rdserve.cli import main; main()"
-    )
+    done = rdserve(name, "--help")
     assert done.returncode == 0, done.stderr
     assert f"rdserve {name}" in done.stdout
 
@@ -65,7 +66,7 @@ def test_a_missing_extra_is_one_line(command: str, absent: set[str], line: str) 
 
 
 def test_a_typo_gets_a_suggestion() -> None:
-    done = run("import sys; sys.argv = ['rdserve', 'compar']; from rdserve.cli import main; main()")
+    done = rdserve("compar")
     assert done.returncode == Code.USAGE
     assert "Did you mean 'compare'" in done.stderr
 
@@ -73,5 +74,5 @@ def test_a_typo_gets_a_suggestion() -> None:
 def test_the_version_is_that_of_the_package() -> None:
     from importlib.metadata import version
 
-    done = run("import sys; sys.argv = ['rdserve', '--version']; from rdserve.cli import main; main()")
+    done = rdserve("--version")
     assert done.stdout.strip() == f"rdserve {version('rdserve')}"

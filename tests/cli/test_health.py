@@ -30,8 +30,8 @@ def test_a_service_that_loads() -> None:
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    env = os.environ | {"RDSERVE_HEALTH_SERVER": f"unix:{tmp_path}/absent", "RDSERVE_HEALTH_TIMEOUT": "2"}
-    done = subprocess.run([*RDSERVE, "health"], capture_output=True, text=True, env=env)
+    env = {"RDSERVE_HEALTH_SERVER": f"unix:{tmp_path}/absent", "RDSERVE_HEALTH_TIMEOUT": "2"}
+    done = subprocess.run([*RDSERVE, "health"], capture_output=True, text=True, env=os.environ | env)
     assert done.returncode == 1
     assert "Unavailable" in done.stdout
     assert "Traceback" not in done.stderr

@@ -104,7 +104,7 @@ def test_a_mistake_is_one_line(
 
 def test_an_address_is_said_to_be_none() -> None:
     done = rdserve("models", "--server", "https://localhost:1")
-    assert done.returncode == 1
+    assert done.returncode == Code.USAGE
     assert done.stderr == (
         "rdserve: 'https://localhost:1' is no address of a service; write localhost:1 without https://\n"
     )

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from front import Front
 from rdserve.client import Client, FailedPrecondition, InputError
 from rdserve.compare.api import compare
 from rdserve.data import load
-from running import start_service, until_serving
 from shell import rdserve
+
+pytestmark = pytest.mark.service
 
 ROOT = Path(__file__).parents[2]
 IMAGES = load("digits", split="test").images[:5]
@@ -23,9 +25,9 @@ def address(tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[
     make_checkpoint(folder, name="good")
     with (make_checkpoint(folder, name="broken") / "model.safetensors").open("ab") as weights:
         weights.write(b"more")
-    running = until_serving(start_service(folder, "--backend", "in-process"))
-    yield running.address
-    running.stop()
+    front = Front(folder)
+    yield front.address
+    front.stop()
 
 
 def test_the_client_lists_it_with_its_reason_and_refuses_it_by_name(address: str) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from front import Front
 from grpc_health.v1.health_pb2 import HealthCheckResponse
+from rdserve.cli.exits import Code
 from rdserve.client import Client
 from rdserve.client.address import is_local
 from rdserve.client.errors import NotFound
@@ -24,6 +26,7 @@ from running import Running, until_serving
 from scripted import scripted
 
 Launch = Callable[..., Running]
+StartFront = Callable[..., Front]
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 IMAGES = np.random.default_rng(0).random((32, 8, 8)) < 0.5
@@ -33,15 +36,11 @@ ANSWER = ScoreResponse(
 )
 
 
-def start(launch: Launch, models: Path, host: str, *arguments: str) -> Running:
-    return launch(models, "--backend", "in-process", "--host", host, *arguments)
-
-
 def target(*addresses: str) -> str:
     return "ipv4:" + ",".join(addresses)
 
 
-def handled(replica: Running, **labels: str) -> float:
+def handled(replica: Running | Front, **labels: str) -> float:
     """How many Score calls a replica has answered, by its own count."""
     wanted = {"grpc_method": "Score"} | labels
     (line,) = (line for line in replica.lines if line.startswith("metrics on "))
@@ -89,9 +88,9 @@ def await_answers(answers: threading.Semaphore, count: int) -> None:
         answers.acquire()
 
 
-def test_a_replica_killed_under_load_costs_no_call(launch: Launch, store: Path) -> None:
-    starting = [start(launch, store, host) for host in HOSTS]
-    replicas = [until_serving(each) for each in starting]
+def test_a_replica_killed_under_load_costs_no_call(launch: Launch, front: StartFront, store: Path) -> None:
+    killed = launch(store, "--backend", "in-process", "--host", HOSTS[1])
+    replicas = (front(store, host=HOSTS[0]), until_serving(killed), front(store, host=HOSTS[2]))
     with Client(replicas[0].address) as alone:
         expected = alone.score("tiny-mpv", IMAGES, n_samples=4)
     with Client(target(*(each.address for each in replicas))) as client:
@@ -105,8 +104,8 @@ def test_a_replica_killed_under_load_costs_no_call(launch: Launch, store: Path) 
         with load(client, ask) as answers:
             await_answers(answers, 60)
             before = [handled(each, grpc_code="OK") for each in replicas]
-            replicas[1].process.send_signal(SIGKILL)
-            assert replicas[1].process.wait() == -SIGKILL
+            killed.process.send_signal(SIGKILL)
+            assert killed.process.wait() == -SIGKILL
             await_answers(answers, 60)
     assert min(before) >= 5  # round robin: each had its share
     for number in (0, 2):
@@ -174,27 +173,25 @@ def test_tokens_travel_in_the_clear_to_this_machine_only(address: str, local: bo
     assert is_local(address) is local
 
 
-def test_names_are_resolved_to_replicas(launch: Launch, store: Path) -> None:
-    replica = until_serving(start(launch, store, "127.0.0.1"))
-    port = replica.address.rsplit(":", 1)[1]
+def test_names_are_resolved_to_replicas(in_process_service: str) -> None:
+    port = in_process_service.rsplit(":", 1)[1]
     with Client(f"dns:///localhost:{port}") as client:
         assert len(client.score("tiny-mmm", IMAGES).rate_nats) == len(IMAGES)
 
 
-def replace(launch: Launch, old: Running, models: Path) -> Running:
+def replace(front: StartFront, old: Front, models: Path) -> Front:
     """A new replica at an old one's address, as a rolling update does it."""
     host, port = old.address.rsplit(":", 1)
-    assert old.stop() == 0
-    return start(launch, models, host, "--port", port)
+    old.stop()
+    return front(models, host=host, port=int(port))
 
 
 def test_a_rolling_update_never_answers_for_another_version(
-    launch: Launch, make_checkpoint: Callable[..., Path], tmp_path: Path
+    front: StartFront, make_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:
     for version, family in (("1.0", "---"), ("2.0", "-+v")):
         package(make_checkpoint(tmp_path, family, name="model", version=version), tmp_path / version)
-    starting = [start(launch, tmp_path / "1.0", host) for host in HOSTS[:2]]
-    replicas = [until_serving(each) for each in starting]
+    replicas = [front(tmp_path / "1.0", host=host) for host in HOSTS[:2]]
     addresses = [each.address for each in replicas]
     with Client(addresses[0]) as alone:
         expected = {"1.0": rates(alone, "model@1.0")}
@@ -208,7 +205,7 @@ def test_a_rolling_update_never_answers_for_another_version(
         with load(client, ask, callers=2) as answers:
             await_answers(answers, 30)
             for number in (0, 1):
-                replicas[number] = until_serving(replace(launch, replicas[number], tmp_path / "2.0"))
+                replicas[number] = replace(front, replicas[number], tmp_path / "2.0")
                 await_answers(answers, 60)
         assert rates(client, "model@1.0") is None
         expected["2.0"] = rates(client, "model@2.0")
@@ -231,17 +228,16 @@ def rates(client: Client, name: str) -> bytes | None:
 
 
 def test_a_new_replica_that_cannot_serve_takes_no_traffic(
-    launch: Launch, store: Path, tmp_path: Path
+    launch: Launch, front: StartFront, store: Path, tmp_path: Path
 ) -> None:
     good = (store / "tiny-mmm.mar").read_bytes()
     (tmp_path / "tiny-mmm.mar").write_bytes(good[: len(good) // 2])
-    old, new = start(launch, store, HOSTS[0]), start(launch, tmp_path, HOSTS[1])
-    until_serving(old)
+    old, new = front(store, host=HOSTS[0]), launch(tmp_path, "--backend", "in-process", "--host", HOSTS[1])
     where = new.until("loading ").split()[-1]
     with (
         Client(target(old.address, where)) as client,
         load(client, lambda _: client.score("tiny-mmm@1.0", IMAGES), callers=2) as answers,
     ):
         new.until("FAILED")
-        assert new.wait() == 1
+        assert new.wait() == Code.UNAVAILABLE
         await_answers(answers, 10)

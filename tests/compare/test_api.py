@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from front import Front
 from rdserve.client import Client, InputError
 from rdserve.compare.api import Stop, compare
 from rdserve.compare.scores import ScoredData
 from rdserve.compare.statistics.intervals import interval, limits
 from rdserve.data import load
-from running import start_service, until_serving
+
+pytestmark = pytest.mark.service
 
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 # They differ in the marginal: 1 nat of D, known from 1797 images to 0.08.
@@ -26,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("zoo")
     for name in MODELS:
         shutil.copytree(ZOO / name, folder / name)
-    running = until_serving(start_service(folder, "--backend", "in-process"))
+    running = Front(folder)
     yield running.address
     running.stop()
 

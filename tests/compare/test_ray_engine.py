@@ -32,6 +32,7 @@ def cluster() -> Iterator[None]:
 
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("cluster"),
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]

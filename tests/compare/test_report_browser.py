@@ -14,6 +14,8 @@ from rdserve.compare.render.html import report
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+pytestmark = pytest.mark.slow
+
 SIXTY = [(0.3 * k, 22 - 0.3 * k + 0.4 * (k % 3)) for k in range(60)]
 NAME = "return JSON.parse(document.getElementById('comparison').textContent).models[arguments[0]].name"
 IN_SIGHT = """

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from front import Front
 from points import CROWDED, comparison_at
 from rdserve.client import Client
 from rdserve.compare.analysis.signature import signature
@@ -13,9 +14,7 @@ from rdserve.compare.api import compare
 from rdserve.compare.scores import ScoredData
 from rdserve.data import load
 from rdserve.models.execution.config import ExecutionConfig
-from running import Running, until_serving
 
-Launch = Callable[..., Running]
 IMAGES = load("digits", split="test").images[:3]
 
 PLAIN = comparison_at(CROWDED[:2])
@@ -36,10 +35,11 @@ def test_the_line_names_what_the_numbers_depend_on() -> None:
     assert set(found) >= {"rdserve", "R", "D", "ids", "device"}
 
 
-def test_it_says_what_the_service_really_computes_in_and_on(launch: Launch, checkpoints: Path) -> None:
+def test_it_says_what_the_service_really_computes_in_and_on(
+    front: Callable[..., Front], checkpoints: Path
+) -> None:
     """The checkpoints are float32."""
-    asked = ("--backend", "in-process", "--precision", "bfloat16")
-    with Client(until_serving(launch(checkpoints, *asked)).address) as client:
+    with Client(front(checkpoints, precision="bfloat16").address) as client:
         found = fields(compare(client, ["tiny-mmm", "tiny-mpv"], IMAGES).analysis.signature)
     assert (found["dtype"], found["device"]) == ("bfloat16", ExecutionConfig().device_name)
 

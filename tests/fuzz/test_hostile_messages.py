@@ -25,7 +25,7 @@ from rdserve.v1.vae_pb2 import (
     ScoreRequest,
 )
 from rdserve.wire import tensors
-from running import Running
+from shared import Shared
 
 VAE, HEALTH = "rdserve.v1.VaeService", "grpc.health.v1.Health"
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
@@ -198,7 +198,7 @@ def test_reflection_refuses_too(channel: grpc.Channel, case: str) -> None:
     assert outcome(channel, f"{REFLECTION}/ServerReflectionInfo", CORPUS[case]) in ALLOWED
 
 
-def test_workers_of_torchserve_survive_the_corpus(torchserve_service: Running) -> None:
+def test_workers_of_torchserve_survive_the_corpus(torchserve_service: Shared) -> None:
     before = torchserve_service.workers()
     with grpc.insecure_channel(torchserve_service.address) as channel:
         for method in BYTES:

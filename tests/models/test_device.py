@@ -18,6 +18,8 @@ from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_OUT_OF_MEMORY, WorkReply, WorkRequest
 from rdserve.wire import tensors
 
+pytestmark = pytest.mark.slow
+
 ZOO = Path(__file__).parents[2] / "zoo/digits"
 
 # Addresses taken by threads' heaps, and freed ones kept for later, would differ from run to run.

@@ -75,7 +75,8 @@ def test_every_metric_named_is_there(endpoint: str) -> None:
     exposed = urllib.request.urlopen(endpoint).read().decode()
     there = {"up"} | {rule["record"] for rule in rules("recording.yml")}
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", exposed, re.MULTILINE):
-        there |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+        parts = {"histogram": ("bucket", "sum", "count"), "summary": ("sum", "count")}.get(kind, ())
+        there |= {f"{name}_{part}" for part in parts} if parts else {name}
     named = set().union(*map(names, expressions()))
     assert len(named) > 30
     assert named - there <= GPU

@@ -17,7 +17,7 @@ from rdserve.v1.vae_pb2 import ScoreRequest, ScoreResponse
 from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_INVALID_ARGUMENT, WorkReply
 from rdserve.wire.batches import merge
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.torchserve]
 
 
 @pytest.fixture(scope="module")

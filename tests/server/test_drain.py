@@ -15,6 +15,8 @@ from refusals import reason_of, refused
 from running import Running, start_with, until_serving
 from watching import Watch
 
+pytestmark = pytest.mark.torchserve
+
 READY = "rdserve.v1.VaeService"
 
 Start = Callable[..., Running]
@@ -53,7 +55,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 def test_sigterm_is_told_first_and_what_is_in_flight_is_finished(start: Start, injected: Faults) -> None:
     running = start()
-    processes = running.processes()
+    processes, folder = running.processes(), Path(running.java().cwd())
     with grpc.insecure_channel(running.address) as channel:
         stub = VaeServiceStub(channel)
         with Watch(channel, READY) as ready, Watch(channel, "m") as model:
@@ -70,6 +72,7 @@ def test_sigterm_is_told_first_and_what_is_in_flight_is_finished(start: Start, i
     assert running.wait() == 0
     assert running.lines[-1] == "stopped"
     assert gone(processes)
+    assert not folder.exists()
 
 
 def test_work_that_outlasts_the_grace_period_is_cut_off(start: Start, injected: Faults) -> None:

@@ -26,6 +26,8 @@ from refusals import reason_of, refused
 from running import Running, start_with, until_serving
 from watching import Watch
 
+pytestmark = pytest.mark.torchserve
+
 READY = "rdserve.v1.VaeService"
 QUICK = {
     "hang_seconds": 3,

@@ -23,6 +23,8 @@ from rdserve.v1.vae_pb2 import DTYPE_UINT8, ScoreRequest, Tensor
 from rdserve.wire.limits import MIB
 from running import Running, start_with, until_serving
 
+pytestmark = pytest.mark.service
+
 SCORE = "/rdserve.v1.VaeService/Score"
 UPLOADS = 24
 SIZE = 40 * MIB

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from front import Front
 from rdserve.client import Client, InputError
 from rdserve.client.errors import InvalidArgument
 from rdserve.compare import compatibility
@@ -16,7 +17,8 @@ from rdserve.models.checkpoint import load
 from rdserve.models.toy import vae
 from rdserve.models.toy.laws import N, toy_source
 from rdserve.server.repository.packaging import PackagingError, package
-from running import start_service, until_serving
+
+pytestmark = pytest.mark.service
 
 ZOO = Path(__file__).parents[2] / "zoo/toy"
 NAMES = ("toy-elbo", "toy-hand-made", "toy-target-rate")
@@ -27,15 +29,16 @@ BINS = np.eye(N)[:, None]
 def client(
     tmp_path_factory: pytest.TempPathFactory, make_checkpoint: Callable[..., Path]
 ) -> Iterator[Client]:
-    """A service on TorchServe over zoo/toy and a tiny sparse model. That it serves them says that their
-    self-tests passed: the toys' against exact sums."""
+    """A service over zoo/toy and a tiny sparse model. That it serves them says that their self-tests passed:
+    the toys' against exact sums."""
     folder = tmp_path_factory.mktemp("kinds")
     shutil.copytree(ZOO, folder, dirs_exist_ok=True)
     make_checkpoint(folder, "sparse+")
-    service = until_serving(start_service(folder))
-    with Client(service.address) as client:
+    front = Front(folder)
+    assert f"serving 4 models on {front.address}" in front.lines
+    with Client(front.address) as client:
         yield client
-    service.stop()
+    front.stop()
 
 
 @pytest.mark.parametrize("name", NAMES)

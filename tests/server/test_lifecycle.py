@@ -15,14 +15,18 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+from front import Front
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from rdserve.cli.exits import Code
 from rdserve.server.backends.torchserve.config import find_java
+from rdserve.server.observability import logs
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, GetModelRequest, NoiseKeys, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from rdserve.wire import tensors
 from running import Running, until_line, until_serving
+from shared import Shared
+from shell import rdserve
 
 Launch = Callable[..., Running]
 
@@ -48,18 +52,6 @@ def one(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
     _, alive = psutil.wait_procs(processes, timeout=40)
     return alive
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything(launch: Launch, one: Path, number: signal.Signals, tmp_path: Path) -> None:
-    service = until_serving(launch(one))
-    processes = service.processes()
-    assert len(processes) >= 3  # front, Java, worker
-    folder = java_folder(processes)
-    assert service.stop(number) == 0
-    assert not survivors(processes)
-    assert service.lines[-1] == "stopped"
-    assert not folder.exists()
 
 
 def java_folder(processes: list[psutil.Process]) -> Path:
@@ -98,21 +90,20 @@ def test_a_signal_while_loading_ends_everything(launch: Launch, checkpoints: Pat
     assert not survivors(processes)
 
 
-def test_work_in_flight_is_finished(launch: Launch, one: Path) -> None:
-    service = until_serving(launch(one, "--backend", "in-process"))
+def test_work_in_flight_is_finished(front: Callable[..., Front], one: Path) -> None:
+    service = front(one)
     request = ScoreRequest(
         model="tiny-mmm", images=tensors.to_message(ONE), noise=NoiseKeys(seed=1), n_samples=5000
     )
     with grpc.insecure_channel(service.address) as channel:
         futures = [VaeServiceStub(channel).Score.future(request) for _ in range(8)]
         futures[0].result()
-        service.process.send_signal(signal.SIGTERM)
+        service.stop()
         assert len({future.result().rate_nats[0] for future in futures}) == 1
-    assert service.process.wait() == 0
 
 
 def test_bad_models_beside_a_good_one(
-    launch: Launch, one: Path, make_checkpoint: Callable[..., Path], tmp_path: Path
+    front: Callable[..., Front], one: Path, make_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:
     models = tmp_path / "models"
     shutil.copytree(one, models)
@@ -121,7 +112,7 @@ def test_bad_models_beside_a_good_one(
     (models / "random.mar").write_bytes(np.random.default_rng(0).bytes(5000))
     spoilt = make_checkpoint(models, name="spoilt")
     (spoilt / "model.safetensors").write_bytes(b"")
-    service = until_serving(launch(models))
+    service = front(models)
     assert f"serving 1 of 4 models on {service.address}" in service.lines
     assert np.isfinite(score(service.address))
     with grpc.insecure_channel(service.address) as channel:
@@ -133,7 +124,7 @@ def test_bad_models_beside_a_good_one(
             assert health.status == HealthCheckResponse.NOT_SERVING
         with pytest.raises(grpc.RpcError) as caught:
             score(service.address, "random")
-    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -154,18 +145,16 @@ def test_bad_models_beside_a_good_one(
     ],
 )
 def test_a_service_that_cannot_start_says_why(
-    one: Path, tmp_path: Path, arguments: list[str], says: str
+    one: Path, tmp_path: Path, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logs, "set_up", lambda **_: None)  # the log is the process's, and this is the tests'
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         values = {"empty": tmp_path, "one": one, "taken": other.getsockname()[1]}
-        command = [sys.executable, "-c", "from rdserve.cli import main; main()", "serve"]
-        done = subprocess.run(
-            [*command, *(argument.format(**values) for argument in arguments)], capture_output=True, text=True
-        )
+        done = rdserve("serve", *(argument.format(**values) for argument in arguments))
     assert done.returncode in (Code.USAGE, Code.UNAVAILABLE)
-    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
+    (line,) = done.stderr.splitlines()
     assert line.startswith("rdserve serve: ")
     assert says.format(**values) in line
     assert not done.stdout  # nothing is announced that is not up
@@ -213,18 +202,25 @@ def another_torchserve(one: Path, tmp_path: Path) -> Iterator[int]:
     process.wait()
 
 
-def test_another_torchserve_and_another_service_do_not_matter(
+def test_ctrl_c_ends_everything_of_ours_and_nothing_of_others(
     launch: Launch, another_torchserve: int, one: Path, service: str
 ) -> None:
+    """SIGTERM does the same: see test_drain."""
     ours = until_serving(launch(one))
     assert score(ours.address) == score(service)
-    assert ours.stop() == 0
+    processes = ours.processes()
+    assert len(processes) >= 3  # front, Java, worker
+    folder = java_folder(processes)
+    assert ours.stop(signal.SIGINT) == 0
+    assert not survivors(processes)
+    assert ours.lines[-1] == "stopped"
+    assert not folder.exists()
     assert score(service) == score(service)
     with urllib.request.urlopen(f"http://127.0.0.1:{another_torchserve}/ping", timeout=30) as answer:
         assert b"Healthy" in answer.read()
 
 
-def test_no_tcp_port_but_the_front_s_answers_strangers(torchserve_service: Running) -> None:
+def test_no_tcp_port_but_the_front_s_answers_strangers(torchserve_service: Shared) -> None:
     """TorchServe's HTTP is on Unix sockets in a private folder; what TCP it has is gRPC on loopback."""
     addresses = {
         connection.laddr.ip

@@ -15,6 +15,8 @@ from rdserve.client import Client, InputError, errors
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
 from running import Running, start_service, until_serving
 
+pytestmark = pytest.mark.torchserve
+
 SCORE = "/rdserve.v1.VaeService/Score"
 ONE = np.zeros((1, 8, 8), bool)
 MAX_GROWTH_BYTES = 200 * MIB

@@ -16,6 +16,8 @@ from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from refusals import reason_of, refused
 from running import Running, start_with, until_serving
 
+pytestmark = pytest.mark.torchserve
+
 ROWS = 16  # a call to a worker
 WAITING = 32
 LATE = 700  # seeds that mean nothing to the worker

@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 from polling import until
+from rdserve.client import Client
 from rdserve.server.observability import logs
 from rdserve.server.observability.call_context import Method, RpcContext
 from rdserve.server.observability.logs import JsonLines
@@ -20,11 +21,12 @@ from rdserve.v1.vae_pb2 import CompareRequest, ListModelsRequest, ScoreRequest
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from rdserve.wire import tensors
 from running import Running, until_serving
+from shared import Shared
 
 Launch = Callable[..., Running]
 
 
-def written(running: Running) -> list[dict[str, Any]]:
+def written(running: Running | Shared) -> list[dict[str, Any]]:
     """Lines of JSON."""
     return [json.loads(line) for line in running.lines if line.startswith("{")]
 
@@ -58,20 +60,15 @@ def test_a_bug_that_ends_the_service_leaves_its_cause(
     assert str(nowhere) in last["exception"]
 
 
-def test_a_crash_of_native_code_leaves_every_threads_stack(launch: Launch, checkpoints: Path) -> None:
-    running = until_serving(launch(checkpoints / "tiny-mmm", "--backend", "in-process"))
-    assert running.stop(signal.SIGSEGV) == -signal.SIGSEGV
-    assert any("Segmentation fault" in line for line in running.lines)
-    assert any("server/app.py" in line or "asyncio" in line for line in running.lines)
-
-
-def test_requests_need_not_be_logged(launch: Launch, checkpoints: Path) -> None:
-    from rdserve.client import Client
-
+def test_requests_need_not_be_logged_and_a_crash_of_native_code_leaves_every_threads_stack(
+    launch: Launch, checkpoints: Path
+) -> None:
     running = until_serving(launch(checkpoints / "tiny-mmm", "--backend", "in-process", "--no-request-log"))
     with Client(running.address) as client:
         client.sample("tiny-mmm", 1)
-    running.stop()
+    assert running.stop(signal.SIGSEGV) == -signal.SIGSEGV
+    assert any("Segmentation fault" in line for line in running.lines)
+    assert any("server/app.py" in line or "asyncio" in line for line in running.lines)
     assert not [line for line in written(running) if line["logger"] == "rdserve.request"]
 
 
@@ -106,7 +103,7 @@ def test_faults_and_slow_answers_always_have_a_line_and_the_rest_is_counted() ->
     assert sampling.left_out("Score", ok, 0.01, 60.0) == 1
 
 
-def test_a_comparison_names_all_its_models(torchserve_service: Running) -> None:
+def test_a_comparison_names_all_its_models(torchserve_service: Shared) -> None:
     images = tensors.to_message(np.zeros((2, 8, 8), bool))
     request = CompareRequest(models=["tiny-ppp", "tiny-mmm", "nope"], images=images)
     with grpc.insecure_channel(torchserve_service.address) as channel:

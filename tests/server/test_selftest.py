@@ -7,13 +7,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from front import Front
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, read_card
 from rdserve.server.repository.archive import open_archive
 from rdserve.server.repository.packaging import PackagingError, package
 from rdserve.server.repository.selftest import SELFTEST_FILE, parse_selftest, questions
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, ListModelsRequest, ScoreResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
-from running import Running, until_serving
 
 ZOO = Path(__file__).parents[2] / "zoo" / "digits"
 TRAINED = ZOO / "digits-mmm-b1.0"
@@ -79,15 +79,14 @@ def test_images_of_another_size_are_refused(trained: Card, card: Card) -> None:
 
 
 def test_a_model_that_is_not_the_one_packaged_does_not_serve(
-    packaged: Path, tmp_path: Path, launch: Callable[..., Running]
+    packaged: Path, tmp_path: Path, front: Callable[..., Front]
 ) -> None:
     """Sound weights, of another model of the same shape: only its answers give it away."""
     models = tmp_path / "models"
     models.mkdir()
     package(TRAINED, models)
     swap_weights(packaged, models / "swapped.mar", ZOO / "digits-mmv-b1.0", name="swapped")
-    running = until_serving(launch(models, "--backend", "in-process"))
-    with grpc.insecure_channel(running.address) as channel:
+    with grpc.insecure_channel(front(models).address) as channel:
         listed = VaeServiceStub(channel).ListModels(ListModelsRequest()).models
     reasons = {model.name: model.state_reason for model in listed if model.state == MODEL_STATE_FAILED}
     assert set(reasons) == {"swapped"}

@@ -30,7 +30,7 @@ from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from rdserve.wire import batches, tensors
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from refusals import reason_of, refused
-from running import Running
+from shared import Shared
 
 MODELS = ["tiny-mmm", "tiny-mpv", "tiny-ppp"]
 IMAGES = np.random.default_rng(1).random((40, 8, 8)) < 0.3
@@ -190,7 +190,7 @@ def test_bad_input_gets_its_code_and_both_facts(stub: VaeServiceStub, case: str)
     assert detail.TypeName() == f"google.rpc.{expected}"
 
 
-def test_hostile_requests_kill_no_worker(torchserve_service: Running, stub: VaeServiceStub) -> None:
+def test_hostile_requests_kill_no_worker(torchserve_service: Shared, stub: VaeServiceStub) -> None:
     before = torchserve_service.workers()
     assert len(before) == len(MODELS)
     for method, request, *_ in BAD.values():
@@ -250,6 +250,6 @@ def test_both_backends_give_the_same_numbers(
     np.testing.assert_allclose(here.distortion_nats, there.distortion_nats, rtol=1e-6)
 
 
-def test_the_front_holds_no_torch(torchserve_service: Running) -> None:
+def test_the_front_holds_no_torch(torchserve_service: Shared) -> None:
     front = torchserve_service.processes()[0]
     assert not [m.path for m in front.memory_maps() if "libtorch" in m.path]

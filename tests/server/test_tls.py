@@ -21,6 +21,8 @@ from rdserve.server.settings import Settings, SettingsError
 from running import Running, start_service, until_serving
 from shell import rdserve
 
+pytestmark = pytest.mark.service
+
 HOSTS = ("localhost", "127.0.0.1")
 
 

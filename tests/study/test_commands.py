@@ -12,6 +12,8 @@ from rdserve.cli.results import chosen_splits
 from rdserve.client import Client
 from shell import rdserve
 
+pytestmark = pytest.mark.slow
+
 ZOO = Path(__file__).parents[2] / "zoo"
 MODELS = ("digits-mmm-b1.0", "digits-mpv-b0.1-annealed")  # by rate
 

@@ -27,22 +27,16 @@ asyncio.run(serve(Settings(**settings), print, ready and Path(ready)))
 """
 
 
-class Running:
-    """A service, and what it has said so far, read as it comes so that it never waits for a reader."""
+class Service:
+    """A service by its process."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self.address = ""
-        self.lines: list[str] = []
-        self._seen = 0
-        self._more = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        if process.stdout is not None:
-            self._reader.start()
 
     def processes(self) -> list[psutil.Process]:
         """The service and everything it started."""
-        front = psutil.Process(self.process.pid)
+        front = psutil.Process(self.pid)
         return [front, *front.children(recursive=True)]
 
     def workers(self) -> set[int]:
@@ -53,6 +47,21 @@ class Running:
         """TorchServe's frontend."""
         (java,) = (p for p in self.processes() if "org.pytorch.serve.ModelServer" in p.cmdline())
         return java
+
+
+class Running(Service):
+    """One that this process started, and what it has said so far, read as it comes so that it never waits
+    for a reader."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        super().__init__(process.pid)
+        self.process = process
+        self.lines: list[str] = []
+        self._seen = 0
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        if process.stdout is not None:
+            self._reader.start()
 
     def until(self, part: str) -> str:
         """The next line that holds `part`; it must come."""
@@ -91,9 +100,10 @@ class Running:
             self._more.notify_all()
 
 
-def start_service(models: Path, *arguments: str) -> Running:
-    """Start `rdserve serve` on a free port; `until_serving` is next."""
-    return _start([sys.executable, "-c", CLI, "serve", "--models", str(models), "--port", "0", *arguments])
+def start_service(models: Path, *arguments: str, output: Path | None = None) -> Running:
+    """Start `rdserve serve` on a free port; `until_serving` is next. output: a file in place of `lines`."""
+    command = [sys.executable, "-c", CLI, "serve", "--models", str(models), "--port", "0", *arguments]
+    return _start(command, {}, output)
 
 
 def start_with(
@@ -105,23 +115,14 @@ def start_with(
 ) -> Running:
     """The same with any settings and environment; output: a file in place of `lines`."""
     given = json.dumps({"models": str(models), "port": 0, **settings})
+    return _start([sys.executable, "-c", PLAIN, given], environment or {}, output)
+
+
+def _start(command: list[str], environment: Mapping[str, str], output: Path | None) -> Running:
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **environment}
     with contextlib.ExitStack() as files:
         to = files.enter_context(output.open("w")) if output else subprocess.PIPE
-        return _start([sys.executable, "-c", PLAIN, given], environment or {}, to)
-
-
-def _start(
-    command: list[str], environment: Mapping[str, str] | None = None, output: object = subprocess.PIPE
-) -> Running:
-    return Running(
-        subprocess.Popen(
-            command,
-            stdout=output,  # type: ignore[arg-type]
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"} | dict(environment or {}),
-        )
-    )
+        return Running(subprocess.Popen(command, stdout=to, stderr=subprocess.STDOUT, text=True, env=env))
 
 
 def until_line(running: Running, start: str) -> str:

@@ -6,15 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rdserve.cli.exits import Code
 from rdserve.models.card import read_card
+from shell import RDSERVE, rdserve
+
+pytestmark = pytest.mark.slow
 
 TINY = ["--epochs", "1", "--batch-size", "400", "--width", "0.05", "--latent-dim", "4"]
-
-
-def rdserve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from rdserve.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
 
 
 def test_train_writes_a_checkpoint_and_says_where_it_stands(tmp_path: Path) -> None:
@@ -58,7 +57,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         "import os, signal, sys\n"
         "from rdserve.cli import main\n"
         "from rdserve.trainer import progress\n"
-        "progress.Watch.epoch_ended = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "progress.TrainingProgress.epoch_ended = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "main()"
     )
     command = [sys.executable, "-c", code, "train", "--family=---", "--out", str(tmp_path / "mine"), *TINY]
@@ -87,8 +86,7 @@ def test_a_disk_that_is_full_is_one_line(tmp_path: Path) -> None:
     def no_large_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    code = "from rdserve.cli import main; main()"
-    command = [sys.executable, "-c", code, "train", "--family=---", "--out", str(tmp_path / "mine"), *TINY]
+    command = [*RDSERVE, "train", "--family=---", "--out", str(tmp_path / "mine"), *TINY]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=no_large_files)
     assert done.returncode == Code.IO, done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -11,6 +11,8 @@ from rdserve.trainer.publish import published
 from rdserve.trainer.recipe import RecipeEntry, read_recipe
 from rdserve.trainer.reference import reference
 
+pytestmark = pytest.mark.slow
+
 ZOO = Path(__file__).parents[2] / "zoo"
 ENTRIES = read_recipe(ZOO / "digits.toml")
 

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from rdserve.models.families import SPARSE_FAMILIES
 from rdserve.trainer import configure, train
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.run import Means
+
+pytestmark = pytest.mark.slow
 
 
 class Sums(TrainingProgress):

@@ -10,6 +10,8 @@ from rdserve.trainer.recipe import read_recipe
 from rdserve.trainer.reference import measure
 from shared_data import ROOT, SHARED, needs_mnist
 
+pytestmark = pytest.mark.slow
+
 ZOO = ROOT / "zoo" / "static-mnist"
 ENTRIES = {entry.name: entry for entry in read_recipe(ROOT / "zoo" / "static-mnist.toml")}
 THERE = sorted(card.parent.name for card in ZOO.glob(f"*/{CARD_FILE}"))

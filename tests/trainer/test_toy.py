@@ -8,6 +8,8 @@ from rdserve.models.checkpoint import load
 from rdserve.models.toy.laws import hand_made, toy_source
 from rdserve.trainer.toy import ToyResult, train, write
 
+pytestmark = pytest.mark.slow
+
 H = toy_source().entropy.item()
 
 

@@ -22,6 +22,8 @@ from rdserve.trainer.train import one_step
 from safetensors.torch import load_file
 from torch.distributions import Bernoulli
 
+pytestmark = pytest.mark.slow
+
 # Three steps an epoch; a VampPrior and a flow, so that every kind of weight is there.
 TINY = {"epochs": 4, "batch_size": 400, "width": 0.05, "latent_dim": 4, "n_pseudo_inputs": 8}
 CONFIG = configure("+-v", "digits", **TINY, keep="best", reference_samples=2)

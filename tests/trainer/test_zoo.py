@@ -12,6 +12,8 @@ from rdserve.trainer.progress import TrainingProgress, ZooProgress
 from rdserve.trainer.recipe import Failed, RecipeEntry, read_recipe, train_all
 from rdserve.trainer.run import Means
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 data = "digits"
 [settings]
