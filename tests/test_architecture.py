@@ -133,6 +133,7 @@ def test_the_page_on_the_layout_says_so() -> None:
         ("rdserve.client", {"torch", "scipy", "matplotlib", "typer", "rich", "pydantic"}),
         ("rdserve.compare.statistics.paired", {"matplotlib", "pydantic", "grpc"}),
         ("rdserve.compare.analysis.analysis", {"matplotlib", "pydantic", "jinja2"}),
+        ("rdserve.compare.api", {"matplotlib", "pydantic", "jinja2", "rich"}),
         ("rdserve.models.card", {"torch", "grpc"}),
         ("rdserve.data", {"torch", "grpc", "sklearn"}),
         ("rdserve.trainer", {"grpc", "ts", "aiohttp"}),

@@ -40,7 +40,7 @@ def comparison(in_process_service: str) -> Comparison:
 @pytest.fixture(scope="module")
 def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("verify")
-    export.write_all(comparison.analysis, None, out)
+    export.write_all(comparison.analysis, None, out, comparison.images)
     return out
 
 
@@ -177,7 +177,8 @@ def test_a_model_that_does_not_serve_says_nothing_of_its_numbers(folder: Path) -
 def test_images_of_ones_own_must_be_the_same(in_process_service: str, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 2, (12, 8, 8)).astype(bool)
     with Client(in_process_service) as client:
-        export.write_all(compare(client, MODELS, images).analysis, None, tmp_path)
+        comparison = compare(client, MODELS, images)
+        export.write_all(comparison.analysis, None, tmp_path, comparison.images)
     report = tmp_path / "report.html"
     for name, pixels in (("same", images), ("other", ~images)):
         np.save(tmp_path / f"{name}.npy", pixels)
