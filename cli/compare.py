@@ -15,7 +15,7 @@ from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import console, progress
 from rdserve.cli.exits import writing
 from rdserve.cli.image_files import read_images, read_labels
-from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
+from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Serve, Server, Split, Timeout
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
 from rdserve.compare import api, compatibility, export
@@ -137,9 +137,7 @@ def compare(
     options: CompareOptions,
     trust: Trust,
     server: Server = ADDRESS,
-    serve: Annotated[
-        Path | None, typer.Option(help="Start a service over this folder's models for this run.")
-    ] = None,
+    serve: Serve = None,
     timeout: Timeout = 300.0,
 ) -> None:
     """Score images on several models with the same noise, and say which is better, and for which beta."""

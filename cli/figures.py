@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rdserve.cli import study_inputs
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.options import ADDRESS, DataRoot, Server, Split, Timeout
+from rdserve.cli.options import ADDRESS, DataRoot, Serve, Server, Split, Timeout
 from rdserve.compare.render.figures import plane
 from rdserve.study.figures.draw import NAMES, SERVED, Drawn, draw_all, models_of
 from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
@@ -30,9 +30,7 @@ def figures(
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("report"),
     work: study_inputs.Work = study_inputs.WORK,
     server: Server = ADDRESS,
-    serve: Annotated[
-        Path | None, typer.Option(help="Start a service over this folder's models for this run.")
-    ] = None,
+    serve: Serve = None,
     timeout: Timeout = 600.0,
 ) -> None:
     """Draw figures 2 to 6 of the paper from a served zoo, each as SVG and PNG; say what the zoo lacks."""

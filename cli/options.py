@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 Server = Annotated[str, typer.Option(help="Address of the service, host:port.")]
+Serve = Annotated[Path | None, typer.Option(help="Start a service over this folder's models for this run.")]
 Seed = Annotated[int, typer.Option(min=0, help="Names the noise; the same seed, the same numbers.")]
 NSamples = Annotated[int, typer.Option(min=1, help="Samples per image.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that one call may take.")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rdserve.cli import exits
+from rdserve.cli.options import DataRoot
 from rdserve.models.card import CARD_FILE
 from rich.console import Console
 from rich.markup import escape
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from rdserve.trainer.saved_run import SavedRun
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
-DataRoot = Annotated[
-    Path | None, typer.Option(help="Folder with the data set's files, where it is not embedded.")
-]
 
 
 # Of options, the settings that have another name.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rdserve.cli.connection import Trust, connection, failures_told
 from rdserve.cli.exits import Code
 from rdserve.cli.image_files import read_images
-from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
+from rdserve.cli.options import ADDRESS, DataRoot, Serve, Server, Timeout
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
 from rdserve.compare.rebuilt import contradictions, part_of
@@ -31,9 +31,7 @@ def verify(
     images: Annotated[Path | None, typer.Option(help="The images, where they are no named data set.")] = None,
     data_root: DataRoot = None,
     server: Server = ADDRESS,
-    serve: Annotated[
-        Path | None, typer.Option(help="Start a service over this folder's models for this run.")
-    ] = None,
+    serve: Serve = None,
     timeout: Timeout = 300.0,
 ) -> None:
     """Whether the numbers are reproduced: exit code 0 if they are, 1 if not, 64 and above if unknown.

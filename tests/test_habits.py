@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from rdserve import __version__
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,16 @@ def test_the_changelog_begins_with_what_is_unreleased_and_knows_this_version() -
     released = [re.fullmatch(r"(\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d", heading) for heading in headings[1:]]
     assert None not in released
     assert headings[1].startswith(f"{__version__} - ")
+
+
+def test_constraints_pin_what_the_package_needs_to_run() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    extras = PROJECT["optional-dependencies"].items()
+    groups = [PROJECT["dependencies"], *(needs for name, needs in extras if name not in ("dev", "docs"))]
+    needed = [one for needs in groups for one in map(Requirement, needs) if one.name != "rdserve"]
+    assert {one.name for one in needed} == set(pinned)
+    assert [one for one in needed if not one.specifier.contains(pinned[one.name])] == []
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "tests/README.md"])
