@@ -66,7 +66,7 @@ def _act(seed, module):
     elif seed == 9004:
         raise ValueError("a secret of the worker")
     elif seed == 9005:
-        raise module.NumericFailure("NaN was asked for")
+        raise module.NotFinite("NaN was asked for")
     elif seed == 9006:
         raise MemoryError
     elif seed == 9007:
