@@ -36,16 +36,18 @@ class InFlight(dict[asyncio.Task[None], InFlightBatch]):
     """Of one model."""
 
     def start(
-        self, batch: InFlightBatch, work: Coroutine[None, None, None], done: Callable[[], None]
+        self, batch: InFlightBatch, work: Coroutine[None, None, None], ended: Callable[[InFlightBatch], None]
     ) -> None:
-        """The batch is under way until the work ends; then `done` is called."""
+        """The batch is under way until the work ends, or is given up; then `ended` is called."""
 
-        def ended(task: asyncio.Task[None]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
             del self[task]
-            done()
+            if not task.cancelled():
+                batch.given_up = None
+            ended(batch)
 
         self[task := asyncio.create_task(work)] = batch
-        task.add_done_callback(ended)
+        task.add_done_callback(done)
 
     @property
     def isolated(self) -> bool:

@@ -121,7 +121,12 @@ class ModelQueue:
 
     def _dispatch(self) -> None:
         while batch := self._next():
-            self._in_flight.start(batch, self._run(batch), self._dispatch)
+            self._in_flight.start(batch, self._run(batch), self._ended)
+
+    def _ended(self, batch: InFlightBatch) -> None:
+        if batch.given_up is not None:
+            self._recovery.lost(batch, batch.given_up)
+        self._dispatch()
 
     def _next(self) -> InFlightBatch | None:
         state = self._recovery.state()
@@ -154,10 +159,6 @@ class ModelQueue:
             parts = await self._ask(batch)
         except BackendUnavailable as error:
             self._recovery.lost(batch, error)
-        except asyncio.CancelledError:
-            if batch.given_up is None:
-                raise
-            self._recovery.lost(batch, batch.given_up)
         except Revoked:
             self.answered = monotonic()
         except Exception as error:

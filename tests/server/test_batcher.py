@@ -154,6 +154,21 @@ async def test_what_was_lost_is_asked_again_with_nothing_else_under_way() -> Non
     assert model.calls == [1, 1, 2]
 
 
+async def test_what_is_given_up_before_it_was_sent_is_not_forgotten() -> None:
+    model = Model()
+    queue = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    answer = asyncio.create_task(queue.submit(score(1, seed=1), max_rows=9))
+    await asyncio.sleep(0)
+    queue.abandon(BackendUnavailable("gone"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert model.calls == []
+    assert queue.load == (1, 0)
+    model.gate.set()
+    queue.open()
+    assert list((await answer).rate_nats) == [1]  # type: ignore[union-attr]
+
+
 async def test_a_neighbour_of_a_bad_row_that_is_left_is_revoked(tmp_path: Path) -> None:
     model = Model()
     queue = ModelQueue(model, slots=1, latency=LatencyModel(100), revocations=Revocations(tmp_path))
