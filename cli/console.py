@@ -62,8 +62,9 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress(title: str, total: int, on: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` units of work, or a few `ProgressLines` where there is no terminal; yields the function that
-    reports finished ones, from any thread. on: stderr, if not given.
+    """A bar for `total` units of work, or `ProgressLines` where there is no terminal. on: stderr, if not given.
+
+    Yields the function that reports finished units, from any thread.
     """
     on = on or console(stderr=True)
     if not on.is_terminal:
