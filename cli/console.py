@@ -62,7 +62,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress(title: str, total: int, on: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` units of work, or `ProgressLines` where there is no terminal. on: stderr, if not given.
+    """A bar for `total` units, or `ProgressLines` where there is no terminal. on: stderr, if not given.
 
     Yields the function that reports finished units, from any thread.
     """
