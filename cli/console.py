@@ -28,7 +28,7 @@ def console(*, stderr: bool = False) -> Console:
     return plain if plain.is_terminal else Console(stderr=stderr, width=WIDTH)
 
 
-class Lines:
+class ProgressLines:
     """What a log gets in place of a bar: a line once it takes long, then one for each quarter; five at most.
 
     now: seconds, of a clock that never goes back.
@@ -62,12 +62,13 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress(title: str, total: int, on: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` units of work, or a few `Lines` where there is no terminal; yields the function that
-    reports finished ones, from any thread. on: stderr, if not given.
+    """A bar for `total` units, or `ProgressLines` where there is no terminal. on: stderr, if not given.
+
+    Yields the function that reports finished units, from any thread.
     """
     on = on or console(stderr=True)
     if not on.is_terminal:
-        yield Lines(title, total, lambda line: on.print(Text(line), soft_wrap=True))
+        yield ProgressLines(title, total, lambda line: on.print(Text(line), soft_wrap=True))
         return
     bar = Progress(
         SpinnerColumn(),

@@ -3,14 +3,14 @@
 from io import StringIO
 
 import pytest
-from rdserve.cli.console import Lines, progress
+from rdserve.cli.console import ProgressLines, progress
 from rich.console import Console
 
 
 def test_a_log_gets_a_few_lines_in_place_of_a_bar() -> None:
     said: list[str] = []
     seconds = 0.0
-    tell = Lines("scoring", 1000, said.append, lambda: seconds)
+    tell = ProgressLines("scoring", 1000, said.append, lambda: seconds)
     for _ in range(1000):
         seconds += 0.3
         tell(1)
