@@ -226,7 +226,7 @@ def test_a_report_with_the_models_pictures_is_what_its_data_give(
     assert "Where they differ" in html
     assert " active" in html
     assert altered(html, drawn, drawn.images) == []
-    assert altered(html.replace("</dl>", "<dt>note</dt><dd>better</dd></dl>", 1), drawn)
+    assert altered(html.replace("</dl>", "<dt>note</dt><dd>better</dd></dl>", 1), drawn, drawn.images)
 
 
 def test_a_report_whose_verdict_was_forged_fails(
