@@ -225,8 +225,8 @@ def test_a_report_with_the_models_pictures_is_what_its_data_give(
     html = (tmp_path / "report.html").read_text()
     assert "Where they differ" in html
     assert " active" in html
-    assert altered(html, drawn) == []
-    assert altered(html.replace("</dl>", "<dt>note</dt><dd>better</dd></dl>", 1), drawn)
+    assert altered(html, drawn, drawn.images) == []
+    assert altered(html.replace("</dl>", "<dt>note</dt><dd>better</dd></dl>", 1), drawn, drawn.images)
 
 
 def test_a_report_whose_verdict_was_forged_fails(
