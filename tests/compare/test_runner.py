@@ -314,6 +314,7 @@ def test_rows_of_another_precision_or_device_are_not_mixed_in(
     np.testing.assert_array_equal(replica.scores["a"].rate_nats, first.scores["a"].rate_nats)
 
 
+@pytest.mark.slow
 def test_a_million_rows_take_no_more_memory_than_their_ids(tmp_path: Path) -> None:
     command = [sys.executable, SUPPORT / "lean_run.py", tmp_path, "1000000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
