@@ -44,7 +44,7 @@ COSTS = ("unit", "service", "slow", "torchserve")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs, `unit` where that is nothing; files that wait most come first."""
+    """Mark each test with what it needs, `unit` where that is nothing; what waits most comes first."""
     needs: dict[Path, int] = {}
     for item in items:
         used = set(getattr(item, "fixturenames", ()))

@@ -154,11 +154,10 @@ def test_calls_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch
     assert outcome.failures["b"].startswith("DeadlineExceeded: nothing came for 0.05 s")
 
 
-@pytest.mark.parametrize("backend", ["in-process", "torchserve"])
 def test_a_run_goes_on_by_itself_when_its_killed_service_is_back(
-    launch: Callable[..., Running], checkpoints: Path, tmp_path: Path, backend: str
+    launch: Callable[..., Running], checkpoints: Path, tmp_path: Path
 ) -> None:
-    options = ("--backend", backend)
+    options = ("--backend", "in-process")
     first = until_serving(launch(checkpoints, *options))
     command = [sys.executable, SUPPORT / "killed_run.py", tmp_path / "rows", first.address]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -315,6 +314,7 @@ def test_rows_of_another_precision_or_device_are_not_mixed_in(
     np.testing.assert_array_equal(replica.scores["a"].rate_nats, first.scores["a"].rate_nats)
 
 
+@pytest.mark.slow
 def test_a_million_rows_take_no_more_memory_than_their_ids(tmp_path: Path) -> None:
     command = [sys.executable, SUPPORT / "lean_run.py", tmp_path, "1000000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

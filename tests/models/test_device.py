@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,7 @@ def program(text: str, argument: int) -> list[str]:
     return done.stdout.split()
 
 
+@cache
 def peak(images: int) -> int:
     """Bytes of address space that so many images take at once on this machine."""
     return int(program(PEAK, images)[0])

@@ -52,17 +52,6 @@ def test_a_recipe_is_families_times_betas(recipe: Path) -> None:
     assert entries["digits-mmm-b0.15-long"].beta == 0.15
 
 
-def test_a_zoo_is_trained_once(recipe: Path, tmp_path: Path) -> None:
-    entries = read_recipe(recipe)
-    cards = trained(entries, tmp_path / "zoo", jobs=2)
-    assert cards.keys() == {entry.name for entry in entries}
-    before = {name: (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns for name in cards}
-    assert trained(entries, tmp_path / "zoo", jobs=1) == cards
-    for name, mtime in before.items():
-        assert (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns == mtime
-        assert read_card(tmp_path / "zoo" / name) == cards[name]
-
-
 class Remembering(ZooProgress):
     """Keeps what it is told, in words."""
 
@@ -87,13 +76,21 @@ class RememberingWatch(TrainingProgress):
         self.told.append(f"{self.title} epoch {epoch}")
 
 
-def test_a_board_hears_of_models_in_other_processes(recipe: Path, tmp_path: Path) -> None:
-    board = Remembering()
-    outcomes = train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1, progress=board)
-    assert all(isinstance(outcome, Card) for outcome in outcomes)
+def test_a_zoo_is_trained_once_and_its_progress_is_told_from_other_processes(
+    recipe: Path, tmp_path: Path
+) -> None:
+    entries, board = read_recipe(recipe), Remembering()
+    outcomes = list(train_all(entries, tmp_path / "zoo", jobs=2, progress=board))
+    cards = {card.name: card for card in outcomes if isinstance(card, Card)}
+    assert cards.keys() == {entry.name for entry in entries}
     long = [line for line in board.told if line.startswith("digits-mmm-b0.15-long")]
     assert [line.partition(" ")[2] for line in long] == ["began, 2", "epoch 1", "epoch 2", "ended"]
     assert sum(line.endswith("ended") for line in board.told) == 3
+    before = {name: (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns for name in cards}
+    assert trained(entries, tmp_path / "zoo", jobs=1) == cards
+    for name, mtime in before.items():
+        assert (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns == mtime
+        assert read_card(tmp_path / "zoo" / name) == cards[name]
 
 
 def test_two_models_of_one_name_are_refused(recipe: Path) -> None:
