@@ -80,7 +80,7 @@ def _faulty(module):
 
     def run(vae, card, request, device):
         seeds = sorted(set(request.noise.row_seeds) or {request.noise.seed})
-        op, rows = type(request).__name__, module.rows.n_rows(request)
+        op, rows = type(request).__name__, module.batches.n_rows(request)
         _trace(f"{os.getpid()} {card.name} {op} {rows} {','.join(map(str, seeds))}")
         for seed in seeds:
             _act(seed, module)
