@@ -39,7 +39,7 @@ def private_service(models: Path, announce: Callable[[str], None], *options: str
     finally:
         signal.signal(signal.SIGTERM, before)
         process.terminate()
-        process.wait()
+        process.communicate()  # its last words, and the pipe closed
 
 
 def _address(process: subprocess.Popen[str], announce: Callable[[str], None]) -> str:

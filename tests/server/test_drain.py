@@ -41,8 +41,8 @@ def start(models: Path, injected: Faults) -> Iterator[Start]:
     started: list[Running] = []
 
     def start(**settings: object) -> Running:
-        started.append(until_serving(start_with(models, injected.environment, **settings)))
-        return started[-1]
+        started.append(start_with(models, injected.environment, **settings))
+        return until_serving(started[-1])
 
     yield start
     for running in started:
