@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from rdserve.cli.commands import COMMANDS
+from rdserve.cli.command_table import COMMANDS
 
 PREFIX = "RDSERVE"
 # Read by more than one command.

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rdserve import __version__
 from rdserve.cli import environment, exits
-from rdserve.cli.commands import COMMANDS, load
+from rdserve.cli.command_table import COMMANDS, load
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from rdserve.cli.commands import COMMANDS, load
+from rdserve.cli.command_table import COMMANDS, load
 from rdserve.cli.environment import variables
 from rdserve.cli.group import app
 from rdserve.server.observability.metrics import METRICS

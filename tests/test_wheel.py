@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from rdserve.cli.commands import COMMANDS
+from rdserve.cli.command_table import COMMANDS
+from rdserve.cli.commands.toy import COLUMNS
 from rdserve.cli.exits import Code
-from rdserve.cli.toy import COLUMNS
 from running import Running, until_serving
 
 ROOT = Path(__file__).parent.parent

@@ -127,6 +127,7 @@ PACKAGES: dict[str, Package] = {
         "the `rdserve` command, each subcommand loaded on use",
         uses="api proto wire data models trainer server client compare study loadtest zoo",
         never="torch ts",
+        floors={"commands": "a module each; what they share lies beside this folder"},
     ),
     "benchmarks": _package(
         "benchmarks",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rdserve.cli import health
-from rdserve.cli.commands import COMMANDS
+from rdserve.cli.command_table import COMMANDS
+from rdserve.cli.commands import health
 from rdserve.cli.environment import SHARED, mistyped, variables
 from rdserve.cli.exits import Code
 from rdserve.cli.group import app

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from rdserve.cli.commands import COMMANDS
+from rdserve.cli.command_table import COMMANDS
 from rdserve.cli.exits import IN_HELP, Code
 from shell import rdserve
 

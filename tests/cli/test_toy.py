@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from rdserve.cli.toy import toy
+from rdserve.cli.commands.toy import toy
 from rdserve.models.checkpoint import load
 from rdserve.models.toy.laws import toy_source
 from rdserve.trainer import toy as training

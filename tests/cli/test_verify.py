@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import typer
 from numpy.typing import NDArray
+from rdserve.cli.commands.package import package
+from rdserve.cli.commands.verify_card import verify_card
 from rdserve.cli.exits import Code
-from rdserve.cli.package import package
-from rdserve.cli.verify_card import verify_card
 from rdserve.client import Client, InputError
 from rdserve.compare import export
 from rdserve.compare.api import compare

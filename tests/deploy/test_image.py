@@ -10,7 +10,7 @@ import pytest
 import yaml
 from kustomize import build, containers
 from rdserve import __version__
-from rdserve.cli.commands import COMMANDS, load
+from rdserve.cli.command_table import COMMANDS, load
 from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]

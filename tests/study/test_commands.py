@@ -6,9 +6,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 import typer
+from rdserve.cli.commands.figures import chosen_names
+from rdserve.cli.commands.results import chosen_splits
 from rdserve.cli.exits import Code
-from rdserve.cli.figures import chosen_names
-from rdserve.cli.results import chosen_splits
 from rdserve.client import Client
 from shell import rdserve
 

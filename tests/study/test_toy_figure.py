@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rdserve.cli.toy import figure_2
+from rdserve.cli.commands.toy import figure_2
 from rdserve.zoo import TOY
 
 

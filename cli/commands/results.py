@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 from rdserve.cli import study_inputs
-from rdserve.cli.bounds import N_GENERATED, K, N, bound
+from rdserve.cli.commands.bounds import N_GENERATED, K, N, bound
+from rdserve.cli.commands.figures import Images
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import progress
-from rdserve.cli.figures import Images
 from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
 from rdserve.client import Client
 from rdserve.compare.render import json_stream

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Lazy(NamedTuple):
-    """A command by where it lives: function `name` of rdserve.cli.<module>, from an extra."""
+    """A command by where it lives: function `name` of rdserve.cli.commands.<module>, from an extra."""
 
     module: str
     extra: str
@@ -64,5 +64,7 @@ def load(name: str, kind: "type[TyperCommand] | None" = None) -> "typer.Typer":
             f"`rdserve {name}` needs {', '.join(missing)}; pip install 'rdserve[{command.extra}]'"
         )
     app = typer.Typer(add_completion=False)
-    app.command(name, cls=kind)(spread(getattr(import_module(f"rdserve.cli.{command.module}"), name)))
+    app.command(name, cls=kind)(
+        spread(getattr(import_module(f"rdserve.cli.commands.{command.module}"), name))
+    )
     return app

@@ -20,8 +20,8 @@ def package(
     data_root: DataRoot = None,
 ) -> None:
     """Verify checkpoints and make an archive of each; refused ones are named, the others are made."""
+    from rdserve.cli.commands.verify_card import verify_card
     from rdserve.cli.exits import Code
-    from rdserve.cli.verify_card import verify_card
     from rdserve.server.repository import packaging
 
     refused = 0

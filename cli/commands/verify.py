@@ -40,7 +40,7 @@ def verify(
     values. Of a checkpoint: measures what its card states again, on the whole split; no service is called.
     """
     if subject.is_dir():
-        from rdserve.cli.verify_card import verify_card
+        from rdserve.cli.commands.verify_card import verify_card
 
         with failures_told():
             reproduced = verify_card(subject, data_root, tolerance)

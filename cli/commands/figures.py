@@ -38,7 +38,7 @@ def figures(
     with connection(server, trust, timeout=timeout, models=serve) as client:
         out.mkdir(parents=True, exist_ok=True)
         if "2" in names:
-            from rdserve.cli.toy import figure_2
+            from rdserve.cli.commands.toy import figure_2
 
             _write(Drawn("figure-2", *figure_2(toy or TOY)), out, "")
         if not set(names) & set(SERVED):
