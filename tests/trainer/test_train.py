@@ -118,7 +118,16 @@ class Abandon(TrainingProgress):
             "---",
             {"precision": "bfloat16"},
         ),  # weights lie channels last, and the optimiser's moments follow them
-        ("-+-", {"average_epochs": 0.5, "dropout": 0.3, "schedule": "cosine", "warmup_epochs": 0.5}),
+        (
+            "-+-",
+            {
+                "average_epochs": 0.5,
+                "dropout": 0.3,
+                "schedule": "cosine",
+                "warmup_epochs": 0.5,
+                "reference_samples": 1,
+            },
+        ),
     ],
     ids=["bfloat16", "averaged"],
 )
