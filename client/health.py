@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from rdserve.client.errors import DeadlineExceeded, Unavailable, from_rpc_error
+from rdserve.client.unreachable import typed
 
 
 def wait_until_serving(channel: grpc.Channel, service: str, *, timeout: float) -> None:
@@ -33,16 +34,16 @@ def wait_until_serving(channel: grpc.Channel, service: str, *, timeout: float) -
             watch.cancel()
 
 
-def state(channel: grpc.Channel, service: str, *, timeout: float) -> str:
+def state(channel: grpc.Channel, service: str, *, address: str, timeout: float) -> str:
     """What the server says of `service` now: SERVING, NOT_SERVING or UNKNOWN; "" asks whether it lives.
 
     Raises:
         NotFound: the server knows no such service.
-        ServiceError: it did not answer.
+        ServiceError: it did not answer; why, in words, where nothing at the address could.
     """
     try:
         reply = HealthStub(channel).Check(HealthCheckRequest(service=service), timeout=timeout)
     except grpc.RpcError as error:
-        raise from_rpc_error(error) from error
+        raise typed(error, address, channel, timeout) from error
     name: str = HealthCheckResponse.ServingStatus.Name(reply.status)
     return name

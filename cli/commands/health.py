@@ -24,9 +24,9 @@ def health(
     name = "" if alive else model or SERVICE
     try:
         with open_channel(server, Security(**trust.arguments())) as channel:
-            answer = state(channel, name, timeout=timeout)
+            answer = state(channel, name, address=server, timeout=timeout)
     except RdserveError as error:
-        answer = f"{type(error).__name__}: {error}"
+        answer = f"{type(error).__name__}: {str(error).removeprefix(f'{server}: ')}"
     typer.echo(f"{server} {name}: {answer}".replace("  ", " "))
     if answer != SERVING:
         raise typer.Exit(Code.FAILED)

@@ -33,5 +33,5 @@ def test_nobody_there(tmp_path: Path) -> None:
     env = {"RDSERVE_HEALTH_SERVER": f"unix:{tmp_path}/absent", "RDSERVE_HEALTH_TIMEOUT": "2"}
     done = subprocess.run([*RDSERVE, "health"], capture_output=True, text=True, env=os.environ | env)
     assert done.returncode == 1
-    assert "Unavailable" in done.stdout
+    assert "absent rdserve.v1.VaeService: Unreachable: nothing answers there (" in done.stdout
     assert "Traceback" not in done.stderr
