@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,10 @@ ZOO = Path(__file__).parents[2] / "zoo/digits"
 # Addresses taken by threads' heaps, and freed ones kept for later, would differ from run to run.
 STEADY = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
 
-# What both programs start with: a worker that has answered once, and requests to reconstruct n images.
-WORKER = """
-import resource, sys
+# A worker reconstructs 64 images, then 128, and then 128 within bytes of address space that do not hold
+# them all, and within bytes that do not hold half of them. Prints a line of facts for each of the last three.
+PROGRAM = """
+import resource
 from pathlib import Path
 import psutil, torch
 from rdserve.models.worker.dispatch import run
@@ -53,69 +53,73 @@ def reply(n):
     body = WorkRequest(reconstruct=request(n)).SerializeToString()
     return WorkReply.FromString(worker.work([body])[0])
 
-reply(2)
-before = psutil.Process().memory_info().vms
-"""
+def taken():
+    return psutil.Process().memory_info().vms
 
-# Argument: how many images. Prints the bytes of address space that they take at once.
-PEAK = """
-reply(int(sys.argv[1]))
-peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmPeak"))
-print(int(peak.split()[1]) * 1024 - before)
-"""
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmPeak")).split()[1]) * 1024
 
-# Argument: bytes that the process may take beyond what it has before it reconstructs 512 images.
-LIMITED = """
 def whole():
     try:
         with torch.inference_mode():
-            run(worker.vae, worker.card, request(512), worker.config)
+            run(worker.vae, worker.card, request(128), worker.config)
     except Exception as error:
         return "too-large" if out_of_memory(error) else repr(error)
     return "fits"
 
-limit = before + int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-answer = reply(512)
-shape = answer.reconstruct.images.shape
-print(whole(), answer.error.reason, shape[0] if shape else 0, sum(answer.reconstruct.images.data))
+def say(answer):
+    shape = answer.reconstruct.images.shape
+    print(whole(), answer.error.reason, shape[0] if shape else 0, sum(answer.reconstruct.images.data))
+
+def say_within(more):
+    limit = taken() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    say(reply(128))
+
+reply(2)
+before = taken()
+reply(64)
+half = peak() - before
+answer = reply(128)
+all_at_once = peak() - before
+say(answer)
+say_within((half + all_at_once) // 2)
+say_within(half // 4)
 """
 
 
-def program(text: str, argument: int) -> list[str]:
-    """What a process of its own prints, in words."""
+@pytest.fixture(scope="module")
+def reconstructions() -> list[tuple[str, int, int, int]]:
+    """Of 128 images with no limit, one that holds half of them at once, and one that does not hold these.
+
+    Each: do they fit at once; the reason of failure; rows drawn; sum of their pixels.
+    """
     path = os.pathsep.join([str(Path(tiny.__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", WORKER + text, str(argument)],
+        [sys.executable, "-c", PROGRAM],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": path} | STEADY,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return [(fits, int(reason), int(rows), int(total)) for fits, reason, rows, total in lines]
 
 
-@cache
-def peak(images: int) -> int:
-    """Bytes of address space that so many images take at once on this machine."""
-    return int(program(PEAK, images)[0])
+def test_what_does_not_fit_at_once_is_done_in_halves(
+    reconstructions: list[tuple[str, int, int, int]],
+) -> None:
+    unlimited, limited, _ = reconstructions
+    assert unlimited[:3] == ("fits", 0, 128)
+    assert limited[:3] == ("too-large", 0, 128)
+    assert limited[-1] == pytest.approx(unlimited[-1], rel=0.01)
 
 
-def reconstruct_512(limit: int) -> tuple[str, int, int, int]:
-    """Does it fit at once; reason of failure; rows drawn; sum of their pixels."""
-    fits, reason, rows, total = program(LIMITED, limit)
-    return fits, int(reason), int(rows), int(total)
-
-
-def test_what_does_not_fit_at_once_is_done_in_halves() -> None:
-    half, whole = peak(256), peak(512)
-    fits, reason, rows, total = reconstruct_512((half + whole) // 2)
-    assert (fits, reason, rows) == ("too-large", 0, 512)
-    assert total == pytest.approx(reconstruct_512(4 * whole)[-1], rel=0.01)
-
-
-def test_what_does_not_fit_in_halves_either_says_so() -> None:
-    assert reconstruct_512(peak(256) // 4) == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0)
+def test_what_does_not_fit_in_halves_either_says_so(
+    reconstructions: list[tuple[str, int, int, int]],
+) -> None:
+    assert reconstructions[-1] == ("too-large", WORK_ERROR_REASON_OUT_OF_MEMORY, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["digits-mpv-b1.0", "digits-mmv-b1.0"])

@@ -47,9 +47,9 @@ def test_each_feature_is_computed_once() -> None:
     """Multiply-adds of a whole image are about those of one pass, not one pass per pixel."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    network, plane, u = parts(28, batch=1)
+    network, plane, u = parts(12, batch=1)
     with FlopCounterMode(display=False) as once:
         network(torch.zeros_like(u), plane)
     with FlopCounterMode(display=False) as image:
         sample(network, plane, u)
-    assert 28 * 28 * once.get_total_flops() >= 300 * image.get_total_flops()
+    assert image.get_total_flops() <= 1.1 * once.get_total_flops()

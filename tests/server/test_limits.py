@@ -1,6 +1,7 @@
 """Rude clients, and requests of hostile sizes: the others are answered, and memory stays."""
 
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -23,12 +24,15 @@ MAX_GROWTH_BYTES = 200 * MIB
 
 
 @pytest.fixture(scope="module")
-def flooded(store: Path) -> Iterator[Running]:
-    """A service on TorchServe, started by a shell that allows it few files."""
+def flooded(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service of one model on TorchServe, started by a shell that allows it few files."""
+    models = tmp_path_factory.mktemp("one")
+    (archive,) = store.glob("tiny-mmm*")
+    shutil.copy(archive, models)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
     try:
-        running = start_service(store)
+        running = start_service(models)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     yield until_serving(running)
@@ -114,7 +118,7 @@ def test_others_are_answered(
         assert np.isfinite(client.score("tiny-mmm", ONE).rate_nats).all()
         with Client(flooded.address, timeout=60) as newcomer:
             newcomer.wait_for_ready()
-            assert len(newcomer.models()) == 3
+            assert [model.name for model in newcomer.models()] == ["tiny-mmm"]
         assert front.memory_info().rss - before < MAX_GROWTH_BYTES
     assert np.isfinite(client.score("tiny-mmm", ONE).rate_nats).all()
     assert flooded.workers() == workers

@@ -14,6 +14,7 @@ from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import read_card, weights_sha256
 from rdserve.models.execution.acceleration import networks
+from rdserve.models.networks import pixelcnn
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.reference import measure
@@ -182,8 +183,11 @@ def test_dropout_is_for_training_alone() -> None:
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch, of itself; likewise below
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.parametrize("family", ["+-v", "-+-"])
-def test_compiled_networks_take_the_same_steps(family: str) -> None:
-    """Traced, forwards and backwards, by a backend that needs no C++ compiler and no minutes."""
+def test_compiled_networks_take_the_same_steps(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced, forwards and backwards, by a backend that needs no C++ compiler and no minutes; a PixelCNN of
+    two sizes and one layer a block, which is every kind of layer it has."""
+    monkeypatch.setattr(pixelcnn, "N_LEVELS", 2)
+    monkeypatch.setattr(pixelcnn, "LAYERS_PER_BLOCK", 1)
     images = torch.from_numpy(load("digits", split="train").images[:800])
     plain, compiled = (
         begin(configure(family, "digits", **TINY, execution=execution), images, compiler="aot_eager")
