@@ -42,9 +42,9 @@ def test_quick_writes_every_cell_and_the_ratios(tmp_path: Path) -> None:
         assert name.split(": ")[0] in " ".join(done.stdout.split())
 
 
-def test_any_address_is_measured_alone(tmp_path: Path, service: str) -> None:
+def test_any_address_is_measured_alone(tmp_path: Path, in_process_service: str) -> None:
     out = tmp_path / "latest.json"
-    done = rdserve("bench", "--quick", "--server", service, "--out", out)
+    done = rdserve("bench", "--quick", "--server", in_process_service, "--out", out)
     assert done.returncode == 0, done.stderr
     assert f"measuring {MODEL} alone, the first of 3; --models names others\n" in done.stderr
     written = json.loads(out.read_text())
