@@ -8,20 +8,20 @@ from threading import Semaphore, Thread
 
 import numpy as np
 import pytest
+from front import Front
 from polling import LONG_SECONDS
 from rdserve.client import Client, errors
 from running import Running, until_serving
 
 IMAGES = np.random.default_rng(0).random((20, 8, 8)) < 0.5
 MODELS = ("tiny-mmm", "tiny-mpv", "tiny-ppp")
-OPTIONS = ("--backend", "in-process")
 
 
 def test_a_killed_server_ends_its_streams_and_is_found_again(
-    launch: Callable[..., Running], store: Path
+    launch: Callable[..., Running], front: Callable[..., Front], store: Path
 ) -> None:
     """Under grpc's own retries a third of the streams never ended."""
-    first = until_serving(launch(store, *OPTIONS))
+    first = until_serving(launch(store, "--backend", "in-process"))
     begun, ends = Semaphore(0), SimpleQueue[BaseException]()
 
     with Client(first.address) as client, Client(first.address) as crowded:
@@ -49,7 +49,7 @@ def test_a_killed_server_ends_its_streams_and_is_found_again(
         with pytest.raises(errors.Unavailable) as caught:  # after
             client.models()
         assert isinstance(caught.value, ConnectionError)
-        until_serving(launch(store, *OPTIONS, "--port", first.address.rsplit(":", 1)[1]))
+        front(store, port=int(first.address.rsplit(":", 1)[1]))
         for each in (client, crowded):
             after = each.score("tiny-mpv", IMAGES)
             np.testing.assert_array_equal(after.rate_nats, before.rate_nats)
