@@ -23,7 +23,7 @@ class Effort:
     warm_up_seconds: float = 3.0
 
 
-QUICK = Effort(rounds=2, seconds=0.3, patience=2.0, warm_up_seconds=1.0)
+QUICK = Effort(rounds=2, seconds=0.2, patience=1.0, warm_up_seconds=0.3)
 
 
 class Meter:

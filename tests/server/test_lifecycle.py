@@ -66,9 +66,10 @@ def test_a_killed_front_takes_everything_with_it_and_the_next_removes_what_it_le
     monkeypatch.setenv("TMPDIR", str(temporary))
     foreign = temporary / "rdserve-of-a-user"
     foreign.mkdir()
-    service = until_serving(launch(one))
+    service, living = launch(one), launch(one, "--backend", "in-process")
+    until_serving(service)
+    until_serving(living)
     processes = service.processes()
-    living = until_serving(launch(one, "--backend", "in-process"))
     left = set(temporary.iterdir())
     service.stop(signal.SIGKILL)
     assert not survivors(processes)

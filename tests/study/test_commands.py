@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import typer
+from rdserve.cli import connection
 from rdserve.cli.commands.figures import chosen_names
 from rdserve.cli.commands.results import chosen_splits
 from rdserve.cli.exits import Code
@@ -41,15 +42,19 @@ def test_figures_have_names() -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of two trained models."""
+    """Results of two trained models, served without TorchServe, on which the numbers are the same."""
     folder = tmp_path_factory.mktemp("results")
     (folder / "zoo").mkdir()
     for name in MODELS:
         (folder / "zoo" / name).symlink_to(ZOO / "digits" / name)
     few = ("--images", "20", "--n-bounds", "50", "--n-generated", "20", "--splits", "test,valid")
     where = ("--models", "zoo", "--data", "digits", "--out", "docs", "--work", "work")
-    done = rdserve("results", *where, *few, cwd=folder)
+    start = connection.private_service
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "private_service", lambda *given: start(*given, "--backend", "in-process"))
+        done = rdserve("results", *where, *few, cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert "loading 2 models on in-process" in done.stderr
     assert "targets: 19 not comparable" in done.stdout
     return folder / "docs"
 
