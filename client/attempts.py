@@ -16,8 +16,8 @@ from rdserve.client.timing import note
 
 ATTEMPTS = 5
 FIRST_SECONDS, MOST_SECONDS = 0.2, 2.0
-# RESOURCE_EXHAUSTED is the server's full queue.
-PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+# RESOURCE_EXHAUSTED is the server's full queue; CANCELLED, from the server, that it went away just then.
+PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 PUSHBACK = "grpc-retry-pushback-ms"
 
 Begin = Callable[[float], Any]

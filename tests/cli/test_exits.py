@@ -59,7 +59,7 @@ def test_a_pipelines_own_version_and_help_change_nothing(tmp_path: Path) -> None
     own = {"RDSERVE_VERSION": "1", "RDSERVE_HELP": "1", "RDSERVE_HEALTH_HELP": "1"}
     done = rdserve("health", "--server", f"unix:{tmp_path}/absent", env=own)
     assert done.returncode == Code.FAILED
-    assert "Unavailable" in done.stdout
+    assert "Unreachable" in done.stdout
 
 
 def test_a_mistyped_variable_is_named(tmp_path: Path) -> None:
