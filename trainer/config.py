@@ -76,6 +76,10 @@ class Config:
             active_share=self.active_share,
         )
 
+    def steps_per_epoch(self, n: int) -> int:
+        """Of n training images."""
+        return -(-n // self.batch_size)
+
     def as_dict(self) -> dict[str, str | int | float]:
         return asdict(self)
 

@@ -79,8 +79,8 @@ def begin(
         vae.load_state_dict(start.state_dict())
     vae.to(images.device)
     vae.to(memory_format=memory_format(config))  # type: ignore[call-overload]  # torch's stubs lack it
-    steps_per_epoch = -(-len(images) // config.batch_size)
-    average = average_of(vae, config.average_epochs * steps_per_epoch) if config.average_epochs else None
+    horizon = config.average_epochs * config.steps_per_epoch(len(images))
+    average = average_of(vae, horizon) if horizon else None
     drop_out(vae, config.dropout)
     if config.execution == "compile":
         compile_networks(vae, compiler)

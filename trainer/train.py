@@ -106,7 +106,7 @@ def run_epochs(
     run: TrainingRun, train: Tensor, valid: Tensor, folder: Path, progress: TrainingProgress
 ) -> None:
     """From wherever the run stands to its last epoch, saving as it goes."""
-    per_epoch = -(-len(train) // run.config.batch_size)
+    per_epoch = run.config.steps_per_epoch(len(train))
     saved = time.monotonic()
     with stop_asked() as asked:
         while run.step < per_epoch * run.config.epochs:

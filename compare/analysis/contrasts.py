@@ -4,7 +4,6 @@ Two models' R and D are read a stretch of images at a time, and pairs a block at
 does not grow with the number of images.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics import skewness
 from rdserve.compare.statistics.paired import weighted
 from rdserve.compare.stretches import stretches
+from rdserve.wire.batches import slices
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -60,7 +60,7 @@ def contrasts(scored: ScoreSet, a: Int64, b: Int64) -> Contrasts:
     sums = _Sums(len(a))
     for rows in stretches(n):
         values = _values(scored.scores, rows, beta)
-        for block in _blocks(len(a), values.shape[-1]):
+        for block in slices(len(a), max(1, BLOCK // values.shape[-1])):
             sums.add(block, values, a[block], b[block], mean[:, block])
     if beta == 1:
         sums.copy_total()
@@ -112,8 +112,3 @@ def _values(scores: tuple[Score, ...], rows: slice, beta: float) -> Float64:
     )
     weighted = [] if beta == 1 else [distortion + beta * rate]
     return np.stack([rate, distortion, distortion + rate, *weighted])
-
-
-def _blocks(pairs: int, rows: int) -> Iterator[slice]:
-    size = max(1, BLOCK // rows)
-    return (slice(start, start + size) for start in range(0, pairs, size))
