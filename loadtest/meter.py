@@ -80,9 +80,13 @@ class Meter:
             self._bodies[key] = bodies(*key, self._shapes[cell.model])
         return self._ways[way].sender(cell.model, cell.op, self._bodies[key])
 
+    def reached(self, model: str, op: str, rows: int) -> float:
+        """The most requests per second that the front has answered, under any load; 0 before the first."""
+        return self._rps.get((model, op, rows), 0.0)
+
     def too_slow(self, cell: Cell) -> bool:
         """Whether the cell's callers, going by lighter cells, cannot all be served within `patience`."""
-        speed = self._rps.get((cell.model, cell.op, cell.rows))
+        speed = self.reached(cell.model, cell.op, cell.rows)
         needed = cell.in_flight / speed if speed else 0.0
         if needed > self.effort.patience:
             self.results.skipped[cell] = f"{cell.in_flight} requests take about {needed:.0f} s"

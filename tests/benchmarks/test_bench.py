@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rdserve.cli.exits import Code
+from rdserve.loadtest.plan import IN_FLIGHT
 from running import Running, until_serving
 from shell import RDSERVE, rdserve
 
@@ -51,8 +52,10 @@ def test_any_address_is_measured_alone(tmp_path: Path, in_process_service: str) 
     assert {cell["model"] for cell in written["cells"]} == {MODEL}
     seen = {(cell["op"], cell["rows"]) for cell in written["cells"]}
     assert seen == {(op, rows) for op in ("encode", "score", "reconstruct") for rows in (1, 64)}
-    loads = {cell.get("in_flight", "open") for cell in written["cells"]} | {0}
-    assert loads >= {1, 8, 32, "open"}
+    loads = [cell.get("in_flight", "open") for cell in written["cells"]]
+    assert {1, "open"} <= {*loads}
+    # Each closed loop is measured or, on a busy machine, said to take too long.
+    assert len(loads) - loads.count("open") + len(written["skipped"]) == len(seen) * len(IN_FLIGHT)
     assert {cell["way"] for cell in written["cells"]} == {"front"}
 
 
