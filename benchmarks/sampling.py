@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import torch
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.families import build
 from rdserve.models.networks.flows import MADE, MeanOnlyFlow
 from rdserve.models.networks.pixelcnn import PixelCNN

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rdserve.models.card import Architecture, InputSpec, TrainingData, read_card
-from rdserve.models.checkpoint import save
+from rdserve.models.card_parts import Architecture, InputSpec, TrainingData
+from rdserve.models.checkpoint import load, save
 from rdserve.models.families import build
 from rdserve.server.repository.packaging import package
 
@@ -53,4 +53,4 @@ def _make_paper(folder: Path) -> None:
         "input": InputSpec(shape=SHAPES[PAPER], binarisation="none"),
         "data": TrainingData(name="random", sha256="0" * 64),
     }
-    save(build(architecture), read_card(ZOO / SMALL).model_copy(update=changes), folder)
+    save(build(architecture), load(ZOO / SMALL)[0].model_copy(update=changes), folder)

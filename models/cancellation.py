@@ -21,18 +21,23 @@ class Abandoned(Exception):
 
 
 @contextmanager
-def abandoned_when(unwanted: Unwanted) -> Iterator[None]:
-    """Within, `check` asks `unwanted`."""
-    before = _UNWANTED.set(unwanted)
+def abandoned_when(nobody_waits: Unwanted) -> Iterator[None]:
+    """Within, `check` asks `nobody_waits`."""
+    before = _UNWANTED.set(nobody_waits)
     try:
         yield
     finally:
         _UNWANTED.reset(before)
 
 
+def unwanted() -> Unwanted:
+    """How to find out, for who looks from another thread."""
+    return _UNWANTED.get()
+
+
 def check() -> None:
     """Raises Abandoned where nobody waits."""
-    if _UNWANTED.get()():
+    if unwanted()():
         raise Abandoned
 
 

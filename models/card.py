@@ -1,154 +1,149 @@
-"""The card beside every checkpoint's weights: what the model is and where it stands. No torch here."""
+"""The card of a model: what it is and where it stands, as JSON beside its weights or graphs. No torch here.
+
+Two engines run models: "torch" the families of `rdserve.models.families`, "onnx" anybody's graphs.
+"""
 
 import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    ValidationError,
-    field_validator,
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
+from rdserve.models.card_parts import (
+    Architecture,
+    Count,
+    FileSpec,
+    Graphs,
+    InputSpec,
+    LatentSpec,
+    LikelihoodSpec,
+    MarginalSpec,
+    Name,
+    Part,
+    PosteriorSpec,
+    ReferenceScores,
+    TrainedObjective,
+    Training,
+    TrainingData,
+    Version,
+    Weights,
 )
+from rdserve.models.checkpoint_format import CheckpointCard
 
-FORMAT = "rdserve-checkpoint/1"
+FORMAT = "rdserve-model/1"
 CARD_FILE = "model.json"
-WEIGHTS_FILE = "model.safetensors"
-
-# A tuple of the paper, or a kind of its own; `rdserve.models.families` builds each.
-Family = Annotated[str, Field(pattern=r"^([-+][-+][-+v]|sparse[-+]|toy)$")]
-# The binarisation of a discrete model's images: a single 1 in each.
-ONE_HOT = "one-hot"
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Nats = Annotated[float, Field(allow_inf_nan=False)]
-StandardError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-# The shares of examples that lie at or below the five numbers of `Quantiles`.
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class CardError(ValueError):
     """A card that cannot be read, or that disagrees with what lies beside it."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class _AnyCard(Part):
+    """What every card states: the contract of docs/checkpoint.md."""
 
-
-class Architecture(_Part):
-    """Everything `rdserve.models.families.build` needs. The paper's size is the default.
-
-    family: encoder, decoder and marginal, "-" simple or "+" complex, "v" VampPrior (paper, section 4);
-        or "sparse-", "sparse+": spike-and-slab codes, with that decoder; or "toy": tables over finitely
-        many x and z, one-hot rows of image_size and latent_dim entries.
-    width: factor on every number of channels and hidden units of the paper's appendix F.
-    active_share: probability under a sparse marginal that a latent is not 0.
-    """
-
-    family: Family
-    image_size: Annotated[int, Field(ge=4, le=256)] = 28
-    latent_dim: Annotated[int, Field(ge=1, le=4096)] = 64
-    width: Annotated[float, Field(gt=0, le=8)] = 1.0
-    n_pseudo_inputs: Annotated[int, Field(ge=1, le=10_000)] = 500
-    active_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-
-    @property
-    def discrete(self) -> bool:
-        """Whether images and latents are one-hot rows."""
-        return self.family == "toy"
-
-    @property
-    def image_shape(self) -> tuple[int, int]:
-        """Height and width, pixels."""
-        return (1 if self.discrete else self.image_size, self.image_size)
-
-
-class InputSpec(_Part):
-    shape: tuple[int, int]
-    binarisation: str
-
-    @field_validator("shape", mode="before")
-    @classmethod
-    def _from_json(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-
-class TrainedObjective(_Part):
-    """What was minimised: distortion + beta * rate (eq. 6); beta rose from 0 over annealing_epochs."""
-
-    name: str = "beta-vae"
-    beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    annealing_epochs: Annotated[int, Field(ge=0)] = 0
-
-
-class TrainingData(_Part):
-    name: str
-    sha256: Sha256
-
-
-class Weights(_Part):
-    sha256: Sha256
-    file: Literal["model.safetensors"] = "model.safetensors"
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-
-
-def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
-    if list(values) != sorted(values):
-        raise ValueError(f"quantiles do not ascend: {list(values)}")
-    return values
-
-
-FiveNumbers = Annotated[
-    tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], AfterValidator(_ascending)
-]
-
-
-class Quantiles(_Part):
-    """Over single examples, each with one draw of z: the values at LEVELS. The norm is of that z."""
-
-    rate_nats: FiveNumbers
-    distortion_nats: FiveNumbers
-    latent_norm: FiveNumbers
-
-
-class ReferenceScores(_Part):
-    """Mean rate and distortion over a split, in nats, each with its standard error over examples."""
-
-    split: str
-    n_examples: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**64)]
-    n_samples: Annotated[int, Field(ge=1)]
-    rate_nats: Nats
-    rate_standard_error_nats: StandardError
-    distortion_nats: Nats
-    distortion_standard_error_nats: StandardError
-    quantiles: Quantiles | None = None
-
-
-class Card(_Part):
-    """The contract of docs/checkpoint.md."""
-
-    format: Literal["rdserve-checkpoint/1"] = "rdserve-checkpoint/1"
+    format: Literal["rdserve-model/1"] = "rdserve-model/1"
     name: Name
-    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$")] = "1.0"
-    architecture: Architecture
+    version: Version = "1.0"
     input: InputSpec
-    likelihood: Literal["bernoulli", "categorical"] = "bernoulli"
-    objective: TrainedObjective
+    likelihood: LikelihoodSpec = LikelihoodSpec(law="bernoulli")
+    objective: TrainedObjective | None = None
     data: TrainingData
-    weights: Weights
     code_version: str
-    training: dict[str, str | int | float | bool] = {}
+    training: Training = Field(default_factory=dict)
     reference: ReferenceScores
 
 
+class TorchCard(_AnyCard):
+    """A model of one of our families."""
+
+    engine: Literal["torch"] = "torch"
+    architecture: Architecture
+    weights: Weights
+
+    @property
+    def family(self) -> str:
+        """The paper's tuple, or a kind of its own."""
+        return self.architecture.family
+
+    @property
+    def latent(self) -> LatentSpec:
+        """z, as the architecture makes it."""
+        kind: Literal["one_hot", "real"] = "one_hot" if self.architecture.discrete else "real"
+        return LatentSpec(kind=kind, shape=(self.architecture.latent_dim,))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Hash of each file beside the card, by name."""
+        return {self.weights.file: self.weights.sha256}
+
+    @property
+    def weights_sha256(self) -> str:
+        """What tells this model's weights from others'."""
+        return self.weights.sha256
+
+
+class OnnxCard(_AnyCard):
+    """A model that others made: graphs, and laws by name.
+
+    examples: a few x of the data, under the name "x", with which the service tries the model.
+    checks: what packaging measured, in nats.
+    """
+
+    engine: Literal["onnx"] = "onnx"
+    latent: LatentSpec
+    posterior: PosteriorSpec
+    marginal: MarginalSpec
+    graphs: Graphs
+    examples: FileSpec
+    checks: dict[str, float] = Field(default_factory=dict)
+    opset: Count | None = None
+
+    @property
+    def family(self) -> str:
+        """None of ours."""
+        return ""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Hash of each file beside the card, by name."""
+        beside = [*self.graphs.given().values(), self.examples]
+        if self.marginal.tensors:
+            beside.append(self.marginal.tensors)
+        return {each.file: each.sha256 for each in beside}
+
+    @property
+    def weights_sha256(self) -> str:
+        """What tells this model's graphs and tensors from others': the hash of their names and hashes."""
+        lines = (f"{name} {sha256}\n" for name, sha256 in sorted(self.files.items()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+Card = TorchCard | OnnxCard
+
+
+def _which(document: object) -> str | None:
+    """The engine of a card, or the contract before this one."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        return "checkpoint"
+    engine = document.get("engine")
+    return engine if isinstance(engine, str) else None
+
+
+_DOCUMENT: TypeAdapter[Card | CheckpointCard] = TypeAdapter(
+    Annotated[
+        Annotated[TorchCard, Tag("torch")]
+        | Annotated[OnnxCard, Tag("onnx")]
+        | Annotated[CheckpointCard, Tag("checkpoint")],
+        Discriminator(
+            _which,
+            custom_error_type="engine",
+            custom_error_message='engine: "torch" for a family of ours, "onnx" for graphs',
+        ),
+    ]
+)
+
+
 def read_card(folder: Path) -> Card:
-    """The card in a checkpoint folder.
+    """The card in a model's folder.
 
     Raises:
         CardError: no card, or one that breaks the contract; the message names each field.
@@ -170,10 +165,27 @@ def parse_card(text: bytes, where: str) -> Card:
         CardError: as `read_card`.
     """
     try:
-        return Card.model_validate_json(text)
+        found = _DOCUMENT.validate_json(text)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise CardError(f"{where}: " + "; ".join(faults)) from None
+        faults = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+        raise CardError(f"{where}: " + "; ".join(fault.removeprefix(": ") for fault in faults)) from None
+    return _upgraded(found) if isinstance(found, CheckpointCard) else found
+
+
+def _upgraded(old: CheckpointCard) -> TorchCard:
+    return TorchCard(
+        name=old.name,
+        version=old.version,
+        architecture=old.architecture,
+        input=old.x,
+        likelihood=old.law,
+        objective=old.objective,
+        data=old.data,
+        weights=old.weights,
+        code_version=old.code_version,
+        training=old.training,
+        reference=old.reference,
+    )
 
 
 def write_card(card: Card, folder: Path) -> None:
@@ -183,19 +195,21 @@ def write_card(card: Card, folder: Path) -> None:
     draft.replace(folder / CARD_FILE)
 
 
-def weights_sha256(folder: Path) -> str:
-    """Hash of the weights file in a checkpoint folder."""
-    with (folder / WEIGHTS_FILE).open("rb") as file:
+def sha256_of(path: Path) -> str:
+    """Hash of a file."""
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify_weights(card: Card, folder: Path) -> None:
-    """Raises CardError where the weights are missing or are not those that the card describes."""
-    if not (folder / WEIGHTS_FILE).is_file():
-        raise CardError(f"{folder}: no {WEIGHTS_FILE} here")
-    try:
-        found = weights_sha256(folder)
-    except OSError as error:
-        raise CardError(f"{folder}: cannot read {WEIGHTS_FILE}: {error.strerror}") from None
-    if found != card.weights.sha256:
-        raise CardError(f"{folder}: the card says weights {card.weights.sha256}, the file is {found}")
+def verify_files(card: Card, folder: Path) -> None:
+    """Raises CardError where a file is missing or is not the one that the card describes."""
+    for name, stated in card.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise CardError(f"{folder}: no {name} here")
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            raise CardError(f"{folder}: cannot read {name}: {error.strerror}") from None
+        if found != stated:
+            raise CardError(f"{folder}: the card says {name} has sha256 {stated}, the file has {found}")

@@ -4,16 +4,8 @@ import hashlib
 from pathlib import Path
 
 import torch
-from rdserve.models.card import (
-    ONE_HOT,
-    WEIGHTS_FILE,
-    Card,
-    CardError,
-    Weights,
-    read_card,
-    verify_weights,
-    write_card,
-)
+from rdserve.models.card import CardError, TorchCard, read_card, verify_files, write_card
+from rdserve.models.card_parts import ONE_HOT, WEIGHTS_FILE, Weights
 from rdserve.models.families import build
 from rdserve.models.vae import VAE
 from safetensors import SafetensorError
@@ -33,7 +25,7 @@ def save_weights(vae: VAE, folder: Path, dtype: torch.dtype = torch.float32) -> 
     return Weights.model_validate({"sha256": digest, "dtype": str(dtype).removeprefix("torch.")})
 
 
-def save(vae: VAE, card: Card, folder: Path) -> Card:
+def save(vae: VAE, card: TorchCard, folder: Path) -> TorchCard:
     """Write weights, then the card with their hash and dtype; returns that card.
 
     Weights are stored in the card's weights.dtype.
@@ -44,14 +36,18 @@ def save(vae: VAE, card: Card, folder: Path) -> Card:
     return card
 
 
-def load(folder: Path, device: str | torch.device = "cpu") -> tuple[Card, VAE]:
+def load(folder: Path, device: str | torch.device = "cpu") -> tuple[TorchCard, VAE]:
     """The model in a checkpoint folder, in float32 and in eval mode.
 
     Raises:
         CardError: card, hash, names or shapes of the weights disagree.
     """
     card = read_card(folder)
-    verify_weights(card, folder)
+    if not isinstance(card, TorchCard):
+        raise CardError(
+            f"{folder}: it holds graphs ({', '.join(card.files)}), not weights of a family of ours"
+        )
+    verify_files(card, folder)
     shape, discrete = card.architecture.image_shape, card.architecture.discrete
     if card.input.shape != shape:
         raise CardError(f"{folder}: the card's input is {card.input.shape}, its architecture takes {shape}")

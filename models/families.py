@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.components.decoders import DeconvDecoder, PixelCNNDecoder
 from rdserve.models.components.encoders import FlowEncoder, GaussianEncoder, SparseEncoder
 from rdserve.models.components.marginals import FlowMarginal, SparseMarginal, StandardNormal, VampPrior

@@ -23,7 +23,7 @@ class EncodeResult(NamedTuple):
 
 class DecodeResult(NamedTuple):
     latents: Tensor  # (B, Z)
-    images: Tensor  # (B, K, H, W) of 0s and 1s
+    images: Tensor  # (B, K, *x)
 
 
 class Scores(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from front import Front
 from hypothesis import HealthCheck, settings
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.checkpoint import save
 from rdserve.models.families import build, slug
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from rdserve.models.card import Architecture, Name
+from rdserve.models.card_parts import Architecture, Name
 
 Positive = Annotated[int, Field(ge=1)]
 

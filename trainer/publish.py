@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rdserve.data import Dataset
 from rdserve.models import checkpoint
-from rdserve.models.card import CARD_FILE, Card, InputSpec, TrainedObjective, TrainingData, Weights, read_card
+from rdserve.models.card import CARD_FILE, Card, TorchCard, read_card
+from rdserve.models.card_parts import InputSpec, TrainedObjective, TrainingData, Weights
 from rdserve.trainer.config import DEFAULTS, Config, ConfigError, differences, parse
 from rdserve.trainer.reference import Measured, measure, reference
 from rdserve.trainer.run import TrainingRun
@@ -47,7 +48,7 @@ def publish(
     others = {
         split: measure(vae, images[split], seed=seed, n_samples=n_samples) for split in ("train", "valid")
     }
-    card = Card(
+    card = TorchCard(
         name=name,
         architecture=run.config.architecture,
         input=InputSpec(shape=data["test"].images.shape[1:], binarisation=data["test"].binarisation),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from rdserve.models.card import LEVELS, Quantiles, ReferenceScores
+from rdserve.models.card_parts import LEVELS, Quantiles, ReferenceScores
 from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.information import MonteCarloMean

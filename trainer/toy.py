@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 from rdserve.models import checkpoint
-from rdserve.models.card import (
+from rdserve.models.card import Card, TorchCard
+from rdserve.models.card_parts import (
     ONE_HOT,
     Architecture,
-    Card,
     InputSpec,
+    LikelihoodSpec,
     ReferenceScores,
     TrainedObjective,
     TrainingData,
@@ -148,11 +149,11 @@ def write(tables: Tables, name: str, objective: TrainedObjective, folder: Path, 
     """Write a checkpoint like any other; its card's numbers are exact sums over the stored tables."""
     vae = toy_vae.from_laws(tables)
     result = evaluate(toy_vae.laws(vae), toy_source())
-    card = Card(
+    card = TorchCard(
         name=name,
         architecture=Architecture(family="toy", image_size=N, latent_dim=N),
-        input=InputSpec(shape=(1, N), binarisation=ONE_HOT),
-        likelihood="categorical",
+        input=InputSpec(kind="one_hot", shape=(1, N), binarisation=ONE_HOT),
+        likelihood=LikelihoodSpec(law="categorical"),
         objective=objective,
         data=TrainingData(name="toy", sha256=SHA256),
         weights=Weights(sha256="0" * 64),  # `save` states the real one

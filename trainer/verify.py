@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from rdserve.data import load
-from rdserve.models import checkpoint
-from rdserve.models.card import Card, CardError, ReferenceScores
+from rdserve.models.card import Card, CardError
+from rdserve.models.card_parts import ReferenceScores
+from rdserve.models.engines import load_model
 from rdserve.models.toy import vae as toy_vae
 from rdserve.models.toy.laws import SHA256, toy_source
 from rdserve.models.vae import VAE
@@ -17,13 +18,13 @@ from rdserve.trainer.toy import evaluate, exact_reference
 
 
 def departures(folder: Path, data_root: Path | None, tolerance: float) -> tuple[Card, list[str]]:
-    """The card of a checkpoint, and which of its reference's numbers its weights do not give, in words.
+    """The card of a folder, and which of its reference's numbers the model does not give, in words.
 
     Raises:
         CardError: no checkpoint, or one of other data than are at hand.
         DataError: the data are not at hand.
     """
-    card, vae = checkpoint.load(folder)
+    card, vae = load_model(folder)
     return card, list(differing(card.reference, measured(card, vae, data_root), tolerance))
 
 
@@ -34,7 +35,7 @@ def measured(card: Card, vae: VAE, data_root: Path | None = None) -> ReferenceSc
         CardError: the card is of other data than are at hand.
         DataError: the data are not at hand.
     """
-    if card.architecture.discrete and card.data.sha256 == SHA256:
+    if card.input.kind == "one_hot" and card.data.sha256 == SHA256:
         return exact_reference(evaluate(toy_vae.laws(vae), toy_source()))
     stated = card.reference
     data = load(card.data.name, split=stated.split, root=data_root)

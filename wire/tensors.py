@@ -5,7 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.v1.vae_pb2 import DTYPE_FLOAT32, DTYPE_FLOAT64, DTYPE_PACKED_BITS, DTYPE_UINT8, DType, Tensor
+from rdserve.v1.vae_pb2 import (
+    DTYPE_FLOAT32,
+    DTYPE_FLOAT64,
+    DTYPE_INT32,
+    DTYPE_PACKED_BITS,
+    DTYPE_UINT8,
+    DTYPE_UINT16,
+    DType,
+    Tensor,
+)
 
 MAX_RANK = 8
 
@@ -13,6 +22,8 @@ _NUMPY: dict[DType.ValueType, np.dtype[np.generic]] = {
     DTYPE_FLOAT32: np.dtype("<f4"),
     DTYPE_FLOAT64: np.dtype("<f8"),
     DTYPE_UINT8: np.dtype("u1"),
+    DTYPE_INT32: np.dtype("<i4"),
+    DTYPE_UINT16: np.dtype("<u2"),
 }
 _WIRE = {dtype: code for code, dtype in _NUMPY.items()}
 
@@ -33,7 +44,9 @@ def to_message(array: Array) -> Tensor:
         return Tensor(dtype=DTYPE_PACKED_BITS, shape=shape, data=packed.tobytes())
     dtype = array.dtype.newbyteorder("<")
     if dtype not in _WIRE:
-        raise ValueError(f"cannot send dtype {array.dtype}; send bool, uint8, float32 or float64")
+        raise ValueError(
+            f"cannot send dtype {array.dtype}; send bool, uint8, uint16, int32, float32 or float64"
+        )
     return Tensor(dtype=_WIRE[dtype], shape=shape, data=array.astype(dtype, copy=False).tobytes())
 
 

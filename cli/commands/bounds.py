@@ -12,8 +12,8 @@ from rdserve.cli.console import console, progress
 from rdserve.cli.options import DataRoot, Seed, Split
 from rdserve.compare.render.formatting import shortened
 from rdserve.data import DataError, Dataset, load
-from rdserve.models import checkpoint
 from rdserve.models.card import CardError
+from rdserve.models.engines import load_model
 from rdserve.models.information import Encoded, Generated, both
 from rdserve.study.subset import Examples, examples
 from rich.table import Table
@@ -77,7 +77,7 @@ def bound(folder: Path, of: Examples, *, seed: int, n_generated: int, k: int) ->
     Raises:
         CardError: no checkpoint, or one of images of another shape.
     """
-    card, vae = checkpoint.load(folder)
+    card, vae = load_model(folder)
     if card.input.shape != of.images.shape[1:]:
         raise CardError(f"{folder}: takes {card.input.shape} images, {of.dataset.name} has others")
     sides = both(vae, of.images, of.rows, seed=seed, n_generated=n_generated, k=k)

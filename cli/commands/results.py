@@ -14,7 +14,7 @@ from rdserve.cli.console import progress
 from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
 from rdserve.client import Client
 from rdserve.compare.render import json_stream
-from rdserve.models.card import CardError, read_card
+from rdserve.models.card import CardError, TorchCard, read_card
 from rdserve.study import results_page
 from rdserve.study.results import JUDGED_ON, SPLITS, Study, counts, document
 from rdserve.study.zoo_scores import ScoredZoo
@@ -103,7 +103,9 @@ def _study(
                 bounds[name] = one.document()
                 done(1)
     cards = {name: read_card(place) for name, place in folders.items()}
-    architectures = {name: card.architecture.model_dump() for name, card in cards.items()}
+    architectures = {
+        name: card.architecture.model_dump() for name, card in cards.items() if isinstance(card, TorchCard)
+    }
     training = {name: card.training for name, card in cards.items()}
     return Study(scored, categorised, few, classifier, bounds, architectures, training)
 

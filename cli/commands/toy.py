@@ -9,7 +9,8 @@ import typer
 from matplotlib.figure import Figure
 from rdserve.cli.console import console, progress
 from rdserve.compare.render.figures.toy import Panels, figure, table
-from rdserve.models.card import CardError, TrainedObjective
+from rdserve.models.card import CardError
+from rdserve.models.card_parts import TrainedObjective
 from rdserve.models.checkpoint import load
 from rdserve.models.toy.laws import ToySource, hand_made, panels, toy_source
 from rdserve.models.toy.vae import laws

@@ -13,6 +13,7 @@ from rdserve.models import cancellation, ops
 from rdserve.models.card import Card
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.execution.config import ExecutionConfig
+from rdserve.models.input_values import dtype_of
 from rdserve.models.vae import VAE
 from rdserve.v1.vae_pb2 import (
     DecodeRequest,
@@ -76,8 +77,12 @@ def _encode(vae: VAE, card: Card, request: EncodeRequest, config: ExecutionConfi
 
 def _decode(vae: VAE, card: Card, request: DecodeRequest, config: ExecutionConfig) -> DecodeResponse:
     z, keys = _latents(request, card, config)
-    _, images = _pictures(
-        len(z), batches.n_samples(request), config, lambda at, k: ops.decode(vae, z[at], _at(keys, at), k)
+    _, images = _drawn(
+        card,
+        len(z),
+        batches.n_samples(request),
+        config,
+        lambda at, k: ops.decode(vae, z[at], _at(keys, at), k),
     )
     return DecodeResponse(images=images)
 
@@ -86,14 +91,18 @@ def _reconstruct(
     vae: VAE, card: Card, request: ReconstructRequest, config: ExecutionConfig
 ) -> ReconstructResponse:
     x, keys, n = _images(request, card, config)
-    z, images = _pictures(len(x), n, config, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
+    z, images = _drawn(card, len(x), n, config, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
     return ReconstructResponse(latents=z, images=images)
 
 
 def _sample(vae: VAE, card: Card, request: SampleRequest, config: ExecutionConfig) -> SampleResponse:
     keys = _keys(request, config)
-    z, images = _pictures(
-        request.n_latents, batches.n_samples(request), config, lambda at, k: ops.sample(vae, _at(keys, at), k)
+    z, images = _drawn(
+        card,
+        request.n_latents,
+        batches.n_samples(request),
+        config,
+        lambda at, k: ops.sample(vae, _at(keys, at), k),
     )
     return SampleResponse(latents=z, images=images)
 
@@ -131,12 +140,16 @@ def _passes(x: Tensor, n_samples: int, config: ExecutionConfig) -> Iterator[slic
     return cancellation.between(chunks(len(x), n_samples, config.images_per_pass(x[0].numel())))
 
 
-def _pictures(
-    n: int, n_samples: int, config: ExecutionConfig, draw: Callable[[slice, int], ops.DecodeResult]
+def _drawn(
+    card: Card,
+    n: int,
+    n_samples: int,
+    config: ExecutionConfig,
+    draw: Callable[[slice, int], ops.DecodeResult],
 ) -> tuple[TensorMessage, TensorMessage]:
     parts = [draw(at, n_samples) for at in cancellation.between(chunks(n, n_samples, config.at_once))]
     z, images = (torch.cat(column) for column in zip(*parts, strict=True))
-    return _floats(z), tensors.to_message(images.to(torch.uint8).cpu().numpy())
+    return _floats(z), tensors.to_message(_finite(images).cpu().numpy().astype(dtype_of(card.input)))
 
 
 def _images(
@@ -148,8 +161,7 @@ def _images(
 
 
 def _latents(request: DecodeRequest, card: Card, config: ExecutionConfig) -> tuple[Tensor, NoiseKeys]:
-    shape = (card.architecture.latent_dim,)
-    array = _array(request.latents, "latents", shape, f"latents of model {card.name}")
+    array = _array(request.latents, "latents", card.latent.shape, f"latents of model {card.name}")
     z = config.upload(array.astype(np.float32))
     return z, _keys(request, config)
 

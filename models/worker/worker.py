@@ -15,8 +15,8 @@ from time import perf_counter
 import torch
 from google.protobuf.message import DecodeError
 from rdserve.models.cancellation import Abandoned, abandoned_when
-from rdserve.models.card import Card
-from rdserve.models.checkpoint import load
+from rdserve.models.card import Card, TorchCard
+from rdserve.models.engines import load_model
 from rdserve.models.execution.acceleration import accelerate
 from rdserve.models.execution.config import ExecutionConfig, abandon_onednn_after, out_of_memory
 from rdserve.models.vae import VAE, frozen
@@ -47,16 +47,17 @@ class Worker:
         self._place = WorkReply(device=config.device_name, dtype=config.precision)
         with torch.inference_mode():
             self.vae = frozen(vae.to(config.device))
-        accelerate(self.vae, config, card.input.shape)
+        if isinstance(card, TorchCard):
+            accelerate(self.vae, config, card.architecture.image_shape)
 
     @classmethod
     def load(cls, folder: Path, config: ExecutionConfig = CPU) -> "Worker":
-        """The model of a checkpoint folder.
+        """The model in a folder.
 
         Raises:
-            CardError: the checkpoint disagrees with its card.
+            CardError: what is there disagrees with its card.
         """
-        card, vae = load(folder, config.device)
+        card, vae = load_model(folder, config.device)
         return cls(card, vae, config)
 
     def work(self, bodies: Sequence[bytes]) -> list[bytes]:

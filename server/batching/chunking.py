@@ -1,6 +1,7 @@
 """How many rows of a request one call to a worker carries."""
 
 from rdserve.models.card import Card
+from rdserve.models.input_values import dtype_of
 from rdserve.v1.vae_pb2 import DecodeRequest, EncodeRequest, ReconstructRequest, SampleRequest
 from rdserve.wire.batches import Request, input_row_bytes, n_samples
 from rdserve.wire.limits import MIB
@@ -18,8 +19,8 @@ def chunk_rows(request: Request, card: Card, max_samples: int) -> int:
 
 def output_row_bytes(request: Request, card: Card) -> int:
     """Bytes that one row takes on the way out."""
-    latent = 4 * card.architecture.latent_dim
-    images = n_samples(request) * card.input.shape[0] * card.input.shape[1]
+    latent = 4 * card.latent.size
+    images = n_samples(request) * card.input.size * dtype_of(card.input).itemsize
     if isinstance(request, EncodeRequest):
         return latent * (2 + n_samples(request))
     if isinstance(request, DecodeRequest):

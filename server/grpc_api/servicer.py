@@ -7,7 +7,7 @@ from grpc import aio
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.grpc_api.active_calls import ActiveCalls
 from rdserve.server.grpc_api.compare import compare
-from rdserve.server.grpc_api.messages import to_message
+from rdserve.server.grpc_api.messages import shown_to, to_message
 from rdserve.server.grpc_api.validation import accept, find
 from rdserve.server.registry import ModelRegistry
 from rdserve.v1 import vae_pb2 as v1
@@ -26,7 +26,8 @@ class VaeServicer(vae_pb2_grpc.VaeServiceServicer):
         self._active = active
 
     async def ListModels(self, request: v1.ListModelsRequest, context: Context) -> v1.ListModelsResponse:
-        return v1.ListModelsResponse(models=map(to_message, self._registry))
+        shown = (record for record in self._registry if shown_to(record.card, request.accept))
+        return v1.ListModelsResponse(models=map(to_message, shown))
 
     async def GetModel(self, request: v1.GetModelRequest, context: Context) -> v1.GetModelResponse:
         return v1.GetModelResponse(model=to_message(find(request.model, self._registry)))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from rdserve.models.card import Card
+from rdserve.models.input_values import said, wrong
 from rdserve.server.batching.chunking import output_row_bytes
 from rdserve.server.errors import InvalidRequest
 from rdserve.server.observability import call_context
@@ -57,7 +58,7 @@ def check(request: Request, card: Card) -> None:
     """Raises InvalidRequest where the request breaks a limit or does not fit the model."""
     # From cheap to dear: values are looked at when everything else is right.
     if isinstance(request, DecodeRequest):
-        _check_axes(request.latents, (card.architecture.latent_dim,), card, "latents")
+        _check_axes(request.latents, card.latent.shape, card, "latents")
     elif not isinstance(request, SampleRequest):
         _check_axes(request.images, card.input.shape, card, "images")
     _check_counts(request)
@@ -81,19 +82,21 @@ def _check_axes(tensor: Tensor, row: tuple[int, ...], card: Card, field: str) ->
 def _check_images(images: Tensor, card: Card) -> None:
     _check_size(images, "images")
     if images.dtype != DTYPE_PACKED_BITS:
-        _check_binary(images, card)
-    _check_one_hot(images, card, "images")
+        _check_values(images, card)
+    if card.input.kind == "one_hot":
+        _check_one_hot(images, card, "images")
 
 
-def _check_binary(images: Tensor, card: Card) -> None:
-    pixels = tensors.to_array(images)
-    where = _first(pixels, lambda part: (part != 0) & (part != 1))
-    if where is not None:
-        raise InvalidRequest(
-            f"model {card.name!r} takes binary pixels, 0 or 1, got {pixels[where]} at {where}; "
-            f"binarise the images as the model's data were ({card.input.binarisation})",
-            field="images",
-        )
+def _check_values(images: Tensor, card: Card) -> None:
+    values = tensors.to_array(images)
+    where = _first(values, wrong(card.input))
+    if where is None:
+        return
+    how = card.input.binarisation
+    cure = f"; binarise the images as the model's data were ({how})" if how else ""
+    raise InvalidRequest(
+        f"model {card.name!r} takes {said(card.input)}, got {values[where]} at {where}{cure}", field="images"
+    )
 
 
 def _check_latents(latents: Tensor, card: Card) -> None:
@@ -109,17 +112,17 @@ def _check_latents(latents: Tensor, card: Card) -> None:
         raise InvalidRequest(
             f"model {card.name!r} takes finite latents, got {values[where]} at {where}", field="latents"
         )
-    _check_one_hot(latents, card, "latents")
+    if card.latent.kind == "one_hot":
+        _check_one_hot(latents, card, "latents")
 
 
 def _check_one_hot(tensor: Tensor, card: Card, field: str) -> None:
-    if not card.architecture.discrete:
-        return
     values = tensors.to_array(tensor)
-    flat = values.reshape(len(values), -1)
-    wrong = ((flat == 1).sum(1) != 1) | ((flat != 0).sum(1) != 1)
-    if wrong.any():
-        row = int(wrong.argmax())
+    last = card.latent.shape[-1] if field == "latents" else card.input.size
+    groups = values.reshape(len(values), -1, last)
+    good = ((groups == 1).sum(-1) == 1) & ((groups != 0).sum(-1) == 1)
+    if not good.all():
+        row = int(good.all(1).argmin())
         raise InvalidRequest(
             f"model {card.name!r} takes one-hot {field}, a single 1 and else 0; row {row} has "
             f"{np.count_nonzero(values[row])} entries that are not 0, with sum {values[row].sum():g}",

@@ -2,8 +2,8 @@
 
 import math
 
-import numpy as np
 from rdserve.models.card import Card
+from rdserve.models.input_values import random_values
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
 from rdserve.wire import tensors
 
@@ -15,11 +15,8 @@ class ProbeError(Exception):
 
 
 def golden_request(card: Card) -> ScoreRequest:
-    """Score a few random images that the model takes; the same ones for every model of a size."""
-    if card.architecture.discrete:
-        images = np.eye(card.input.shape[1], dtype=bool)[:ROWS, None]
-    else:
-        images = np.random.default_rng(0).random((ROWS, *card.input.shape)) < 0.5
+    """Score a few random x that the model takes; the same ones for every model of a shape and kind."""
+    images = random_values(card.input, ROWS)
     return ScoreRequest(model=card.name, images=tensors.to_message(images), noise=NoiseKeys(seed=0))
 
 
@@ -30,4 +27,4 @@ def check_answer(card: Card, response: ScoreResponse) -> None:
         if len(values) != ROWS:
             raise ProbeError(f"model {card.name!r} returned {len(values)} {name} for {ROWS} images")
         if not all(map(math.isfinite, values)):
-            raise ProbeError(f"model {card.name!r} returned {name} {values} for random binary images")
+            raise ProbeError(f"model {card.name!r} returned {name} {values} for random x")

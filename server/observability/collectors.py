@@ -34,8 +34,14 @@ class ModelCollector(Collector):
 
 
 def _facts(card: Card) -> tuple[str, ...]:
-    family, weights = card.architecture.family, card.weights.sha256
-    return (card.name, card.version, family, weights, card.data.name, card.code_version)
+    return (
+        card.name,
+        card.version,
+        card.family,
+        card.weights_sha256,
+        card.data.name,
+        card.code_version,
+    )
 
 
 class QueueCollector(Collector):

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from rdserve.models.card import LEVELS, Card, FiveNumbers, ReferenceScores
+from rdserve.models.card import Card
+from rdserve.models.card_parts import LEVELS, FiveNumbers, ReferenceScores
 from rdserve.server.observability.metrics import (
     DISTORTION,
     NORM,
@@ -136,7 +137,7 @@ def _tallies(card: Card) -> dict[MetricSpec, ArrayHistogram]:
     around = {
         "rate": bounds_around(stated_spread(card.reference, "rate")),
         "distortion": bounds_around(stated_spread(card.reference, "distortion")),
-        "latent_norm": bounds_of_norm(card.architecture.latent_dim),
+        "latent_norm": bounds_of_norm(card.latent.size),
     }
     stated = _five_numbers(card.reference)
     return {

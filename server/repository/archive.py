@@ -12,19 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rdserve.models.worker
-from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, parse_card
+from rdserve.models.card import CARD_FILE, Card, CardError, parse_card
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, parse_selftest
 
 HANDLER_FILE = "handler.py"
 MANIFEST_FILE = "MAR-INF/MANIFEST.json"
-MEMBERS = frozenset({HANDLER_FILE, CARD_FILE, WEIGHTS_FILE, SELFTEST_FILE, MANIFEST_FILE})
+# Beside the files that the card names.
+MEMBERS = frozenset({HANDLER_FILE, CARD_FILE, SELFTEST_FILE, MANIFEST_FILE})
 SUFFIX = ".mar"
 # Where the archiver leaves the manifest.
 FOLDERS = frozenset({"MAR-INF/"})
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Far above any card, manifest or handler, far below what could hurt.
 MAX_TEXT_BYTES = 2**20
-MAX_WEIGHTS_BYTES = 2**31 - 1
+MAX_FILE_BYTES = 2**31 - 1
 
 
 class ArchiveError(ValueError):
@@ -50,18 +51,17 @@ class Archive:
         """
         target = store / f"{self.card.name}{SUFFIX}"
         with _opened(self.path) as source, zipfile.ZipFile(target, "w") as copy:
-            _check_members(source, self.path)
-            for name in sorted(MEMBERS):
+            for name in _members(source, self.path, self.card):
                 with source.open(name) as old, copy.open(name, "w") as new:
                     shutil.copyfileobj(old, new)
         if open_archive(target).card != self.card:
             raise ArchiveError(f"{shown(self.path)}: it changed after it was verified")
 
     def extract(self, folder: Path) -> None:
-        """Write the card and the weights into a new folder: a checkpoint again."""
+        """Write the card and the files that it names into a new folder: what was packaged again."""
         folder.mkdir(parents=True)
         with zipfile.ZipFile(self.path) as file:
-            for name in (CARD_FILE, WEIGHTS_FILE):
+            for name in (CARD_FILE, *self.card.files):
                 with file.open(name) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
 
@@ -72,21 +72,21 @@ def installed_handler() -> Path:
 
 
 def open_archive(path: Path) -> Archive:
-    """Verify an archive: members, manifest, handler, card, self-test, hash of the weights.
+    """Verify an archive: members, manifest, handler, card, self-test, hashes of the card's files.
 
     Raises:
         ArchiveError: quotes the two facts that disagree.
     """
     with _opened(path) as file:
-        _check_members(file, path)
         card = _card(file, path)
+        _members(file, path, card)
         _check_manifest(_text(file, MANIFEST_FILE), card, path)
         if _text(file, HANDLER_FILE) != installed_handler().read_bytes():
             raise ArchiveError(
                 f"{shown(path)}: its handler is not this installation's; package the checkpoint again"
             )
         selftest = _selftest(file, card, path)
-        _check_weights(file, card, path)
+        _check_files(file, card, path)
     return Archive(path, card, selftest)
 
 
@@ -108,16 +108,11 @@ class _opened(zipfile.ZipFile):
             raise ArchiveError(f"{shown(self._path)}: damaged archive: {error}") from None
 
 
-def _check_members(file: zipfile.ZipFile, path: Path) -> None:
-    entries = file.infolist()
-    names = [entry.filename for entry in entries if entry.filename not in FOLDERS]
-    if sorted(names) != sorted(MEMBERS):
-        raise ArchiveError(
-            f"{shown(path)}: holds {', '.join(sorted(names)[:8])[:500] or 'nothing'}; "
-            f"an archive made by `rdserve package` holds {', '.join(sorted(MEMBERS))}"
-        )
+def _entries(file: zipfile.ZipFile, path: Path) -> list[str]:
+    """Names of the members, none of which hurts when it is read."""
+    entries = [entry for entry in file.infolist() if entry.filename not in FOLDERS]
     for entry in entries:
-        most = MAX_WEIGHTS_BYTES if entry.filename == WEIGHTS_FILE else MAX_TEXT_BYTES
+        most = MAX_TEXT_BYTES if entry.filename in MEMBERS else MAX_FILE_BYTES
         if entry.file_size > most:
             raise ArchiveError(
                 f"{shown(path)}: {entry.filename} has {entry.file_size} bytes, at most {most} are read"
@@ -126,6 +121,20 @@ def _check_members(file: zipfile.ZipFile, path: Path) -> None:
             raise ArchiveError(
                 f"{shown(path)}: {entry.filename} is packed with method {entry.compress_type}, not deflate"
             )
+    return sorted(entry.filename for entry in entries)
+
+
+def _members(file: zipfile.ZipFile, path: Path, card: Card | None = None) -> list[str]:
+    """Raises ArchiveError unless the archive holds what its card asks for, each once, and nothing else."""
+    names = _entries(file, path)
+    beside = {*card.files} if card else {name for name in names if name not in MEMBERS}
+    expected = sorted(MEMBERS | beside)
+    if names != expected:
+        raise ArchiveError(
+            f"{shown(path)}: holds {', '.join(names[:8])[:500] or 'nothing'}; "
+            f"an archive made by `rdserve package` holds {', '.join(expected)}"
+        )
+    return names
 
 
 def _text(file: zipfile.ZipFile, name: str) -> bytes:
@@ -140,6 +149,7 @@ def shown(path: Path) -> str:
 
 
 def _card(file: zipfile.ZipFile, path: Path) -> Card:
+    _members(file, path)
     try:
         return parse_card(_text(file, CARD_FILE), where=f"{shown(path)}/{CARD_FILE}")
     except CardError as error:
@@ -157,7 +167,7 @@ def _check_manifest(text: bytes, card: Card, path: Path) -> None:
     found = json.loads(text).get("model")
     expected = {
         "modelName": card.name,
-        "serializedFile": WEIGHTS_FILE,
+        "serializedFile": next(iter(card.files)),
         "handler": HANDLER_FILE,
         "modelVersion": card.version,
     }
@@ -165,12 +175,13 @@ def _check_manifest(text: bytes, card: Card, path: Path) -> None:
         raise ArchiveError(f"{shown(path)}: the manifest says {found}, the card asks for {expected}")
 
 
-def _check_weights(file: zipfile.ZipFile, card: Card, path: Path) -> None:
-    digest = hashlib.sha256()
-    with file.open(WEIGHTS_FILE) as weights:
-        while block := weights.read(2**20):
-            digest.update(block)
-    if digest.hexdigest() != card.weights.sha256:
-        raise ArchiveError(
-            f"{shown(path)}: the card says weights {card.weights.sha256}, the file is {digest.hexdigest()}"
-        )
+def _check_files(file: zipfile.ZipFile, card: Card, path: Path) -> None:
+    for name, stated in card.files.items():
+        digest = hashlib.sha256()
+        with file.open(name) as member:
+            while block := member.read(2**20):
+                digest.update(block)
+        if digest.hexdigest() != stated:
+            raise ArchiveError(
+                f"{shown(path)}: the card says {name} has sha256 {stated}, the file has {digest.hexdigest()}"
+            )

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, CardError, read_card
+from rdserve.models.card import CARD_FILE, Card, CardError, read_card, write_card
 from rdserve.server.errors import StatusError
 from rdserve.server.repository.archive import SUFFIX, installed_handler
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
@@ -47,7 +47,7 @@ def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
     try:
         read_card(checkpoint)
         worker = Worker.load(checkpoint)
-        asked = questions(worker.card)
+        asked = questions(worker.card, checkpoint)
         request = asked.request(worker.card)
         response = decode_reply(request, worker.work([encode_request(request)])[0]).response
         return worker.card, asked.answered(worker.card, response)  # type: ignore[arg-type]
@@ -69,12 +69,15 @@ def _archive(checkpoint: Path, card: Card, selftest: SelfTest, scratch: Path) ->
     out.mkdir()
     temporary.mkdir()
     (scratch / SELFTEST_FILE).write_text(selftest.model_dump_json())
+    write_card(card, scratch)
+    first, *rest = card.files
+    others = [checkpoint / name for name in rest]
     config = ModelArchiverConfig(
         model_name=card.name,
         version=card.version,
         handler=str(installed_handler()),
-        serialized_file=str(checkpoint / WEIGHTS_FILE),
-        extra_files=f"{checkpoint / CARD_FILE},{scratch / SELFTEST_FILE}",
+        serialized_file=str(checkpoint / first),
+        extra_files=",".join(map(str, (scratch / CARD_FILE, scratch / SELFTEST_FILE, *others))),
         export_path=str(out),
     )
     with _temporary_folder(temporary):

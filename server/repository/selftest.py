@@ -5,19 +5,35 @@ Noise is keyed, so whoever runs the model gets the same numbers.
 """
 
 import math
-from typing import Annotated, NamedTuple, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rdserve.data import SPLITS, Dataset, load
-from rdserve.models.card import Card
+from rdserve.models.card import Card, OnnxCard
+from rdserve.models.examples import read_examples
 from rdserve.models.execution import Precision
-from rdserve.v1.vae_pb2 import DTYPE_PACKED_BITS, NoiseKeys, ScoreRequest, ScoreResponse, Tensor
+from rdserve.models.input_values import Array, random_values
+from rdserve.v1.vae_pb2 import (
+    DTYPE_FLOAT32,
+    DTYPE_INT32,
+    DTYPE_PACKED_BITS,
+    DTYPE_UINT8,
+    DTYPE_UINT16,
+    DType,
+    NoiseKeys,
+    ScoreRequest,
+    ScoreResponse,
+    Tensor,
+)
 from rdserve.wire import tensors
 
 SELFTEST_FILE = "selftest.json"
 EMBEDDED = "digits"
 MAX_ROWS = 48
+# Of the rows, unless four are more.
+MAX_BYTES = 2**17
 MAX_SAMPLES = 4096
 # Of another build of torch, another batch size, a GPU; a wrong weight or a wrong key gives far more.
 TOLERANCE = 1e-3
@@ -27,6 +43,16 @@ TOLERANCES: dict[Precision, float] = {"float32": TOLERANCE, "tf32": 0.05, "bfloa
 MAX_Z = 5.0
 
 
+RowType = Literal["bits", "uint8", "uint16", "int32", "float32"]
+ROW_TYPES: dict[RowType, DType.ValueType] = {
+    "bits": DTYPE_PACKED_BITS,
+    "uint8": DTYPE_UINT8,
+    "uint16": DTYPE_UINT16,
+    "int32": DTYPE_INT32,
+    "float32": DTYPE_FLOAT32,
+}
+
+
 class SelfTestError(Exception):
     """The model answered, and not as it should; the message quotes both numbers."""
 
@@ -34,7 +60,8 @@ class SelfTestError(Exception):
 class SelfTest(BaseModel):
     """Questions with their answers, one row per image.
 
-    rows: hex of each image's pixels, eight to a byte, row by row.
+    rows: hex of each x, in C order; of bits, eight to a byte.
+    dtype: of the rows.
     weights: of each image in the means; empty: all alike.
     rate_nats, distortion_nats: what the model gave when it was packaged.
     of_reference: the images are a part of the split that the card's reference was measured on.
@@ -45,6 +72,7 @@ class SelfTest(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**64)]
     n_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
     rows: Annotated[list[str], Field(min_length=1, max_length=MAX_ROWS)]
+    dtype: RowType = "bits"
     example_ids: list[Annotated[int, Field(ge=0, lt=2**64)]]
     weights: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = []
     rate_nats: list[Annotated[float, Field(allow_inf_nan=False)]] = []
@@ -61,7 +89,7 @@ class SelfTest(BaseModel):
     def request(self, card: Card) -> ScoreRequest:
         """The questions as a request."""
         images = Tensor(
-            dtype=DTYPE_PACKED_BITS,
+            dtype=ROW_TYPES[self.dtype],
             shape=[len(self.rows), *card.input.shape],
             data=b"".join(map(bytes.fromhex, self.rows)),
         )
@@ -110,22 +138,34 @@ class SelfTest(BaseModel):
                 )
 
 
-def questions(card: Card) -> SelfTest:
-    """A self-test without answers: images of the card's own data where they are at hand, else random ones."""
-    if card.architecture.discrete:
+def questions(card: Card, folder: Path) -> SelfTest:
+    """A self-test without answers: x of the card's own data where they are at hand, else random ones.
+
+    Raises:
+        CardError: examples beside the card that are not what it says.
+    """
+    if isinstance(card, OnnxCard):
+        return _of_reference(card, *read_examples(card, folder))
+    if card.input.kind == "one_hot":
         return _every_bin(card)
-    reference, data = card.reference, _own_data(card)
+    data = _own_data(card)
     if data is None:
-        images = np.random.default_rng(0).random((8, *card.input.shape)) < 0.5
-        return SelfTest(seed=0, n_samples=1, rows=_hex(images), example_ids=list(range(len(images))))
-    n = min(MAX_ROWS, len(data.images), max(4, MAX_SAMPLES // reference.n_samples))
-    at = np.linspace(0, len(data.images) - 1, n).astype(int)
+        images = random_values(card.input, 8)
+        return SelfTest(seed=0, n_samples=1, example_ids=list(range(len(images))), **_rows(images))
+    return _of_reference(card, data.images, np.arange(len(data.images)))
+
+
+def _of_reference(card: Card, x: Array, ids: Array) -> SelfTest:
+    """Some of these, which are of the split that the card's numbers are of, under the card's noise."""
+    reference = card.reference
+    n = min(MAX_ROWS, len(x), max(4, MAX_SAMPLES // reference.n_samples), max(4, MAX_BYTES // x[0].nbytes))
+    at = np.linspace(0, len(x) - 1, n).astype(int)
     return SelfTest(
         seed=reference.seed,
         n_samples=min(reference.n_samples, MAX_SAMPLES),
-        rows=_hex(data.images[at]),
-        example_ids=at.tolist(),
+        example_ids=ids[at].tolist(),
         of_reference=True,
+        **_rows(x[at]),
     )
 
 
@@ -135,12 +175,12 @@ def _every_bin(card: Card) -> SelfTest:
 
     n = card.input.shape[1]
     known = card.data.sha256 == SHA256 and n == N
-    rows = _hex(np.eye(n, dtype=bool)[:MAX_ROWS])
+    rows = np.eye(n, dtype=bool)[:MAX_ROWS]
     return SelfTest(
         seed=0,
         n_samples=1,
-        rows=rows,
         example_ids=list(range(len(rows))),
+        **_rows(rows),
         weights=toy_source().p.tolist() if known else [],
         of_reference=known,
     )
@@ -173,8 +213,11 @@ def _own_data(card: Card) -> Dataset | None:
     return data if same and len(data.images) == card.reference.n_examples else None
 
 
-def _hex(images: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[str]:
-    return [row.tobytes().hex() for row in np.packbits(images.reshape(len(images), -1), axis=1)]
+def _rows(x: Array) -> dict[str, Any]:
+    flat = x.reshape(len(x), -1)
+    if flat.dtype == np.bool_:
+        return {"rows": [row.tobytes().hex() for row in np.packbits(flat.astype(bool), axis=1)]}
+    return {"rows": [row.tobytes().hex() for row in flat], "dtype": flat.dtype.name}
 
 
 def _check_finite(card: Card, rate: list[float], distortion: list[float], n: int) -> None:

@@ -21,7 +21,7 @@ from rdserve.client import Client
 from rdserve.compare.scoring import run
 from rdserve.compare.statistics import summaries
 from rdserve.data import load
-from rdserve.models.card import InputSpec
+from rdserve.models.card_parts import InputSpec
 from rdserve.v1 import vae_pb2
 from scripted import scripted
 from shell import RDSERVE, rdserve

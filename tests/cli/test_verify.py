@@ -20,7 +20,8 @@ from rdserve.compare.rebuilt_page import altered
 from rdserve.compare.scores import ScoredData
 from rdserve.compare.verify import Replay, read, replay, sample, seen
 from rdserve.data import load
-from rdserve.models.card import WEIGHTS_FILE, read_card, weights_sha256, write_card
+from rdserve.models.card import read_card, sha256_of, write_card
+from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.v1 import vae_pb2
 from safetensors.torch import load_file, save_file
 from scripted import scripted
@@ -255,7 +256,7 @@ def halved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights[name] *= 0.5
     save_file(weights, to / WEIGHTS_FILE)
     card = read_card(to)
-    found = card.weights.model_copy(update={"sha256": weights_sha256(to)})
+    found = card.weights.model_copy(update={"sha256": sha256_of(to / WEIGHTS_FILE)})
     write_card(card.model_copy(update={"weights": found}), to)
     return to
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.worker.worker import Worker
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import NumericError

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from rdserve.models.card import (
-    CARD_FILE,
-    WEIGHTS_FILE,
-    Architecture,
-    CardError,
-    Weights,
-    read_card,
-    weights_sha256,
-)
+from rdserve.models.card import CARD_FILE, CardError, read_card, sha256_of
+from rdserve.models.card_parts import WEIGHTS_FILE, Architecture, Weights
 from rdserve.models.checkpoint import load, save
 from rdserve.models.families import build
 from safetensors.torch import load_file, save_file
@@ -46,7 +39,7 @@ def test_half_precision_on_disk_is_what_is_served(tmp_path: Path) -> None:
         CARD.model_copy(update={"weights": Weights(sha256=NO_HASH, dtype="float16")}),
         tmp_path,
     )
-    assert card.weights.sha256 == weights_sha256(tmp_path)
+    assert card.weights.sha256 == sha256_of(tmp_path / WEIGHTS_FILE)
     assert all(t.dtype == torch.float16 for t in load_file(tmp_path / WEIGHTS_FILE).values())
     _, vae = load(tmp_path)
     assert all(torch.equal(p, p.half().float()) for p in vae.parameters())
@@ -83,13 +76,13 @@ def test_weights_that_are_not_the_cards(folder: Path) -> None:
     data = bytearray((folder / WEIGHTS_FILE).read_bytes())
     data[-1] ^= 1
     (folder / WEIGHTS_FILE).write_bytes(data)
-    with pytest.raises(CardError, match=f"{weights_sha256(folder)}"):
+    with pytest.raises(CardError, match=f"{sha256_of(folder / WEIGHTS_FILE)}"):
         load(folder)
 
 
 def rewrite(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     save_file(weights, folder / WEIGHTS_FILE)
-    edit(folder, lambda c: c["weights"].update(sha256=weights_sha256(folder)))
+    edit(folder, lambda c: c["weights"].update(sha256=sha256_of(folder / WEIGHTS_FILE)))
 
 
 def test_weights_of_another_architecture_quote_both_shapes(folder: Path) -> None:
@@ -108,7 +101,7 @@ def test_missing_and_broken_weights(folder: Path) -> None:
     with pytest.raises(CardError, match=f"not finite: {name}"):
         load(folder)
     (folder / WEIGHTS_FILE).write_bytes(b"not safetensors")
-    edit(folder, lambda c: c["weights"].update(sha256=weights_sha256(folder)))
+    edit(folder, lambda c: c["weights"].update(sha256=sha256_of(folder / WEIGHTS_FILE)))
     with pytest.raises(CardError, match=WEIGHTS_FILE):
         load(folder)
 

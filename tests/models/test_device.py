@@ -32,7 +32,7 @@ import resource
 from pathlib import Path
 import psutil, torch
 from rdserve.models.worker.dispatch import run
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.execution.config import out_of_memory
 from rdserve.models.worker.worker import Worker
 from rdserve.models.families import build

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from rdserve.models import checkpoint
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.components.marginals import SparseMarginal
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.distributions.spike_slab import SpikeSlab

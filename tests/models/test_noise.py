@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import MAX_SAMPLES, Noise, NoiseKeys, Purpose, philox
 from rdserve.models.families import FAMILIES, SPARSE_FAMILIES, build

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rdserve.client.results import Encoding
 from rdserve.models import ops
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.families import FAMILIES, build

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.families import FAMILIES, build
 from rdserve.models.rate_distortion import (
     RateDistortion,

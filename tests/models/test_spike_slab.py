@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.distributions.spike_slab import SpikeSlab

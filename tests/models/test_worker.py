@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.families import build
 from rdserve.models.worker.worker import Worker
 from rdserve.v1.vae_pb2 import (

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rdserve.models.card import Architecture
+from rdserve.models.card_parts import Architecture
 from rdserve.models.components.marginals import VampPrior, mixture
 from rdserve.models.families import FAMILIES, build, slug
 from rdserve.models.networks.flows import MADE

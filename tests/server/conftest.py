@@ -1,5 +1,6 @@
 import pytest
-from rdserve.models.card import Architecture, Card
+from rdserve.models.card import Card
+from rdserve.models.card_parts import Architecture
 from tiny import tiny_card
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, read_card
+from rdserve.models.card import CARD_FILE, read_card
+from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.server.repository.archive import HANDLER_FILE, MANIFEST_FILE, MEMBERS, ArchiveError, open_archive
 
 Members = dict[str, bytes]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from rdserve.models.card import LEVELS, Card, Quantiles
+from rdserve.models.card import Card
+from rdserve.models.card_parts import LEVELS, Quantiles
 from rdserve.server.observability.quality import (
     LEAST_DEVIATION_NATS,
     ArrayHistogram,

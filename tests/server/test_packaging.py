@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, read_card, write_card
+from rdserve.models.card import CARD_FILE, read_card, write_card
+from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.server.repository.archive import open_archive
 from rdserve.server.repository.packaging import PackagingError, package
 from safetensors.torch import load_file, save_file
@@ -22,13 +23,13 @@ def checkpoint(tmp_path: Path, make_checkpoint: MakeCheckpoint) -> Path:
 
 def reweigh(checkpoint: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     """Change the weights, and the card's hash with them."""
-    from rdserve.models.card import weights_sha256
+    from rdserve.models.card import sha256_of
 
     weights = load_file(checkpoint / WEIGHTS_FILE)
     change(weights)
     save_file(weights, checkpoint / WEIGHTS_FILE)
     card = read_card(checkpoint)
-    found = card.weights.model_copy(update={"sha256": weights_sha256(checkpoint)})
+    found = card.weights.model_copy(update={"sha256": sha256_of(checkpoint / WEIGHTS_FILE)})
     write_card(card.model_copy(update={"weights": found}), checkpoint)
 
 

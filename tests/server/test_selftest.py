@@ -8,7 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 from front import Front
-from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, Card, read_card
+from rdserve.models.card import CARD_FILE, Card, read_card
+from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.server.repository.archive import open_archive
 from rdserve.server.repository.packaging import PackagingError, package
 from rdserve.server.repository.selftest import SELFTEST_FILE, parse_selftest, questions
@@ -72,7 +73,7 @@ def test_what_is_no_self_test_is_refused(trained: Card, text: bytes) -> None:
 def test_images_of_another_size_are_refused(trained: Card, card: Card) -> None:
     other = card.model_copy(update={"input": card.input.model_copy(update={"shape": (28, 28)})})
     answers = {"rate_nats": [1.0] * 8, "distortion_nats": [1.0] * 8}
-    text = questions(other).model_copy(update=answers).model_dump_json().encode()
+    text = questions(other, TRAINED).model_copy(update=answers).model_dump_json().encode()
     assert parse_selftest(text, other)
     with pytest.raises(ValueError, match="not those of"):
         parse_selftest(text, trained)

@@ -1,8 +1,8 @@
 """Tiny models with random weights, and cards that say so."""
 
-from rdserve.models.card import (
+from rdserve.models.card import TorchCard
+from rdserve.models.card_parts import (
     Architecture,
-    Card,
     InputSpec,
     ReferenceScores,
     TrainedObjective,
@@ -13,10 +13,10 @@ from rdserve.models.card import (
 NO_HASH = "0" * 64
 
 
-def tiny_card(name: str, architecture: Architecture, **changes: object) -> Card:
+def tiny_card(name: str, architecture: Architecture, **changes: object) -> TorchCard:
     """A card for a model that nobody trained; `changes` replace whole fields."""
     size = architecture.image_size
-    card = Card(
+    card = TorchCard(
         name=name,
         architecture=architecture,
         input=InputSpec(shape=(size, size), binarisation="none"),

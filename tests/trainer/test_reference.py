@@ -8,7 +8,8 @@ import pytest
 import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
-from rdserve.models.card import LEVELS, CardError, read_card, write_card
+from rdserve.models.card import CardError, read_card, write_card
+from rdserve.models.card_parts import LEVELS
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.ops import encode, score
 from rdserve.trainer.reference import reference

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from rdserve.models.card import TrainedObjective
+from rdserve.models.card_parts import TrainedObjective
 from rdserve.models.checkpoint import load
 from rdserve.models.toy.laws import hand_made, toy_source
 from rdserve.trainer.toy import ToyResult, train, write

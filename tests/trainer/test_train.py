@@ -12,7 +12,8 @@ import pytest
 import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
-from rdserve.models.card import read_card, weights_sha256
+from rdserve.models.card import read_card, sha256_of
+from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.models.execution.acceleration import networks
 from rdserve.models.networks import pixelcnn
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
@@ -93,7 +94,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(whole: Path, tmp_path: Path) -> N
         process.stdout.read()
         assert process.wait() == 0
     assert not first.startswith("step 0."), "no more than the epoch under way was lost"
-    assert weights_sha256(tmp_path) == weights_sha256(whole)
+    assert sha256_of(tmp_path / WEIGHTS_FILE) == sha256_of(whole / WEIGHTS_FILE)
     assert read_card(tmp_path) == read_card(whole)
 
 
@@ -103,7 +104,7 @@ def test_an_interrupted_run_saves_where_it_is(whole: Path, tmp_path: Path) -> No
     assert f"stopped in epoch 2 of 4; the state is in {tmp_path}" in said
     with talking(tmp_path) as process:
         assert process.wait() == 0
-    assert weights_sha256(tmp_path) == weights_sha256(whole)
+    assert sha256_of(tmp_path / WEIGHTS_FILE) == sha256_of(whole / WEIGHTS_FILE)
 
 
 class Abandon(TrainingProgress):
@@ -140,7 +141,7 @@ def test_whatever_a_run_remembers_goes_on_to_the_same_bits(
     with pytest.raises(InterruptedError):
         train(config, tmp_path / "resumed", name="model", progress=Abandon())
     train(config, tmp_path / "resumed", name="model")
-    assert weights_sha256(tmp_path / "resumed") == weights_sha256(tmp_path / "whole")
+    assert sha256_of(tmp_path / "resumed" / WEIGHTS_FILE) == sha256_of(tmp_path / "whole" / WEIGHTS_FILE)
 
 
 def test_a_run_may_be_given_more_epochs_on_the_way(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_run_may_be_given_more_epochs_on_the_way(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="epochs is 3 there, 2 was asked for"):
         train(configure("---", "digits", **{**given, "epochs": 2}), tmp_path / "longer", name="model")
     train(configure("---", "digits", **given), tmp_path / "longer", name="model")
-    assert weights_sha256(tmp_path / "longer") == weights_sha256(tmp_path / "whole")
+    assert sha256_of(tmp_path / "longer" / WEIGHTS_FILE) == sha256_of(tmp_path / "whole" / WEIGHTS_FILE)
 
 
 def test_the_average_is_what_is_measured_and_kept(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14rdserve/v1/vae.proto\x12\nrdserve.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\"Y\n\x06Tensor\x12&\n\x05\x64type\x18\x01 \x01(\x0e\x32\x11.rdserve.v1.DTypeB\x04\xe2\x41\x01\x02\x12\x13\n\x05shape\x18\x02 \x03(\x03\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"A\n\tNoiseKeys\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x13\n\x0b\x65xample_ids\x18\x02 \x03(\x06\x12\x11\n\trow_seeds\x18\x03 \x03(\x06\"\xc5\x01\n\tReference\x12\r\n\x05split\x18\x01 \x01(\t\x12\x12\n\nn_examples\x18\x02 \x01(\x03\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x11\n\tn_samples\x18\x04 \x01(\r\x12\x11\n\trate_nats\x18\x05 \x01(\x01\x12 \n\x18rate_standard_error_nats\x18\x06 \x01(\x01\x12\x17\n\x0f\x64istortion_nats\x18\x07 \x01(\x01\x12&\n\x1e\x64istortion_standard_error_nats\x18\x08 \x01(\x01\"\xa0\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.rdserve.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x05 \x01(\t\x12\x13\n\x0bimage_shape\x18\x06 \x03(\x03\x12\x12\n\nlatent_dim\x18\x07 \x01(\x03\x12\x12\n\nlikelihood\x18\x08 \x01(\t\x12\x14\n\x0c\x62inarisation\x18\t \x01(\t\x12\x11\n\tobjective\x18\n \x01(\t\x12\x0c\n\x04\x62\x65ta\x18\x0b \x01(\x01\x12\x11\n\tdata_name\x18\x0c \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\r \x01(\t\x12\x16\n\x0eweights_sha256\x18\x0e \x01(\t\x12\r\n\x05\x64type\x18\x0f \x01(\t\x12\x14\n\x0c\x63ode_version\x18\x10 \x01(\t\x12(\n\treference\x18\x11 \x01(\x0b\x32\x15.rdserve.v1.Reference\x12\x0e\n\x06\x64\x65vice\x18\x12 \x01(\t\x12\x18\n\x10\x61nnealing_epochs\x18\x13 \x01(\x05\"\x13\n\x11ListModelsRequest\"7\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.rdserve.v1.Model\"&\n\x0fGetModelRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"4\n\x10GetModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.rdserve.v1.Model\"\x87\x01\n\rEncodeRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"\x8e\x01\n\x0e\x45ncodeResponse\x12*\n\x0eposterior_mode\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12+\n\x0fposterior_scale\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12#\n\x07latents\x18\x03 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"\x88\x01\n\rDecodeRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x07latents\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"4\n\x0e\x44\x65\x63odeResponse\x12\"\n\x06images\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"\x8c\x01\n\x12ReconstructRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"^\n\x13ReconstructResponse\x12#\n\x07latents\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12\"\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"v\n\rSampleRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tn_latents\x18\x02 \x01(\rB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"Y\n\x0eSampleResponse\x12#\n\x07latents\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12\"\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"\x86\x01\n\x0cScoreRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"\x89\x01\n\rScoreResponse\x12\x11\n\trate_nats\x18\x01 \x03(\x01\x12\x17\n\x0f\x64istortion_nats\x18\x02 \x03(\x01\x12\x1d\n\x15importance_bound_nats\x18\x03 \x03(\x01\x12\x16\n\x0eimportance_ess\x18\x04 \x03(\x01\x12\x15\n\rrate_is_exact\x18\x05 \x01(\x08\"\x89\x01\n\x0e\x43ompareRequest\x12\x14\n\x06models\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"\x8f\x01\n\x0f\x43ompareResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\r\x12+\n\x06scores\x18\x03 \x01(\x0b\x32\x19.rdserve.v1.ScoreResponseH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*l\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT64\x10\x02\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x03\x12\x15\n\x11\x44TYPE_PACKED_BITS\x10\x04*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x17\n\x13MODEL_STATE_SERVING\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\xb9\x04\n\nVaeService\x12K\n\nListModels\x12\x1d.rdserve.v1.ListModelsRequest\x1a\x1e.rdserve.v1.ListModelsResponse\x12\x45\n\x08GetModel\x12\x1b.rdserve.v1.GetModelRequest\x1a\x1c.rdserve.v1.GetModelResponse\x12?\n\x06\x45ncode\x12\x19.rdserve.v1.EncodeRequest\x1a\x1a.rdserve.v1.EncodeResponse\x12?\n\x06\x44\x65\x63ode\x12\x19.rdserve.v1.DecodeRequest\x1a\x1a.rdserve.v1.DecodeResponse\x12N\n\x0bReconstruct\x12\x1e.rdserve.v1.ReconstructRequest\x1a\x1f.rdserve.v1.ReconstructResponse\x12\x41\n\x06Sample\x12\x19.rdserve.v1.SampleRequest\x1a\x1a.rdserve.v1.SampleResponse0\x01\x12<\n\x05Score\x12\x18.rdserve.v1.ScoreRequest\x1a\x19.rdserve.v1.ScoreResponse\x12\x44\n\x07\x43ompare\x12\x1a.rdserve.v1.CompareRequest\x1a\x1b.rdserve.v1.CompareResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14rdserve/v1/vae.proto\x12\nrdserve.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\"Y\n\x06Tensor\x12&\n\x05\x64type\x18\x01 \x01(\x0e\x32\x11.rdserve.v1.DTypeB\x04\xe2\x41\x01\x02\x12\x13\n\x05shape\x18\x02 \x03(\x03\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"A\n\tNoiseKeys\x12\x0c\n\x04seed\x18\x01 \x01(\x04\x12\x13\n\x0b\x65xample_ids\x18\x02 \x03(\x06\x12\x11\n\trow_seeds\x18\x03 \x03(\x06\"\xc5\x01\n\tReference\x12\r\n\x05split\x18\x01 \x01(\t\x12\x12\n\nn_examples\x18\x02 \x01(\x03\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x11\n\tn_samples\x18\x04 \x01(\r\x12\x11\n\trate_nats\x18\x05 \x01(\x01\x12 \n\x18rate_standard_error_nats\x18\x06 \x01(\x01\x12\x17\n\x0f\x64istortion_nats\x18\x07 \x01(\x01\x12&\n\x1e\x64istortion_standard_error_nats\x18\x08 \x01(\x01\"?\n\x03Law\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\targuments\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xd9\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.rdserve.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x05 \x01(\t\x12\x13\n\x0bimage_shape\x18\x06 \x03(\x03\x12\x12\n\nlatent_dim\x18\x07 \x01(\x03\x12\x12\n\nlikelihood\x18\x08 \x01(\t\x12\x14\n\x0c\x62inarisation\x18\t \x01(\t\x12\x11\n\tobjective\x18\n \x01(\t\x12\x0c\n\x04\x62\x65ta\x18\x0b \x01(\x01\x12\x11\n\tdata_name\x18\x0c \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\r \x01(\t\x12\x16\n\x0eweights_sha256\x18\x0e \x01(\t\x12\r\n\x05\x64type\x18\x0f \x01(\t\x12\x14\n\x0c\x63ode_version\x18\x10 \x01(\t\x12(\n\treference\x18\x11 \x01(\x0b\x32\x15.rdserve.v1.Reference\x12\x0e\n\x06\x64\x65vice\x18\x12 \x01(\t\x12\x18\n\x10\x61nnealing_epochs\x18\x13 \x01(\x05\x12)\n\ninput_kind\x18\x14 \x01(\x0e\x32\x15.rdserve.v1.InputKind\x12\x13\n\x0binput_shape\x18\x15 \x03(\x03\x12\x0e\n\x06levels\x18\x16 \x01(\r\x12\x0c\n\x04unit\x18\x17 \x01(\t\x12$\n\x07measure\x18\x18 \x01(\x0e\x32\x13.rdserve.v1.Measure\x12\'\n\x0elikelihood_law\x18\x19 \x01(\x0b\x32\x0f.rdserve.v1.Law\x12&\n\rposterior_law\x18\x1a \x01(\x0b\x32\x0f.rdserve.v1.Law\x12%\n\x0cmarginal_law\x18\x1b \x01(\x0b\x32\x0f.rdserve.v1.Law\x12\x14\n\x0clatent_shape\x18\x1c \x03(\x03\x12\x15\n\rpreprocessing\x18\x1d \x03(\t\x12\x0e\n\x06\x65ngine\x18\x1e \x01(\t\":\n\x11ListModelsRequest\x12%\n\x06\x61\x63\x63\x65pt\x18\x01 \x03(\x0e\x32\x15.rdserve.v1.InputKind\"7\n\x12ListModelsResponse\x12!\n\x06models\x18\x01 \x03(\x0b\x32\x11.rdserve.v1.Model\"&\n\x0fGetModelRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"4\n\x10GetModelResponse\x12 \n\x05model\x18\x01 \x01(\x0b\x32\x11.rdserve.v1.Model\"\x87\x01\n\rEncodeRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"\x8e\x01\n\x0e\x45ncodeResponse\x12*\n\x0eposterior_mode\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12+\n\x0fposterior_scale\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12#\n\x07latents\x18\x03 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"\x88\x01\n\rDecodeRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x07latents\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"4\n\x0e\x44\x65\x63odeResponse\x12\"\n\x06images\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"\x8c\x01\n\x12ReconstructRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"^\n\x13ReconstructResponse\x12#\n\x07latents\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12\"\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"v\n\rSampleRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tn_latents\x18\x02 \x01(\rB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"Y\n\x0eSampleResponse\x12#\n\x07latents\x18\x01 \x01(\x0b\x32\x12.rdserve.v1.Tensor\x12\"\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.Tensor\"\x86\x01\n\x0cScoreRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"\x89\x01\n\rScoreResponse\x12\x11\n\trate_nats\x18\x01 \x03(\x01\x12\x17\n\x0f\x64istortion_nats\x18\x02 \x03(\x01\x12\x1d\n\x15importance_bound_nats\x18\x03 \x03(\x01\x12\x16\n\x0eimportance_ess\x18\x04 \x03(\x01\x12\x15\n\rrate_is_exact\x18\x05 \x01(\x08\"\x89\x01\n\x0e\x43ompareRequest\x12\x14\n\x06models\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12(\n\x06images\x18\x02 \x01(\x0b\x32\x12.rdserve.v1.TensorB\x04\xe2\x41\x01\x02\x12$\n\x05noise\x18\x03 \x01(\x0b\x32\x15.rdserve.v1.NoiseKeys\x12\x11\n\tn_samples\x18\x04 \x01(\r\"\x8f\x01\n\x0f\x43ompareResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\r\x12+\n\x06scores\x18\x03 \x01(\x0b\x32\x19.rdserve.v1.ScoreResponseH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result*\x8f\x01\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT64\x10\x02\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x03\x12\x15\n\x11\x44TYPE_PACKED_BITS\x10\x04\x12\x0f\n\x0b\x44TYPE_INT32\x10\x05\x12\x10\n\x0c\x44TYPE_UINT16\x10\x06*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x17\n\x13MODEL_STATE_SERVING\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03*\x99\x01\n\tInputKind\x12\x1a\n\x16INPUT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11INPUT_KIND_BINARY\x10\x01\x12\x16\n\x12INPUT_KIND_ONE_HOT\x10\x02\x12\x15\n\x11INPUT_KIND_LEVELS\x10\x03\x12\x15\n\x11INPUT_KIND_COUNTS\x10\x04\x12\x13\n\x0fINPUT_KIND_REAL\x10\x05*N\n\x07Measure\x12\x17\n\x13MEASURE_UNSPECIFIED\x10\x00\x12\x14\n\x10MEASURE_COUNTING\x10\x01\x12\x14\n\x10MEASURE_LEBESGUE\x10\x02\x32\xb9\x04\n\nVaeService\x12K\n\nListModels\x12\x1d.rdserve.v1.ListModelsRequest\x1a\x1e.rdserve.v1.ListModelsResponse\x12\x45\n\x08GetModel\x12\x1b.rdserve.v1.GetModelRequest\x1a\x1c.rdserve.v1.GetModelResponse\x12?\n\x06\x45ncode\x12\x19.rdserve.v1.EncodeRequest\x1a\x1a.rdserve.v1.EncodeResponse\x12?\n\x06\x44\x65\x63ode\x12\x19.rdserve.v1.DecodeRequest\x1a\x1a.rdserve.v1.DecodeResponse\x12N\n\x0bReconstruct\x12\x1e.rdserve.v1.ReconstructRequest\x1a\x1f.rdserve.v1.ReconstructResponse\x12\x41\n\x06Sample\x12\x19.rdserve.v1.SampleRequest\x1a\x1a.rdserve.v1.SampleResponse0\x01\x12<\n\x05Score\x12\x18.rdserve.v1.ScoreRequest\x1a\x19.rdserve.v1.ScoreResponse\x12\x44\n\x07\x43ompare\x12\x1a.rdserve.v1.CompareRequest\x1a\x1b.rdserve.v1.CompareResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -65,50 +66,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPAREREQUEST'].fields_by_name['models']._serialized_options = b'\342A\001\002'
   _globals['_COMPAREREQUEST'].fields_by_name['images']._loaded_options = None
   _globals['_COMPAREREQUEST'].fields_by_name['images']._serialized_options = b'\342A\001\002'
-  _globals['_DTYPE']._serialized_start=2532
-  _globals['_DTYPE']._serialized_end=2640
-  _globals['_MODELSTATE']._serialized_start=2642
-  _globals['_MODELSTATE']._serialized_end=2757
-  _globals['_TENSOR']._serialized_start=94
-  _globals['_TENSOR']._serialized_end=183
-  _globals['_NOISEKEYS']._serialized_start=185
-  _globals['_NOISEKEYS']._serialized_end=250
-  _globals['_REFERENCE']._serialized_start=253
-  _globals['_REFERENCE']._serialized_end=450
-  _globals['_MODEL']._serialized_start=453
-  _globals['_MODEL']._serialized_end=869
-  _globals['_LISTMODELSREQUEST']._serialized_start=871
-  _globals['_LISTMODELSREQUEST']._serialized_end=890
-  _globals['_LISTMODELSRESPONSE']._serialized_start=892
-  _globals['_LISTMODELSRESPONSE']._serialized_end=947
-  _globals['_GETMODELREQUEST']._serialized_start=949
-  _globals['_GETMODELREQUEST']._serialized_end=987
-  _globals['_GETMODELRESPONSE']._serialized_start=989
-  _globals['_GETMODELRESPONSE']._serialized_end=1041
-  _globals['_ENCODEREQUEST']._serialized_start=1044
-  _globals['_ENCODEREQUEST']._serialized_end=1179
-  _globals['_ENCODERESPONSE']._serialized_start=1182
-  _globals['_ENCODERESPONSE']._serialized_end=1324
-  _globals['_DECODEREQUEST']._serialized_start=1327
-  _globals['_DECODEREQUEST']._serialized_end=1463
-  _globals['_DECODERESPONSE']._serialized_start=1465
-  _globals['_DECODERESPONSE']._serialized_end=1517
-  _globals['_RECONSTRUCTREQUEST']._serialized_start=1520
-  _globals['_RECONSTRUCTREQUEST']._serialized_end=1660
-  _globals['_RECONSTRUCTRESPONSE']._serialized_start=1662
-  _globals['_RECONSTRUCTRESPONSE']._serialized_end=1756
-  _globals['_SAMPLEREQUEST']._serialized_start=1758
-  _globals['_SAMPLEREQUEST']._serialized_end=1876
-  _globals['_SAMPLERESPONSE']._serialized_start=1878
-  _globals['_SAMPLERESPONSE']._serialized_end=1967
-  _globals['_SCOREREQUEST']._serialized_start=1970
-  _globals['_SCOREREQUEST']._serialized_end=2104
-  _globals['_SCORERESPONSE']._serialized_start=2107
-  _globals['_SCORERESPONSE']._serialized_end=2244
-  _globals['_COMPAREREQUEST']._serialized_start=2247
-  _globals['_COMPAREREQUEST']._serialized_end=2384
-  _globals['_COMPARERESPONSE']._serialized_start=2387
-  _globals['_COMPARERESPONSE']._serialized_end=2530
-  _globals['_VAESERVICE']._serialized_start=2760
-  _globals['_VAESERVICE']._serialized_end=3329
+  _globals['_DTYPE']._serialized_start=2980
+  _globals['_DTYPE']._serialized_end=3123
+  _globals['_MODELSTATE']._serialized_start=3125
+  _globals['_MODELSTATE']._serialized_end=3240
+  _globals['_INPUTKIND']._serialized_start=3243
+  _globals['_INPUTKIND']._serialized_end=3396
+  _globals['_MEASURE']._serialized_start=3398
+  _globals['_MEASURE']._serialized_end=3476
+  _globals['_TENSOR']._serialized_start=124
+  _globals['_TENSOR']._serialized_end=213
+  _globals['_NOISEKEYS']._serialized_start=215
+  _globals['_NOISEKEYS']._serialized_end=280
+  _globals['_REFERENCE']._serialized_start=283
+  _globals['_REFERENCE']._serialized_end=480
+  _globals['_LAW']._serialized_start=482
+  _globals['_LAW']._serialized_end=545
+  _globals['_MODEL']._serialized_start=548
+  _globals['_MODEL']._serialized_end=1277
+  _globals['_LISTMODELSREQUEST']._serialized_start=1279
+  _globals['_LISTMODELSREQUEST']._serialized_end=1337
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1339
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1394
+  _globals['_GETMODELREQUEST']._serialized_start=1396
+  _globals['_GETMODELREQUEST']._serialized_end=1434
+  _globals['_GETMODELRESPONSE']._serialized_start=1436
+  _globals['_GETMODELRESPONSE']._serialized_end=1488
+  _globals['_ENCODEREQUEST']._serialized_start=1491
+  _globals['_ENCODEREQUEST']._serialized_end=1626
+  _globals['_ENCODERESPONSE']._serialized_start=1629
+  _globals['_ENCODERESPONSE']._serialized_end=1771
+  _globals['_DECODEREQUEST']._serialized_start=1774
+  _globals['_DECODEREQUEST']._serialized_end=1910
+  _globals['_DECODERESPONSE']._serialized_start=1912
+  _globals['_DECODERESPONSE']._serialized_end=1964
+  _globals['_RECONSTRUCTREQUEST']._serialized_start=1967
+  _globals['_RECONSTRUCTREQUEST']._serialized_end=2107
+  _globals['_RECONSTRUCTRESPONSE']._serialized_start=2109
+  _globals['_RECONSTRUCTRESPONSE']._serialized_end=2203
+  _globals['_SAMPLEREQUEST']._serialized_start=2205
+  _globals['_SAMPLEREQUEST']._serialized_end=2323
+  _globals['_SAMPLERESPONSE']._serialized_start=2325
+  _globals['_SAMPLERESPONSE']._serialized_end=2414
+  _globals['_SCOREREQUEST']._serialized_start=2417
+  _globals['_SCOREREQUEST']._serialized_end=2551
+  _globals['_SCORERESPONSE']._serialized_start=2554
+  _globals['_SCORERESPONSE']._serialized_end=2691
+  _globals['_COMPAREREQUEST']._serialized_start=2694
+  _globals['_COMPAREREQUEST']._serialized_end=2831
+  _globals['_COMPARERESPONSE']._serialized_start=2834
+  _globals['_COMPARERESPONSE']._serialized_end=2977
+  _globals['_VAESERVICE']._serialized_start=3479
+  _globals['_VAESERVICE']._serialized_end=4048
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 Latent-variable models in the rate-distortion plane.
 
-Every RPC works on rows: images (N, H, W) or latents (N, Z). A row's answer depends on the
-model, the row and its noise key (seed, example id) only, never on the rows beside it.
+Every RPC works on rows: images (N, H, W) or other x (N, ...) of the shape and kind that the model states, or
+latents (N, Z), or (N, ...) where the model states another shape. A row's answer depends on the
+model, the row and its noise key (seed, example id), and on the rows beside it by rounding alone:
+sums of floats depend on the size of a batch, which moves R and D by up to 5e-5 nats.
 Rates, distortions and bounds are nats per example, summed over pixels and latents.
 
 A request names its model "name", whatever version is served, or "name@version": that version,
@@ -18,6 +20,7 @@ file goes on working. Clients must put up with fields and enum values that they 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -44,6 +47,8 @@ class _DTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DType.ValueType
     DTYPE_UINT8: _DType.ValueType  # 3
     DTYPE_PACKED_BITS: _DType.ValueType  # 4
     """Booleans, 8 to a byte, most significant bit first. Each row (first axis) starts a new byte."""
+    DTYPE_INT32: _DType.ValueType  # 5
+    DTYPE_UINT16: _DType.ValueType  # 6
 
 class DType(_DType, metaclass=_DTypeEnumTypeWrapper):
     """By buf's rule the values would begin with D_TYPE_; renaming them would break JSON and generated names.
@@ -56,6 +61,8 @@ DTYPE_FLOAT64: DType.ValueType  # 2
 DTYPE_UINT8: DType.ValueType  # 3
 DTYPE_PACKED_BITS: DType.ValueType  # 4
 """Booleans, 8 to a byte, most significant bit first. Each row (first axis) starts a new byte."""
+DTYPE_INT32: DType.ValueType  # 5
+DTYPE_UINT16: DType.ValueType  # 6
 Global___DType: _TypeAlias = DType  # noqa: Y015
 
 class _ModelState:
@@ -76,6 +83,62 @@ MODEL_STATE_LOADING: ModelState.ValueType  # 1
 MODEL_STATE_SERVING: ModelState.ValueType  # 2
 MODEL_STATE_FAILED: ModelState.ValueType  # 3
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
+
+class _InputKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InputKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InputKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INPUT_KIND_UNSPECIFIED: _InputKind.ValueType  # 0
+    INPUT_KIND_BINARY: _InputKind.ValueType  # 1
+    """0 or 1."""
+    INPUT_KIND_ONE_HOT: _InputKind.ValueType  # 2
+    """A single 1 among 0s."""
+    INPUT_KIND_LEVELS: _InputKind.ValueType  # 3
+    """0, 1, ..., levels - 1."""
+    INPUT_KIND_COUNTS: _InputKind.ValueType  # 4
+    """0, 1, 2, ..."""
+    INPUT_KIND_REAL: _InputKind.ValueType  # 5
+    """Any finite number, in the model's unit."""
+
+class InputKind(_InputKind, metaclass=_InputKindEnumTypeWrapper):
+    """What x may hold."""
+
+INPUT_KIND_UNSPECIFIED: InputKind.ValueType  # 0
+INPUT_KIND_BINARY: InputKind.ValueType  # 1
+"""0 or 1."""
+INPUT_KIND_ONE_HOT: InputKind.ValueType  # 2
+"""A single 1 among 0s."""
+INPUT_KIND_LEVELS: InputKind.ValueType  # 3
+"""0, 1, ..., levels - 1."""
+INPUT_KIND_COUNTS: InputKind.ValueType  # 4
+"""0, 1, 2, ..."""
+INPUT_KIND_REAL: InputKind.ValueType  # 5
+"""Any finite number, in the model's unit."""
+Global___InputKind: _TypeAlias = InputKind  # noqa: Y015
+
+class _Measure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Measure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_UNSPECIFIED: _Measure.ValueType  # 0
+    MEASURE_COUNTING: _Measure.ValueType  # 1
+    """Points: exp(-distortion) is a probability."""
+    MEASURE_LEBESGUE: _Measure.ValueType  # 2
+    """Volume, in the model's unit of x: a distortion may be negative."""
+
+class Measure(_Measure, metaclass=_MeasureEnumTypeWrapper):
+    """With respect to what -log d(x|z) is a density."""
+
+MEASURE_UNSPECIFIED: Measure.ValueType  # 0
+MEASURE_COUNTING: Measure.ValueType  # 1
+"""Points: exp(-distortion) is a probability."""
+MEASURE_LEBESGUE: Measure.ValueType  # 2
+"""Volume, in the model's unit of x: a distortion may be negative."""
+Global___Measure: _TypeAlias = Measure  # noqa: Y015
 
 @_typing.final
 class Tensor(_message.Message):
@@ -185,6 +248,31 @@ class Reference(_message.Message):
 Global___Reference: _TypeAlias = Reference  # noqa: Y015
 
 @_typing.final
+class Law(_message.Message):
+    """A distribution by name, with what it takes beside what networks compute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def arguments(self) -> _struct_pb2.Struct: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        arguments: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Law: _TypeAlias = Law  # noqa: Y015
+
+@_typing.final
 class Model(_message.Message):
     """What a model's card says, and the state of the model here."""
 
@@ -209,6 +297,17 @@ class Model(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     ANNEALING_EPOCHS_FIELD_NUMBER: _builtins.int
+    INPUT_KIND_FIELD_NUMBER: _builtins.int
+    INPUT_SHAPE_FIELD_NUMBER: _builtins.int
+    LEVELS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    LIKELIHOOD_LAW_FIELD_NUMBER: _builtins.int
+    POSTERIOR_LAW_FIELD_NUMBER: _builtins.int
+    MARGINAL_LAW_FIELD_NUMBER: _builtins.int
+    LATENT_SHAPE_FIELD_NUMBER: _builtins.int
+    PREPROCESSING_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelState.ValueType
@@ -218,7 +317,7 @@ class Model(_message.Message):
     """The paper's tuple (encoder, decoder, marginal), for example "-+v"."""
     latent_dim: _builtins.int
     likelihood: _builtins.str
-    """Distortions compare only between models of one likelihood."""
+    """The name of d(x|z)'s law; see `likelihood_law`."""
     binarisation: _builtins.str
     """How grey images were made binary."""
     objective: _builtins.str
@@ -235,10 +334,39 @@ class Model(_message.Message):
     """
     annealing_epochs: _builtins.int
     """Over how many epochs of training beta rose from 0; 0 where it did not."""
+    input_kind: Global___InputKind.ValueType
+    levels: _builtins.int
+    """Of kind LEVELS."""
+    unit: _builtins.str
+    """Of kind REAL: what one unit of x is, such as "grey/255". Densities are per unit."""
+    measure: Global___Measure.ValueType
+    """Distortions compare only between models of the same data, preprocessing, measure and unit."""
+    engine: _builtins.str
+    """"torch" for our families, "onnx" for graphs."""
     @_builtins.property
     def image_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def reference(self) -> Global___Reference: ...
+    @_builtins.property
+    def input_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of one x, any number of axes. `image_shape` is the same where x has two."""
+
+    @_builtins.property
+    def likelihood_law(self) -> Global___Law: ...
+    @_builtins.property
+    def posterior_law(self) -> Global___Law:
+        """e(z|x) and m(z); of our own families `family` says it."""
+
+    @_builtins.property
+    def marginal_law(self) -> Global___Law: ...
+    @_builtins.property
+    def latent_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of one z, any number of axes. `latent_dim` is their product."""
+
+    @_builtins.property
+    def preprocessing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What became of the raw data before they were x, in order, each as JSON (docs/data.md)."""
+
     def __init__(
         self,
         *,
@@ -261,10 +389,21 @@ class Model(_message.Message):
         reference: Global___Reference | None = ...,
         device: _builtins.str = ...,
         annealing_epochs: _builtins.int = ...,
+        input_kind: Global___InputKind.ValueType = ...,
+        input_shape: _abc.Iterable[_builtins.int] | None = ...,
+        levels: _builtins.int = ...,
+        unit: _builtins.str = ...,
+        measure: Global___Measure.ValueType = ...,
+        likelihood_law: Global___Law | None = ...,
+        posterior_law: Global___Law | None = ...,
+        marginal_law: Global___Law | None = ...,
+        latent_shape: _abc.Iterable[_builtins.int] | None = ...,
+        preprocessing: _abc.Iterable[_builtins.str] | None = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["likelihood_law", b"likelihood_law", "marginal_law", b"marginal_law", "posterior_law", b"posterior_law", "reference", b"reference"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "family", b"family", "image_shape", b"image_shape", "latent_dim", b"latent_dim", "likelihood", b"likelihood", "name", b"name", "objective", b"objective", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "engine", b"engine", "family", b"family", "image_shape", b"image_shape", "input_kind", b"input_kind", "input_shape", b"input_shape", "latent_dim", b"latent_dim", "latent_shape", b"latent_shape", "levels", b"levels", "likelihood", b"likelihood", "likelihood_law", b"likelihood_law", "marginal_law", b"marginal_law", "measure", b"measure", "name", b"name", "objective", b"objective", "posterior_law", b"posterior_law", "preprocessing", b"preprocessing", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "unit", b"unit", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,12 +413,21 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 class ListModelsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    ACCEPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accept(self) -> _containers.RepeatedScalarFieldContainer[Global___InputKind.ValueType]:
+        """Models of these kinds of x, whatever its shape. Empty, as from clients older than this field: binary and
+        one-hot images (H, W) alone.
+        """
+
     def __init__(
         self,
+        *,
+        accept: _abc.Iterable[Global___InputKind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,7 +505,7 @@ class EncodeRequest(_message.Message):
     """Posterior samples per image, K; 0 means 1."""
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(N, H, W), every pixel 0 or 1."""
+        """(N, H, W), every pixel 0 or 1; or (N, ...) of the model's shape and kind."""
 
     @_builtins.property
     def noise(self) -> Global___NoiseKeys: ...
@@ -390,7 +538,9 @@ class EncodeResponse(_message.Message):
 
     @_builtins.property
     def posterior_scale(self) -> Global___Tensor:
-        """(N, Z) float32: standard deviation of each latent given the latents before it."""
+        """(N, Z) float32: standard deviation of each latent. Where the encoder has a flow (family "+.."), that of
+        its Gaussian before the flow, which may be far from the latent's own: take that from several `latents`.
+        """
 
     @_builtins.property
     def latents(self) -> Global___Tensor:
@@ -451,7 +601,7 @@ class DecodeResponse(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(N, K, H, W) uint8, 0 or 1: samples of d(x|z)."""
+        """(N, K, H, W) uint8, 0 or 1, or (N, K, ...) in the model's kind: samples of d(x|z)."""
 
     def __init__(
         self,
@@ -479,7 +629,7 @@ class ReconstructRequest(_message.Message):
     """Reconstructions per image, K, all from one z; 0 means 1."""
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(N, H, W), every pixel 0 or 1."""
+        """(N, H, W), every pixel 0 or 1; or (N, ...) of the model's shape and kind."""
 
     @_builtins.property
     def noise(self) -> Global___NoiseKeys: ...
@@ -511,7 +661,7 @@ class ReconstructResponse(_message.Message):
 
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(N, K, H, W) uint8, 0 or 1."""
+        """(N, K, H, W) uint8, 0 or 1, or (N, K, ...) in the model's kind."""
 
     def __init__(
         self,
@@ -574,7 +724,7 @@ class SampleResponse(_message.Message):
 
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(n, K, H, W) uint8, 0 or 1."""
+        """(n, K, H, W) uint8, 0 or 1, or (n, K, ...) in the model's kind."""
 
     def __init__(
         self,
@@ -603,7 +753,7 @@ class ScoreRequest(_message.Message):
     """Posterior samples per image, K; 0 means 1."""
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(N, H, W), every pixel 0 or 1."""
+        """(N, H, W), every pixel 0 or 1; or (N, ...) of the model's shape and kind."""
 
     @_builtins.property
     def noise(self) -> Global___NoiseKeys: ...
@@ -685,7 +835,7 @@ class CompareRequest(_message.Message):
 
     @_builtins.property
     def images(self) -> Global___Tensor:
-        """(N, H, W), every pixel 0 or 1. models * bytes of images is at most what one message holds."""
+        """(N, H, W), every pixel 0 or 1; or (N, ...) of the model's shape and kind. models * bytes of images is at most what one message holds."""
 
     @_builtins.property
     def noise(self) -> Global___NoiseKeys: ...
