@@ -5,16 +5,20 @@
 There is no forward pass and no loss here: see `rdserve.models.rate_distortion`.
 """
 
+import torch
 from torch import nn
 from torch.distributions import Distribution
 
 
 class VAE(nn.Module):
     """
-    encoder:  x (..., H, W) in {0, 1} -> e(z|x), batch (...,), event (Z,)
-    marginal: ()                      -> m(z),   batch (),     event (Z,)
-    decoder:  z (..., Z)              -> d(x|z), batch (...,), event (H, W)
+    encoder:  x (..., *x) -> e(z|x), batch (...,), event of z
+    marginal: ()                      -> m(z),   batch (),     event of z
+    decoder:  z (..., *z) -> d(x|z), batch (...,), event of x
     """
+
+    # What x is given in.
+    dtype = torch.float32
 
     def __init__(self, encoder: nn.Module, marginal: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
@@ -37,4 +41,6 @@ class Fixed(nn.Module):
 def frozen(vae: VAE) -> VAE:
     """The same model for inference: m(z) is computed now, once, rather than at every call."""
     vae.eval().requires_grad_(False)
-    return VAE(vae.encoder, Fixed(vae.marginal()), vae.decoder)
+    fixed = VAE(vae.encoder, Fixed(vae.marginal()), vae.decoder)
+    fixed.dtype = vae.dtype
+    return fixed

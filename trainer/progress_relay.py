@@ -7,8 +7,8 @@ from multiprocessing.queues import Queue
 from threading import Thread
 from typing import NamedTuple
 
+from rdserve.models.reference import Means
 from rdserve.trainer.progress import TrainingProgress, ZooProgress
-from rdserve.trainer.run import Means
 
 
 class News(NamedTuple):

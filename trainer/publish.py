@@ -8,8 +8,8 @@ from rdserve.data import Dataset
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE, Card, TorchCard, read_card
 from rdserve.models.card_parts import InputSpec, TrainedObjective, TrainingData, Weights
+from rdserve.models.reference import Measured, measure, reference
 from rdserve.trainer.config import DEFAULTS, Config, ConfigError, differences, parse
-from rdserve.trainer.reference import Measured, measure, reference
 from rdserve.trainer.run import TrainingRun
 from torch import Tensor
 

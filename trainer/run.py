@@ -1,7 +1,7 @@
 """A training run under way: what a step needs, and all that a resumed run must get back."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from rdserve.models import families
@@ -15,18 +15,6 @@ from rdserve.trainer.initialise import initialise
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel
-
-
-class Means(NamedTuple):
-    """Over the images of a split, or of an epoch so far."""
-
-    rate: float  # nats
-    distortion: float  # nats
-
-    @property
-    def elbo(self) -> float:
-        """Nats."""
-        return -(self.rate + self.distortion)
 
 
 @dataclass

@@ -16,15 +16,16 @@ from rdserve.models.checkpoint import load as load_checkpoint
 from rdserve.models.distributions.draw import draw
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from rdserve.models.rate_distortion import evaluate_with_codes
+from rdserve.models.reference import Means
 from rdserve.models.vae import VAE
 from rdserve.trainer import optim, resume
 from rdserve.trainer.config import Config, ConfigError, require_name
 from rdserve.trainer.objectives import Codes
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.publish import publish, published
-from rdserve.trainer.reference import validate
-from rdserve.trainer.run import Best, Means, TrainingRun, begin
+from rdserve.trainer.run import Best, TrainingRun, begin
 from rdserve.trainer.signals import stop_asked
+from rdserve.trainer.validate import validate
 from torch import Tensor
 
 TELL_EVERY_STEPS = 10

@@ -10,10 +10,10 @@ from rdserve.data import load
 from rdserve.models.card import Card, CardError
 from rdserve.models.card_parts import ReferenceScores
 from rdserve.models.engines import load_model
+from rdserve.models.reference import reference
 from rdserve.models.toy import vae as toy_vae
 from rdserve.models.toy.laws import SHA256, toy_source
 from rdserve.models.vae import VAE
-from rdserve.trainer.reference import reference
 from rdserve.trainer.toy import evaluate, exact_reference
 
 

@@ -8,10 +8,10 @@ import json
 import sys
 from pathlib import Path
 
+from rdserve.models.reference import Means
 from rdserve.trainer import Stopped
 from rdserve.trainer.config import parse
 from rdserve.trainer.progress import TrainingProgress
-from rdserve.trainer.run import Means
 
 loop = importlib.import_module("rdserve.trainer.train")
 

@@ -7,9 +7,9 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import Card, read_card
+from rdserve.models.reference import reference
 from rdserve.trainer.publish import published
 from rdserve.trainer.recipe import RecipeEntry, read_recipe
-from rdserve.trainer.reference import reference
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from rdserve.trainer.objectives import (
     ramp,
     squared_mmd,
 )
-from rdserve.trainer.reference import validate
+from rdserve.trainer.validate import validate
 
 
 def _rd(rate: float, distortion: float) -> RateDistortion:

@@ -1,8 +1,8 @@
 import io
 
+from rdserve.models.reference import Means
 from rdserve.trainer import configure
 from rdserve.trainer.progress import TrainingBar, bar, zoo_bars
-from rdserve.trainer.run import Means
 from rich.console import Console
 
 CONFIG = configure("---", "digits", epochs=3)

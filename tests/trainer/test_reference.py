@@ -12,7 +12,7 @@ from rdserve.models.card import CardError, read_card, write_card
 from rdserve.models.card_parts import LEVELS
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.ops import encode, score
-from rdserve.trainer.reference import reference
+from rdserve.models.reference import reference
 from rdserve.trainer.verify import departures
 
 MODEL = "digits-mmv-b1.0"

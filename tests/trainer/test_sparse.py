@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from rdserve.models.families import SPARSE_FAMILIES
+from rdserve.models.reference import Means
 from rdserve.trainer import configure, train
 from rdserve.trainer.progress import TrainingProgress
-from rdserve.trainer.run import Means
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import torch
 from rdserve.data import load
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE
+from rdserve.models.reference import measure
 from rdserve.trainer.publish import published
 from rdserve.trainer.recipe import read_recipe
-from rdserve.trainer.reference import measure
 from shared_data import ROOT, SHARED, needs_mnist
 
 pytestmark = pytest.mark.slow

@@ -16,10 +16,10 @@ from rdserve.models.card import read_card, sha256_of
 from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.models.execution.acceleration import networks
 from rdserve.models.networks import pixelcnn
+from rdserve.models.reference import Means, measure
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
 from rdserve.trainer.progress import TrainingProgress
-from rdserve.trainer.reference import measure
-from rdserve.trainer.run import Means, begin
+from rdserve.trainer.run import begin
 from rdserve.trainer.train import one_step
 from safetensors.torch import load_file
 from torch.distributions import Bernoulli

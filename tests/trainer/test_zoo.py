@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from rdserve.models.card import Card, read_card
+from rdserve.models.reference import Means
 from rdserve.trainer import ConfigError, train
 from rdserve.trainer.progress import TrainingProgress, ZooProgress
 from rdserve.trainer.recipe import Failed, RecipeEntry, read_recipe, train_all
-from rdserve.trainer.run import Means
 
 pytestmark = pytest.mark.slow
 

@@ -5,16 +5,25 @@ from typing import NamedTuple
 
 import torch
 from rdserve.models.card_parts import LEVELS, Quantiles, ReferenceScores
-from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
+from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.information import MonteCarloMean
 from rdserve.models.ops import encode, score
 from rdserve.models.vae import VAE
-from rdserve.trainer.objectives import Objective, Validation, squared_mmd
-from rdserve.trainer.run import Means
 from torch import Tensor
 
 IMAGES_AT_ONCE = 512
+
+
+class Means(NamedTuple):
+    """Over examples: of a split, or of an epoch so far."""
+
+    rate: float  # nats
+    distortion: float  # nats
+
+    @property
+    def elbo(self) -> float:
+        """Nats."""
+        return -(self.rate + self.distortion)
 
 
 class Measured(NamedTuple):
@@ -30,9 +39,9 @@ class Measured(NamedTuple):
 
 @torch.inference_mode()
 def measure(vae: VAE, images: Tensor, *, seed: int, n_samples: int = 1) -> Measured:
-    """Images (N, H, W), each with n_samples draws of z. Image i has example id i."""
+    """Images (N, *x), each with n_samples draws of z. Image i has example id i."""
     parts = []
-    for x, keys in _chunks(images, seed, max(1, IMAGES_AT_ONCE // n_samples)):
+    for x, keys in chunks(images, seed, max(1, IMAGES_AT_ONCE // n_samples), vae.dtype):
         scores = score(vae, x, keys, n_samples)
         parts.append(torch.stack([scores.rate, scores.distortion]).double())
     rate, distortion = torch.cat(parts, 1).cpu()
@@ -40,33 +49,19 @@ def measure(vae: VAE, images: Tensor, *, seed: int, n_samples: int = 1) -> Measu
 
 
 @torch.inference_mode()
-def validate(vae: VAE, images: Tensor, objective: Objective, *, seed: int) -> Validation:
-    """What the objective wants to know of a model on images (N, H, W). Image i has example id i.
-
-    The discrepancy of codes is a mean over stretches of images: it is unbiased, and costs their square.
-    """
-    parts = []
-    for x, keys in _chunks(images, seed, max(1, IMAGES_AT_ONCE // objective.n_samples)):
-        scores = score(vae, x, keys, objective.n_samples)
-        mmd = torch.zeros_like(scores.rate)
-        if objective.wants_codes:
-            codes = encode(vae, x, keys, 1).latents[:, 0]
-            mmd = mmd + squared_mmd(codes, draw(vae.marginal(), Noise(keys, Purpose.PRIOR), 1)[0])
-        parts.append(torch.stack([scores.rate, scores.distortion, scores.importance_bound, mmd]).double())
-    return Validation(*torch.cat(parts, 1).mean(1).tolist())
-
-
-@torch.inference_mode()
 def latent_norms(vae: VAE, images: Tensor, *, seed: int) -> Tensor:
-    """(N,) float64: of the z that `measure` with one draw gives each of the images (N, H, W)."""
-    chunks = _chunks(images, seed, IMAGES_AT_ONCE)
-    latents = torch.cat([encode(vae, x, keys, 1).latents[:, 0] for x, keys in chunks])
-    return latents.double().norm(dim=-1).cpu()
+    """(N,) float64: of the z that `measure` with one draw gives each of the images (N, *x)."""
+    parts = chunks(images, seed, IMAGES_AT_ONCE, vae.dtype)
+    latents = torch.cat([encode(vae, x, keys, 1).latents[:, 0] for x, keys in parts])
+    return latents.double().flatten(1).norm(dim=-1).cpu()
 
 
-def _chunks(images: Tensor, seed: int, step: int) -> Iterator[tuple[Tensor, NoiseKeys]]:
+def chunks(
+    images: Tensor, seed: int, step: int, dtype: torch.dtype = torch.float32
+) -> Iterator[tuple[Tensor, NoiseKeys]]:
+    """So many images at a time, in that dtype, with the noise keys of their places."""
     for start in range(0, len(images), step):
-        x = images[start : start + step].float()
+        x = images[start : start + step].to(dtype)
         example = torch.arange(start, start + len(x), device=images.device)
         yield x, NoiseKeys(torch.full_like(example, seed), example)
 
