@@ -38,7 +38,7 @@ PACKAGES: dict[str, Package] = {
     "api": _package(
         "rdserve",
         "what `import rdserve` offers: the version, and names that load on use",
-        uses="client compare data",
+        uses="client compare data models",
     ),
     "proto": _package("rdserve.v1", "the wire schema and its generated code", never="torch ts"),
     "wire": _package(
@@ -51,10 +51,12 @@ PACKAGES: dict[str, Package] = {
     "models": _package(
         "rdserve.models",
         "VAEs, rate and distortion, checkpoints, the worker behind the wire",
-        uses="proto wire",
+        uses="proto wire data",
         never="grpc ts prometheus_client",
         floors={
             "worker": "the process in which TorchServe runs a model",
+            "export": "torch modules of anybody's to a folder of graphs and a card",
+            "onnx": "the engine for graphs that others made, and what is checked of them",
             "execution": "devices, precision, compiled code, CUDA graphs",
             "toy": "the paper's exact toy",
             "components": "encoders, decoders and marginals",
@@ -107,7 +109,7 @@ PACKAGES: dict[str, Package] = {
     "study": _package(
         "rdserve.study",
         "the paper's categories and targets, of a served zoo",
-        uses="client compare data",
+        uses="client compare data models",
         never="torch ts grpc",
         floors={"figures": "the paper's figures"},
     ),

@@ -24,14 +24,20 @@ class ExportError(ValueError):
 
 
 class NamedOutputs(nn.Module):
-    """A module or function whose outputs have an order: that of `names`.
+    """A module or function whose inputs and outputs have names, in order.
 
     modules: those that a function uses, so that their weights become the graph's.
     """
 
-    def __init__(self, function: Function, names: Sequence[str], modules: Sequence[nn.Module] = ()) -> None:
+    def __init__(
+        self,
+        function: Function,
+        inputs: Sequence[str],
+        names: Sequence[str],
+        modules: Sequence[nn.Module] = (),
+    ) -> None:
         super().__init__()
-        self.function, self.names = function, tuple(names)
+        self.function, self.inputs, self.names = function, tuple(inputs), tuple(names)
         self.used = nn.ModuleList(modules)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:

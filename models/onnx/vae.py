@@ -1,6 +1,6 @@
 """A folder of graphs as a `VAE`: what they compute are the parameters of laws that its card names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -22,7 +22,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-GRAPHS = ("encoder", "posterior", "decoder", "marginal_log_prob", "marginal_sample")
+# A `Graph`, or what is called as it is: tensors by name to tensors by name.
+Called = Callable[..., dict[str, Tensor]]
 
 
 def load(folder: Path) -> tuple[OnnxCard, VAE]:
@@ -42,7 +43,7 @@ def load(folder: Path) -> tuple[OnnxCard, VAE]:
         raise CardError(f"{folder}: {error}") from None
 
 
-def assemble(card: OnnxCard, graphs: Mapping[str, Graph], folder: Path) -> VAE:
+def assemble(card: OnnxCard, graphs: Mapping[str, Called], folder: Path) -> VAE:
     """Encoder, marginal and decoder of graphs, or of what can be called as they are.
 
     Raises:
@@ -67,7 +68,7 @@ def _graph(folder: Path, spec: GraphSpec) -> Graph:
 class EncoderGraph(nn.Module):
     """x (..., *shape) -> e(z|x), batch (...,)."""
 
-    def __init__(self, card: OnnxCard, graph: Graph) -> None:
+    def __init__(self, card: OnnxCard, graph: Called) -> None:
         super().__init__()
         self.card, self.graph = card, graph
 
@@ -80,7 +81,7 @@ class EncoderGraph(nn.Module):
 class PosteriorGraph(nn.Module):
     """x (..., *shape) -> e(z|x), which turns standard normals into z and tells their density."""
 
-    def __init__(self, card: OnnxCard, graph: Graph) -> None:
+    def __init__(self, card: OnnxCard, graph: Called) -> None:
         super().__init__()
         self.card, self.graph = card, graph
 
@@ -106,7 +107,7 @@ class PosteriorGraph(nn.Module):
 class DecoderGraph(nn.Module):
     """z (..., *latent) -> d(x|z), batch (...,)."""
 
-    def __init__(self, card: OnnxCard, graph: Graph) -> None:
+    def __init__(self, card: OnnxCard, graph: Called) -> None:
         super().__init__()
         self.card, self.graph = card, graph
 
@@ -134,7 +135,7 @@ def _rows(values: Tensor, event: tuple[int, ...]) -> tuple[tuple[int, ...], Tens
     return batch, values.reshape(-1, *event)
 
 
-def _marginal(card: OnnxCard, graphs: Mapping[str, Graph], folder: Path) -> Distribution:
+def _marginal(card: OnnxCard, graphs: Mapping[str, Called], folder: Path) -> Distribution:
     law, z_shape = card.marginal, card.latent.shape
     if law.law != "graph":
         return marginal(law.law, _tensors(card, folder), law.arguments, z_shape)
