@@ -112,7 +112,7 @@ def export(
         encoder: x (N, *x), float32 -> the posterior's parameters; of law "graph", (x, eps) -> z, log_prob.
         decoder: z (N, *z) -> the likelihood's parameters; where `autoregressive`, (z, x) -> parameters.
         x: (N, *x) examples, of which the card's numbers are measured: best the test split, whole.
-        likelihood, posterior, marginal: laws by name, see docs/own_models.md.
+        encoder_outputs, decoder_outputs: names of what tuples hold, in order. With functions that return
         arguments: of the likelihood, such as {"levels": 256}.
             dicts, or in the usual order (loc and log_variance; logits), they may be left out.
         arguments: of the likelihood, such as {"levels": 256}.
