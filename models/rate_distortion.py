@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from rdserve.models.distributions.draw import Draw, reparameterised
+from rdserve.models.distributions.reparameterised import Reparameterised
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
@@ -12,7 +13,9 @@ from torch.distributions import Distribution, kl_divergence
 
 def rate(e: Distribution, m: Distribution, z: Tensor) -> Tensor:
     """log e(z|x) - log m(z), (K, B) nats; its mean over z ~ e(z|x) is KL(e||m) (eq. 5)."""
-    return e.log_prob(z) - m.log_prob(z)
+    # A function of noise may give both densities in one pass.
+    log_m = e.log_marginal(z) if isinstance(e, Reparameterised) else None
+    return e.log_prob(z) - (m.log_prob(z) if log_m is None else log_m)
 
 
 def distortion(d: Distribution, x: Tensor) -> Tensor:

@@ -6,23 +6,28 @@ selects the rule. Every rule is a deterministic function of (distribution, noise
 
 from collections.abc import Callable
 from functools import singledispatch
+from types import EllipsisType
 
 import torch
+from rdserve.models.distributions.autoregressive import Autoregressive
+from rdserve.models.distributions.discretized_logistic_rgb import DiscretizedLogisticMixtureRGB
+from rdserve.models.distributions.draw_entries import EventNoise, draw_entries
+from rdserve.models.distributions.inverse_cdf import DrawTooLarge, members
 from rdserve.models.distributions.noise import Noise
 from rdserve.models.distributions.pixel_autoregressive import PixelAutoregressive
-from rdserve.models.distributions.spike_slab import SpikeSlab
+from rdserve.models.distributions.point_mass import PointMass, UniformCodes
+from rdserve.models.distributions.reparameterised import Reparameterised, ReparameterisedMarginal
+from rdserve.models.distributions.von_mises_fisher import UniformSphere, VonMisesFisher
 from torch import Tensor
 from torch.distributions import (
-    Bernoulli,
-    Categorical,
     Distribution,
     Independent,
     MixtureSameFamily,
+    MultivariateNormal,
     Normal,
     OneHotCategorical,
     TransformedDistribution,
 )
-from torch.nn import functional as F
 
 Draw = Callable[[Distribution, int], Tensor]
 
@@ -46,25 +51,12 @@ def draw(distribution: Distribution, noise: Noise, n_samples: int) -> Tensor:
 
 @draw.register(Independent)
 def _(distribution: Independent[Distribution], noise: Noise, n_samples: int) -> Tensor:
-    shape = (n_samples, -1, *distribution.event_shape)
-    size = distribution.event_shape.numel()
-    law = distribution.base_dist
-    if isinstance(law, Normal):
-        return law.loc + law.scale * noise.normal(n_samples, size).view(shape)
-    if isinstance(law, SpikeSlab):
-        spikes = noise.choice.uniform(n_samples, size)
-        return law.from_noise(spikes.view(shape), noise.normal(n_samples, size).view(shape))
-    if isinstance(law, Bernoulli):
-        return (noise.uniform(n_samples, size).view(shape) < law.probs).float()
-    if isinstance(law, OneHotCategorical):
-        n_rows = distribution.event_shape[:-1].numel()
-        return one_hot(law, noise.uniform(n_samples, n_rows).view(*shape[:-1]))
-    raise NotImplementedError(f"no rule to draw from independent {type(law).__name__} with given noise")
+    return draw_entries(distribution.base_dist, EventNoise(noise, n_samples, distribution.event_shape))
 
 
 @draw.register(OneHotCategorical)
 def _(distribution: OneHotCategorical, noise: Noise, n_samples: int) -> Tensor:
-    return one_hot(distribution, noise.uniform(n_samples, 1).squeeze(-1))
+    return draw_entries(distribution, EventNoise(noise, n_samples, distribution.event_shape))
 
 
 @draw.register(TransformedDistribution)
@@ -77,31 +69,79 @@ def _(distribution: TransformedDistribution, noise: Noise, n_samples: int) -> Te
 
 @draw.register(MixtureSameFamily)
 def _(distribution: MixtureSameFamily, noise: Noise, n_samples: int) -> Tensor:
-    member = choose(distribution.mixture_distribution, noise, n_samples)
     components = distribution.component_distribution
     if not (isinstance(components, Independent) and isinstance(components.base_dist, Normal)):
         raise NotImplementedError("only mixtures of Gaussians can be drawn from with given noise")
-    law = components.base_dist
-    return law.loc[member] + law.scale[member] * noise.normal(n_samples, law.loc.shape[-1])
+    u = noise.choice.uniform(n_samples, 1).squeeze(-1)
+    member = members(distribution.mixture_distribution.probs, u)
+    law, normal = components.base_dist, EventNoise(noise, n_samples, distribution.event_shape).normal()
+    return law.loc[member] + law.scale[member] * normal
+
+
+@draw.register(MultivariateNormal)
+def _(distribution: MultivariateNormal, noise: Noise, n_samples: int) -> Tensor:
+    normal = noise.normal(n_samples, distribution.event_shape.numel())
+    # A product of matrices would add up in an order that depends on how many there are.
+    spread = torch.stack([(distribution._unbroadcasted_scale_tril * e[:, None]).sum(-1) for e in normal])
+    return distribution.loc + spread
+
+
+@draw.register(VonMisesFisher)
+def _(distribution: VonMisesFisher, noise: Noise, n_samples: int) -> Tensor:
+    u = noise.choice.uniform(n_samples, 1).squeeze(-1)
+    return distribution.from_noise(u, noise.normal(n_samples, distribution.event_shape[0]).double())
+
+
+@draw.register(UniformSphere)
+def _(distribution: UniformSphere, noise: Noise, n_samples: int) -> Tensor:
+    return distribution.from_noise(noise.normal(n_samples, distribution.event_shape[0]))
+
+
+@draw.register(DiscretizedLogisticMixtureRGB)
+def _(distribution: DiscretizedLogisticMixtureRGB, noise: Noise, n_samples: int) -> Tensor:
+    choice = EventNoise(noise.choice, n_samples, distribution.space).uniform()
+    return distribution.from_uniform(choice, EventNoise(noise, n_samples, distribution.event_shape).uniform())
+
+
+@draw.register(PointMass)
+def _(distribution: PointMass, noise: Noise, n_samples: int) -> Tensor:
+    return distribution.rsample((n_samples,))
+
+
+@draw.register(UniformCodes)
+def _(distribution: UniformCodes, noise: Noise, n_samples: int) -> Tensor:
+    u = EventNoise(noise, n_samples, distribution.event_shape).uniform()
+    return (u * distribution.n_codes).long()
+
+
+@draw.register(Reparameterised)
+def _(distribution: Reparameterised, noise: Noise, n_samples: int) -> Tensor:
+    return distribution.from_noise(noise.normal(n_samples, distribution.noise_size))
+
+
+@draw.register(ReparameterisedMarginal)
+def _(distribution: ReparameterisedMarginal, noise: Noise, n_samples: int) -> Tensor:
+    return distribution.from_noise(noise.normal(n_samples, distribution.noise_size))
 
 
 @draw.register(PixelAutoregressive)
 def _(distribution: PixelAutoregressive, noise: Noise, n_samples: int) -> Tensor:
-    size = distribution.event_shape.numel()
-    shape = (n_samples, -1, *distribution.event_shape)
-    return distribution.sample_from(noise.uniform(n_samples, size).view(shape))
+    return distribution.sample_from(EventNoise(noise, n_samples, distribution.event_shape).uniform())
 
 
-def one_hot(law: OneHotCategorical, u: Tensor) -> Tensor:
-    """(*u.shape, N) draws from a law of N values, batch broadcastable to u's: the inverse of its CDF at u."""
-    cdf = law.probs.double().cumsum(-1)[..., :-1]
-    chosen = (u[..., None] >= cdf).sum(-1)
-    return F.one_hot(chosen, law.event_shape[-1]).to(law.probs.dtype)
-
-
-def choose(weights: Categorical, noise: Noise, n_samples: int) -> Tensor:
-    """(K, B) int64: members of a mixture, by inverting the CDF of its weights."""
-    u = noise.choice.uniform(n_samples, 1).squeeze(-1)
-    cdf = weights.probs.double().cumsum(-1)
-    # The last member takes whatever rounding leaves above the CDF.
-    return torch.searchsorted(cdf[..., :-1].contiguous(), u, right=True)
+@draw.register(Autoregressive)
+def _(distribution: Autoregressive, noise: Noise, n_samples: int) -> Tensor:
+    """Entry by entry: the draw of all entries at the same words, of which one is taken."""
+    shape = distribution.event_shape
+    if shape.numel() > distribution.max_entries:
+        raise DrawTooLarge(
+            f"{shape.numel()} entries are drawn one pass of the decoder each; at most "
+            f"{distribution.max_entries} are. Scores take one pass, whatever the size"
+        )
+    x = torch.zeros(n_samples, len(noise.keys.seed), *shape, device=noise.keys.seed.device)
+    for entry in distribution.entries():
+        index: tuple[EllipsisType | int, ...] = (..., *entry)
+        drawn = draw(distribution.given(x), noise, n_samples)
+        x = x.to(drawn.dtype)
+        x[index] = drawn[index]
+    return x

@@ -35,9 +35,14 @@ class Purpose(IntEnum):
     POSTERIOR_CHOICE = 2
     PIXELS = 3
     PRIOR_CHOICE = 4
+    PIXELS_CHOICE = 5
 
 
-_CHOICES = {Purpose.POSTERIOR: Purpose.POSTERIOR_CHOICE, Purpose.PRIOR: Purpose.PRIOR_CHOICE}
+_CHOICES = {
+    Purpose.POSTERIOR: Purpose.POSTERIOR_CHOICE,
+    Purpose.PRIOR: Purpose.PRIOR_CHOICE,
+    Purpose.PIXELS: Purpose.PIXELS_CHOICE,
+}
 
 
 class NoiseKeys(NamedTuple):
@@ -71,7 +76,7 @@ class Noise(NamedTuple):
         """Chooses among the parts of a law that this noise is for: spike or slab, member of a mixture.
 
         Raises:
-            ValueError: pixels, whose laws have no parts.
+            ValueError: this is the noise of a choice.
         """
         if self.purpose not in _CHOICES:
             raise ValueError(f"no choice among parts belongs to {self.purpose.name}")
