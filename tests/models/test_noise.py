@@ -96,9 +96,9 @@ def test_no_two_draws_of_a_family_share_a_word(family: str, monkeypatch: pytest.
     assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
 
 
-def test_pixels_choose_among_no_parts() -> None:
-    with pytest.raises(ValueError, match="PIXELS"):
-        _ = Noise(keys([0], [0]), Purpose.PIXELS).choice
+def test_a_choice_chooses_among_no_parts() -> None:
+    with pytest.raises(ValueError, match="PIXELS_CHOICE"):
+        _ = Noise(keys([0], [0]), Purpose.PIXELS).choice.choice
 
 
 def test_uniform_and_normal_have_their_laws() -> None:
