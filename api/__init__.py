@@ -2,6 +2,7 @@
 
     from rdserve import Client, load          # the service's client; a data set's split
     from rdserve.compare import compare       # models side by side
+    from rdserve import export                # torch modules of your own, as a model that is served
 
 Nothing is imported before it is asked for: the client alone needs grpcio, protobuf and numpy.
 """
@@ -13,11 +14,17 @@ if TYPE_CHECKING:
     from rdserve.client import Client
     from rdserve.compare import Comparison
     from rdserve.data import load
+    from rdserve.models.export.export import export
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Comparison", "__version__", "load"]
+__all__ = ["Client", "Comparison", "__version__", "export", "load"]
 
-_HOMES = {"Client": "rdserve.client", "Comparison": "rdserve.compare", "load": "rdserve.data"}
+_HOMES = {
+    "Client": "rdserve.client",
+    "Comparison": "rdserve.compare",
+    "export": "rdserve.models.export.export",
+    "load": "rdserve.data",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -29,17 +29,17 @@ from rdserve.models.card_parts import (
 from rdserve.models.distributions.law_table import LIKELIHOODS, POSTERIORS, LawEntry, LawError
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.examples import write_examples
-from rdserve.models.export.own_loss import OwnLoss, compare_losses
-from rdserve.models.export.source import (
+from rdserve.models.export.functions import (
     NOT_MEASURED,
     Facts,
-    Source,
+    ModelFunctions,
     TorchGraph,
     Written,
     input_spec,
     latent_kind,
     write_graphs,
 )
+from rdserve.models.export.own_loss import OwnLoss, compare_losses
 from rdserve.models.export.to_graph import OPSET, ExportError, Function
 from rdserve.models.input_values import Array
 from rdserve.models.onnx.checks import check
@@ -129,7 +129,7 @@ def export(
     if target.exists() and any(target.iterdir()) and not overwrite:
         raise ExportError(f"{target}: there is something already; another folder, or overwrite=True")
     values = _values(x)
-    given = Source(
+    given = ModelFunctions(
         encoder=encoder,
         decoder=decoder,
         posterior=posterior,
@@ -169,7 +169,9 @@ def export(
     return replace(done, folder=target)
 
 
-def _write(draft: Path, given: Source, values: Array, facts: Facts, own_loss: OwnLoss | None) -> Exported:
+def _write(
+    draft: Path, given: ModelFunctions, values: Array, facts: Facts, own_loss: OwnLoss | None
+) -> Exported:
     """Graphs, examples, then the card, with what was measured on the way."""
     x_spec = input_spec(given, values, facts.unit)
     at = np.linspace(0, len(values) - 1, min(MAX_EXAMPLES, len(values))).astype(int)

@@ -67,12 +67,11 @@ def run(vae: VAE, card: Card, request: batches.Request, config: ExecutionConfig)
 
 
 def _encode(vae: VAE, card: Card, request: EncodeRequest, config: ExecutionConfig) -> EncodeResponse:
-    x, keys, k = _images(request, card, config)
+    x, keys, k = _images(vae, request, card, config)
     parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in _passes(x, k, config)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    return EncodeResponse(
-        posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
-    )
+    known = None if scale.isnan().all() else _floats(scale)
+    return EncodeResponse(posterior_mode=_floats(mode), posterior_scale=known, latents=_floats(latents))
 
 
 def _decode(vae: VAE, card: Card, request: DecodeRequest, config: ExecutionConfig) -> DecodeResponse:
@@ -90,7 +89,7 @@ def _decode(vae: VAE, card: Card, request: DecodeRequest, config: ExecutionConfi
 def _reconstruct(
     vae: VAE, card: Card, request: ReconstructRequest, config: ExecutionConfig
 ) -> ReconstructResponse:
-    x, keys, n = _images(request, card, config)
+    x, keys, n = _images(vae, request, card, config)
     z, images = _drawn(card, len(x), n, config, lambda at, k: ops.reconstruct(vae, x[at], _at(keys, at), k))
     return ReconstructResponse(latents=z, images=images)
 
@@ -108,7 +107,7 @@ def _sample(vae: VAE, card: Card, request: SampleRequest, config: ExecutionConfi
 
 
 def _score(vae: VAE, card: Card, request: ScoreRequest, config: ExecutionConfig) -> ScoreResponse:
-    x, keys, k = _images(request, card, config)
+    x, keys, k = _images(vae, request, card, config)
     parts = [ops.score(vae, x[at], _at(keys, at), k) for at in _passes(x, k, config)]
     columns = list(zip(*parts, strict=True))
     rate, distortion, bound, ess = (_finite(torch.cat(column)).tolist() for column in columns[:4])
@@ -153,10 +152,10 @@ def _drawn(
 
 
 def _images(
-    request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, config: ExecutionConfig
+    vae: VAE, request: EncodeRequest | ReconstructRequest | ScoreRequest, card: Card, config: ExecutionConfig
 ) -> tuple[Tensor, NoiseKeys, int]:
     array = _array(request.images, "images", card.input.shape, f"images of model {card.name}")
-    x = config.upload(array.astype(np.float32))
+    x = config.upload(array.astype(np.float32)).to(vae.dtype)
     return x, _keys(request, config), batches.n_samples(request)
 
 

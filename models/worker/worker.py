@@ -58,7 +58,9 @@ class Worker:
             CardError: what is there disagrees with its card.
         """
         card, vae = load_model(folder, config.device)
-        return cls(card, vae, config)
+        # ONNX Runtime is on the CPU here, in float32.
+        here = config if isinstance(card, TorchCard) else ExecutionConfig(at_once=config.at_once)
+        return cls(card, vae, here)
 
     def work(self, bodies: Sequence[bytes]) -> list[bytes]:
         """One serialized WorkReply per serialized WorkRequest, in order."""

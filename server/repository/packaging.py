@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rdserve.models.card import CARD_FILE, Card, CardError, read_card, write_card
+from rdserve.models.card import CARD_FILE, Card, CardError, OnnxCard, read_card, write_card
 from rdserve.server.errors import StatusError
 from rdserve.server.repository.archive import SUFFIX, installed_handler
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
@@ -47,6 +47,10 @@ def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
     try:
         read_card(checkpoint)
         worker = Worker.load(checkpoint)
+        if isinstance(worker.card, OnnxCard):
+            from rdserve.models.onnx.checks import check
+
+            check(worker.card, worker.vae, checkpoint)
         asked = questions(worker.card, checkpoint)
         request = asked.request(worker.card)
         response = decode_reply(request, worker.work([encode_request(request)])[0]).response

@@ -53,7 +53,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda c: (c / WEIGHTS_FILE).unlink(), "no model.safetensors here"),
     "no json": (lambda c: (c / CARD_FILE).write_text("{"), "Invalid JSON"),
     "a field of no card": (lambda c: edit_card(c, colour="red"), "colour: Extra inputs"),
-    "another hash": (lambda c: reweigh_only(c), "the card says weights .*, the file is"),
+    "another hash": (lambda c: reweigh_only(c), "the card says model.safetensors .*, the file has"),
     "another shape": (lambda c: reweigh(c, grow), "should be .*, is"),
     "nan weights": (lambda c: reweigh(c, lambda w: next(iter(w.values())).fill_(float("nan"))), "not finite"),
     "no finite score": (lambda c: reweigh(c, blow_up), "NaN|internal error"),

@@ -43,7 +43,7 @@ NOT_MEASURED = ReferenceScores(
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelFunctions:
     """Functions of tensors, and the laws whose parameters they compute; see `export`."""
 
     encoder: Function
@@ -104,7 +104,7 @@ class TorchGraph:
         }
 
 
-def input_spec(given: Source, values: Array, unit: str) -> InputSpec:
+def input_spec(given: ModelFunctions, values: Array, unit: str) -> InputSpec:
     """What x is, by its likelihood and the values at hand.
 
     Raises:
@@ -127,12 +127,12 @@ def input_spec(given: Source, values: Array, unit: str) -> InputSpec:
     return spec
 
 
-def latent_kind(given: Source) -> LatentKind:
+def latent_kind(given: ModelFunctions) -> LatentKind:
     """What z is, by its posterior."""
     return cast(LatentKind, POSTERIORS[given.posterior].kinds[0])
 
 
-def write_graphs(given: Source, x: Tensor, folder: Path) -> Written:
+def write_graphs(given: ModelFunctions, x: Tensor, folder: Path) -> Written:
     """Write every graph, on examples x (N, *x).
 
     Raises:
@@ -170,7 +170,9 @@ def write_graphs(given: Source, x: Tensor, folder: Path) -> Written:
     return Written(graphs, modules, _write_tensors(given, folder), latent_shape)
 
 
-def _codes(given: Source, x: Tensor, normalise: Callable[[Tensor], Tensor]) -> tuple[Tensor, tuple[int, ...]]:
+def _codes(
+    given: ModelFunctions, x: Tensor, normalise: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, tuple[int, ...]]:
     """Some z that the decoder takes, and the shape of one."""
     for module in given.modules:
         module.eval()
@@ -196,7 +198,7 @@ def _codes(given: Source, x: Tensor, normalise: Callable[[Tensor], Tensor]) -> t
     return first.reshape(len(x), *shape), shape
 
 
-def _write_tensors(given: Source, folder: Path) -> FileSpec | None:
+def _write_tensors(given: ModelFunctions, folder: Path) -> FileSpec | None:
     if not given.marginal_tensors:
         return None
     path = folder / MARGINAL_FILE
