@@ -135,8 +135,8 @@ def export(
         posterior=posterior,
         marginal=marginal,
         likelihood=likelihood,
-        encoder_outputs=_outputs(encoder_outputs, POSTERIORS, posterior),
-        decoder_outputs=_outputs(decoder_outputs, LIKELIHOODS, likelihood),
+        encoder_outputs=_outputs(encoder_outputs, POSTERIORS, posterior, {}),
+        decoder_outputs=_outputs(decoder_outputs, LIKELIHOODS, likelihood, arguments or {}),
         arguments=dict(arguments or {}),
         modules=modules,
         noise=noise,
@@ -242,7 +242,9 @@ def _values(x: object) -> Array:
     return np.ascontiguousarray(values)
 
 
-def _outputs(given: Sequence[str] | None, table: Mapping[str, LawEntry], law: str) -> tuple[str, ...]:
+def _outputs(
+    given: Sequence[str] | None, table: Mapping[str, LawEntry], law: str, arguments: Mapping[str, Argument]
+) -> tuple[str, ...]:
     if law not in table:
         raise LawError(f"no law {law!r}; there are {', '.join(table)}")
     if given is not None:
@@ -252,5 +254,7 @@ def _outputs(given: Sequence[str] | None, table: Mapping[str, LawEntry], law: st
     # Of a scale, networks mostly give the logarithm of the variance.
     usual = {"scale": "log_variance"}
     return tuple(
-        usual.get(each.names[0], each.names[0]) for each in table[law].parameters if not each.optional
+        usual.get(each.names[0], each.names[0])
+        for each in table[law].parameters
+        if not each.optional or each.names[0] not in arguments
     )

@@ -77,8 +77,16 @@ def write_graph(module: NamedOutputs, inputs: Mapping[str, Tensor], path: Path) 
 
 
 def _check_rows(module: NamedOutputs, inputs: Mapping[str, Tensor], file: str) -> None:
-    first, again = module(*inputs.values()), module(*inputs.values())
-    alone = module(*(each[:1] for each in inputs.values()))
+    try:
+        first, again = module(*inputs.values()), module(*inputs.values())
+        alone = module(*(each[:1] for each in inputs.values()))
+    except ExportError as error:
+        raise ExportError(f"{file}: {error}") from None
+    except Exception as error:
+        shapes = ", ".join(f"{name} {tuple(each.shape)} {each.dtype}" for name, each in inputs.items())
+        raise ExportError(
+            f"{file}: it fails on {shapes}: {_cause(error)}. Graphs compute in float32: call .float() first"
+        ) from error
     n = len(next(iter(inputs.values())))
     for name, here, there, single in zip(module.names, first, again, alone, strict=True):
         if not torch.equal(here, there):

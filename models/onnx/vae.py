@@ -1,11 +1,10 @@
 """A folder of graphs as a `VAE`: what they compute are the parameters of laws that its card names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from rdserve.models.card import Card, CardError, OnnxCard, read_card, verify_files
-from rdserve.models.card_parts import GraphSpec
 from rdserve.models.distributions.autoregressive import Autoregressive
 from rdserve.models.distributions.law_table import LawError
 from rdserve.models.distributions.named_laws import likelihood, marginal, posterior
@@ -37,7 +36,9 @@ def load(folder: Path) -> tuple[OnnxCard, VAE]:
         raise CardError(f"{folder}: weights of a family of ours, not graphs")
     verify_files(card, folder)
     try:
-        graphs = {name: _graph(folder, spec) for name, spec in card.graphs.given().items()}
+        graphs = {
+            name: load_graph(folder / spec.file, spec.outputs) for name, spec in card.graphs.given().items()
+        }
         return card, assemble(card, graphs, folder)
     except (GraphError, LawError) as error:
         raise CardError(f"{folder}: {error}") from None
@@ -60,9 +61,14 @@ def assemble(card: OnnxCard, graphs: Mapping[str, Called], folder: Path) -> VAE:
     return vae.eval()
 
 
-def _graph(folder: Path, spec: GraphSpec) -> Graph:
-    check_operators(folder / spec.file)
-    return Graph(folder / spec.file, spec.outputs)
+def load_graph(path: Path, outputs: Sequence[str]) -> Graph:
+    """A graph of allowed operators.
+
+    Raises:
+        GraphError: none.
+    """
+    check_operators(path)
+    return Graph(path, outputs)
 
 
 class EncoderGraph(nn.Module):

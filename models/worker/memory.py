@@ -10,7 +10,7 @@ WORKING_BYTES = 2**30
 def bound_memory(working: int = WORKING_BYTES) -> None:
     """From now on this process gets at most `working` bytes more; what asks beyond that gets MemoryError."""
     held = _data_bytes() + working
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = held if hard == resource.RLIM_INFINITY else min(held, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
