@@ -48,7 +48,8 @@ from rdserve.models.reference import reference
 from rdserve.models.vae import VAE
 from torch import Tensor, nn
 
-# Nats by which ONNX Runtime may differ from torch in R or D of an example under the same noise.
+# Nats by which ONNX Runtime may differ from torch in R or D of an example under the same noise; of every
+# thousand, where they are many.
 AGREEMENT = 1e-2
 
 
@@ -212,11 +213,12 @@ def _write(
     apart = [
         float((a - b).abs().max()) for a, b in ((here.rate, there.rate), (here.distortion, there.distortion))
     ]
-    if not max(apart) <= AGREEMENT:
+    most = AGREEMENT * max(1.0, float(there.distortion.abs().max()) / 1e3)
+    if not max(apart) <= most:
         raise ExportError(
             f"ONNX Runtime differs from torch by {apart[0]:.3g} nats in R and {apart[1]:.3g} in D of an "
             "example, "
-            f"at most {AGREEMENT:g} is rounding: an operator computes something else; simplify the module"
+            f"at most {most:.3g} is rounding: an operator computes something else; simplify the module"
         )
     checks = check(card, vae, draft) | {"onnx_rate_nats": apart[0], "onnx_distortion_nats": apart[1]}
     if own_loss is not None:
