@@ -1,15 +1,20 @@
 """The generator is Philox, and a row's noise is its own."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from law_cases import colours, likelihoods, posteriors
 from rdserve.models.card import Architecture
 from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.named_laws import marginal
 from rdserve.models.distributions.noise import MAX_SAMPLES, Noise, NoiseKeys, Purpose, philox
 from rdserve.models.families import FAMILIES, SPARSE_FAMILIES, build
 from scipy import stats
 from torch import Tensor
+from torch.distributions import Distribution
 
 WORD = 0xFFFFFFFF
 
@@ -72,11 +77,33 @@ def test_seed_example_sample_purpose_and_position_each_matter() -> None:
     assert len(words.unique()) == len(words)
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, *SPARSE_FAMILIES])
+def family_laws(family: str) -> list[Distribution]:
+    """e(z|x), m(z) and d(x|z) of one of our models."""
+    vae = build(Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=3))
+    return [vae.encoder(torch.zeros(2, 8, 8)), vae.marginal(), vae.decoder(torch.zeros(2, 4))]
+
+
+def mixed_laws(name: str) -> list[Distribution]:
+    """Three laws that all choose among parts."""
+    tensors = {"logits": torch.zeros(3), "loc": torch.zeros(3, 6), "scale": torch.ones(3, 6)}
+    cases = {**likelihoods(), "discretized_logistic_mixture_rgb": colours()}
+    e = posteriors()["von_mises_fisher"].law("von_mises_fisher", slice(0, 2))
+    return [e, marginal("normal_mixture", tensors, {}, (6,)), cases[name].law(name, slice(0, 2))]
+
+
+MIXED = ["discretized_logistic_mixture", "discretized_logistic_mixture_rgb"]
+
+
+@pytest.mark.parametrize(
+    ("laws", "name"),
+    [*((family_laws, name) for name in [*FAMILIES, *SPARSE_FAMILIES]), *((mixed_laws, n) for n in MIXED)],
+)
 @torch.inference_mode()
-def test_no_two_draws_of_a_family_share_a_word(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_two_draws_of_a_model_share_a_word(
+    laws: Callable[[str], list[Distribution]], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """z ~ e(z|x), z ~ m(z) and x ~ d(x|z) of one example under one seed are independent."""
-    seen: dict[str, set[int]] = {}
+    seen: dict[Purpose, set[int]] = {}
     words = Noise._words
 
     def noted(noise: Noise, n_samples: int, size: int) -> Tensor:
@@ -85,14 +112,9 @@ def test_no_two_draws_of_a_family_share_a_word(family: str, monkeypatch: pytest.
         return found
 
     monkeypatch.setattr(Noise, "_words", noted)
-    vae = build(Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=3))
-    rows, z = keys([5, 5], [0, 1]), torch.zeros(2, 4)
-    for what, law, purpose in (  # noqa: B007 - `noted` reads it
-        ("posterior", vae.encoder(torch.zeros(2, 8, 8)), Purpose.POSTERIOR),
-        ("prior", vae.marginal(), Purpose.PRIOR),
-        ("pixels", vae.decoder(z), Purpose.PIXELS),
-    ):
-        draw(law, Noise(rows, purpose), 3)
+    purposes = (Purpose.POSTERIOR, Purpose.PRIOR, Purpose.PIXELS)
+    for what, law in zip(purposes, laws(name), strict=True):
+        draw(law, Noise(keys([5, 5], [0, 1]), what), 3)
     assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
 
 
