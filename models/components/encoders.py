@@ -80,7 +80,7 @@ class FlowEncoder(nn.Module):
 
 def mode(e: Distribution) -> Tensor:
     """(B, Z): the most probable z; of a sparse latent, 0 or the slab's mean, whichever part is likelier.
-    A mean-only flow keeps volume, so it carries modes to modes. Of a function of noise, z where the noise is 0."""
+    A mean-only flow keeps volume, so it carries modes to modes. A function of noise is taken where that is 0."""
     if isinstance(e, TransformedDistribution):
         z = mode(e.base_dist)
         for transform in e.transforms:
@@ -90,8 +90,8 @@ def mode(e: Distribution) -> Tensor:
 
 
 def scale(e: Distribution) -> Tensor:
-    """(B, Z): standard deviation of each latent; where there is a flow, of the Gaussian that goes into it, which
-    is 1 where the law is a function of standard normals.
+    """(B, Z): standard deviation of each latent; where there is a flow, of the Gaussian that goes into it.
+    That is 1 where the law is a function of standard normals.
 
     The latents' own have no closed form after a flow of several steps, each of which mixes all of them.
     """
