@@ -51,7 +51,7 @@ PACKAGES: dict[str, Package] = {
     "models": _package(
         "rdserve.models",
         "VAEs, rate and distortion, checkpoints, the worker behind the wire",
-        uses="proto wire",
+        uses="proto wire data",
         never="grpc ts prometheus_client",
         floors={
             "worker": "the process in which TorchServe runs a model",

@@ -80,7 +80,7 @@ class FlowEncoder(nn.Module):
 
 def mode(e: Distribution) -> Tensor:
     """(B, Z): the most probable z; of a sparse latent, 0 or the slab's mean, whichever part is likelier.
-    A mean-only flow keeps volume, so it carries modes to modes. A function of noise is taken where that is 0."""
+    A mean-only flow keeps volume, so it carries modes to modes. A function of noise: z where that is 0."""
     if isinstance(e, TransformedDistribution):
         z = mode(e.base_dist)
         for transform in e.transforms:

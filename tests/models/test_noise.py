@@ -44,6 +44,25 @@ def test_known_answers(counter: list[int], key: list[int], expected: list[int]) 
     assert [int(word) for word in (even[0], odd[0], even[1], odd[1])] == expected
 
 
+patterns = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(
+    rows=st.lists(st.tuples(patterns, patterns), min_size=1, max_size=4),
+    purpose=st.sampled_from(Purpose),
+    n_samples=st.integers(1, 3),
+    size=st.integers(1, 9),
+)
+def test_torch_and_numpy_give_the_same_words(
+    rows: list[tuple[int, int]], purpose: Purpose, n_samples: int, size: int
+) -> None:
+    """torch's are for accelerators, numpy's for processors."""
+    seeds, examples = zip(*rows, strict=True)
+    noise = Noise(keys(list(seeds), list(examples)), purpose)
+    words = noise.words(n_samples, size)
+    assert torch.equal(noise.uniform(n_samples, size), (words.double() + 0.5) * 2.0**-32)
+
+
 def test_the_highest_words_are_finite_normals() -> None:
     """The word of this key is 2**32 - 31, which float32 would round up to 1."""
     noise = Noise(keys([~9], [7591]), Purpose.POSTERIOR)
@@ -104,14 +123,14 @@ def test_no_two_draws_of_a_model_share_a_word(
 ) -> None:
     """z ~ e(z|x), z ~ m(z) and x ~ d(x|z) of one example under one seed are independent."""
     seen: dict[Purpose, set[int]] = {}
-    words = Noise._words
+    uniform = Noise.uniform
 
     def noted(noise: Noise, n_samples: int, size: int) -> Tensor:
-        found = words(noise, n_samples, size)
+        found = uniform(noise, n_samples, size)
         seen.setdefault(what, set()).update(found.flatten().tolist())
         return found
 
-    monkeypatch.setattr(Noise, "_words", noted)
+    monkeypatch.setattr(Noise, "uniform", noted)
     purposes = (Purpose.POSTERIOR, Purpose.PRIOR, Purpose.PIXELS)
     for what, law in zip(purposes, laws(name), strict=True):
         draw(law, Noise(keys([5, 5], [0, 1]), what), 3)
