@@ -1,6 +1,7 @@
 """Encoders: x (..., H, W) of 0s and 1s -> e(z|x), batch (...,), event (Z,) (paper, appendix F.1)."""
 
 import torch
+from rdserve.models.distributions.reparameterised import Reparameterised
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from rdserve.models.networks.flows import MeanOnlyFlow
 from rdserve.models.networks.layers import GatedConv2d, channels, full_precision, halved
@@ -79,7 +80,7 @@ class FlowEncoder(nn.Module):
 
 def mode(e: Distribution) -> Tensor:
     """(B, Z): the most probable z; of a sparse latent, 0 or the slab's mean, whichever part is likelier.
-    A mean-only flow keeps volume, so it carries modes to modes."""
+    A mean-only flow keeps volume, so it carries modes to modes. A function of noise: z where that is 0."""
     if isinstance(e, TransformedDistribution):
         z = mode(e.base_dist)
         for transform in e.transforms:
@@ -90,7 +91,10 @@ def mode(e: Distribution) -> Tensor:
 
 def scale(e: Distribution) -> Tensor:
     """(B, Z): standard deviation of each latent; where there is a flow, of the Gaussian that goes into it.
+    That is 1 where the law is a function of standard normals.
 
     The latents' own have no closed form after a flow of several steps, each of which mixes all of them.
     """
+    if isinstance(e, Reparameterised):
+        return torch.ones((*e.batch_shape, *e.event_shape), device=e.device)
     return scale(e.base_dist) if isinstance(e, TransformedDistribution) else torch.sqrt(e.variance)

@@ -17,4 +17,5 @@ def _kl(q: MultivariateNormal, p: Independent[Distribution]) -> Tensor:
     law = p.base_dist
     if not (isinstance(law, Normal) and p.event_shape == q.event_shape):
         raise NotImplementedError
-    return kl_divergence(q, MultivariateNormal(law.loc, scale_tril=torch.diag_embed(law.scale)))
+    scale = torch.diag_embed(law.scale.to(q.loc))
+    return kl_divergence(q, MultivariateNormal(law.loc.to(q.loc), scale_tril=scale))

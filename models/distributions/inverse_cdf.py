@@ -8,9 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Counts that are looked at together, and the largest that a search goes to.
-BLOCK = 2**19
-MAX_COUNT = 2**20
+# A search looks at blocks of counts, each twice as long as the last, and at so many terms at once.
+FIRST_BLOCK = 16
+TERMS = 2**19
+MAX_COUNT = 2**18
+# Of a sum of probabilities.
+ROUNDING = 1e-13
 # -log of half a word of noise: u is never nearer to 0 or 1.
 _TAIL = 23.0
 
@@ -23,12 +26,8 @@ def members(probs: Tensor, u: Tensor) -> Tensor:
     """Int64 of u's shape (K, ...): which of C outcomes, with probabilities probs (..., C)."""
     # The last outcome takes whatever rounding leaves above the CDF.
     cdf = probs.double().cumsum(-1)[..., :-1]
-    if cdf.dim() > u.dim():
-        cdf = cdf.expand(*u.shape, cdf.shape[-1]).contiguous()
-        return torch.searchsorted(cdf, u[..., None].contiguous(), right=True).squeeze(-1)
-    # A search per law for all K samples of it, rather than a copy of the law per sample.
-    cdf = cdf.expand(*u.shape[1:], cdf.shape[-1]).contiguous()
-    return torch.searchsorted(cdf, u.movedim(0, -1).contiguous(), right=True).movedim(-1, 0)
+    wanted, restore = _by_law(u, cdf.dim() - 1)
+    return restore(_search(cdf.expand(*wanted.shape[:-1], cdf.shape[-1]), wanted))
 
 
 def pick(parameter: Tensor, member: Tensor) -> Tensor:
@@ -38,41 +37,38 @@ def pick(parameter: Tensor, member: Tensor) -> Tensor:
 
 
 def first_count(
-    log_mass: Callable[..., Tensor], parameters: tuple[Tensor, ...], u: Tensor, top: int = MAX_COUNT
+    log_mass: Callable[..., Tensor], parameters: tuple[Tensor, ...], u: Tensor, top: int | None = None
 ) -> Tensor:
-    """Int64 of u's shape, which the parameters broadcast to: the first count n with P(X <= n) > u.
+    """Int64 of u's shape (K, ...): the first count n with P(X <= n) > u.
 
-    log_mass: (n, *parameters) -> log P(X = n), nats. top: the largest count; it takes what rounding leaves.
+    log_mass: (n, *parameters) -> log P(X = n), nats; elementwise. top: the largest count, if there is one.
 
     Raises:
-        DrawTooLarge: past MAX_COUNT, which is below top.
+        DrawTooLarge: a count that has no top, past MAX_COUNT.
     """
-    flat = torch.stack([each.double() for each in torch.broadcast_tensors(u, *parameters)]).flatten(1)
-    found = torch.full_like(flat[0], top, dtype=torch.int64)
-    open_, below, start, width = (
-        torch.arange(flat.shape[1], device=u.device),
-        torch.zeros_like(flat[0]),
-        0,
-        16,
-    )
-    while len(open_) and start < top:
-        if start >= MAX_COUNT:
-            raise DrawTooLarge(
-                f"a count above {MAX_COUNT} was to be drawn; such counts are scored, not drawn"
-            )
-        counts = torch.arange(start, min(start + width, top), device=u.device)
-        reached = torch.empty_like(open_)
-        total = torch.empty_like(below)
-        for some in torch.arange(len(open_), device=u.device).split(max(1, BLOCK // width)):
-            mass = log_mass(counts, *(each[open_[some], None] for each in flat[1:])).exp()
+    wanted, restore = _by_law(u, max(each.dim() for each in parameters))
+    laws = [each.double().expand(wanted.shape[:-1]).flatten() for each in parameters]
+    flat = wanted.reshape(len(laws[0]), -1)
+    found = torch.full(flat.shape, -1, device=u.device)
+    open_ = torch.arange(len(flat), device=u.device)
+    below, start, width = torch.zeros_like(laws[0]), 0, FIRST_BLOCK
+    while len(open_) and start != top:
+        if start > MAX_COUNT:
+            raise DrawTooLarge(f"a count above {MAX_COUNT} was due; such counts are scored, not drawn")
+        end = start + width if top is None else min(start + width, top)
+        counts = torch.arange(start, end, device=u.device)
+        for some in open_.split(max(1, TERMS // width)):
+            mass = log_mass(counts, *(law[some, None] for law in laws)).exp()
             cdf = below[some, None] + mass.cumsum(-1)
-            reached[some] = (cdf <= flat[0][open_[some], None]).sum(-1)
-            total[some] = cdf[:, -1]
-        done = reached < len(counts)
-        found[open_[done]] = start + reached[done]
-        open_, below = open_[~done], total[~done]
-        start, width = start + len(counts), min(2 * width, BLOCK)
-    return found.view(u.shape)
+            passed = _search(cdf, flat[some])
+            # Past the middle of a law without a top, a block of no weight is followed by none.
+            over = (cdf[:, -1] - below[some] < ROUNDING) & (cdf[:, -1] > 0.5) & (top is None)
+            here = (found[some] < 0) & ((passed < len(counts)) | over[:, None])
+            found[some] = torch.where(here, start + passed, found[some])
+            below[some] = cdf[:, -1]
+        open_ = open_[(found[open_] < 0).any(-1)]
+        start, width = end, min(2 * width, TERMS)
+    return restore(torch.where(found < 0, top or 0, found).view(wanted.shape))
 
 
 def poisson(rate: Tensor, u: Tensor) -> Tensor:
@@ -89,3 +85,18 @@ def poisson(rate: Tensor, u: Tensor) -> Tensor:
         above = torch.special.gammaincc(middle + 1, rate) > u
         low, high = torch.where(above, low, middle), torch.where(above, middle, high)
     return high.long()
+
+
+def _by_law(u: Tensor, n_axes: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """u (K, ...) with those numbers last that share a law of n_axes axes; and the way back.
+
+    A law is searched once for all K samples of it, unless each sample has its own.
+    """
+    if n_axes < u.dim():
+        return u.movedim(0, -1), lambda found: found.movedim(-1, 0)
+    return u[..., None], lambda found: found.squeeze(-1)
+
+
+def _search(cdf: Tensor, u: Tensor) -> Tensor:
+    """How many of cdf (..., C) are at most u (..., S)."""
+    return torch.searchsorted(cdf.contiguous(), u.contiguous(), right=True)

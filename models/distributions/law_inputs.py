@@ -105,27 +105,25 @@ class LawInputs:
     def _shaped(self, name: str, trailing: int, event: tuple[int, ...]) -> Tensor:
         """A flat event takes its shape, axes of size 1 come and go, and one number serves every entry."""
         tensor = self.tensors[name]
-        first = 0 if self.batch_shape is None else 1
-        own = tuple(tensor.shape[first : tensor.dim() - trailing])
-        rest = tuple(tensor.shape[tensor.dim() - trailing :])
-        batch = (self.batch_shape or ()) if first == 0 or len(tensor.shape) else ()
-        if tensor.dim() >= first + trailing and (first == 0 or tensor.shape[0] == prod(batch)):
+        batch, first = (self.batch_shape, 1) if self.batch_shape is not None else ((), 0)
+        own, rest = tensor.shape[first : tensor.dim() - trailing], tensor.shape[tensor.dim() - trailing :]
+        if tensor.dim() >= first + trailing and (first == 0 or len(tensor) == prod(batch)):
             if own == (prod(event),) or _without_ones(own) == _without_ones(event):
                 return tensor.reshape(*batch, *event, *rest)
-            if prod(own) == 1:
-                return tensor.reshape(*batch, *(1 for _ in event), *rest).expand(*batch, *event, *rest)
+            if prod(own) == 1 and (own or not trailing):
+                own = torch.Size(1 for _ in event)
             if len(own) == len(event) and all(a in (1, b) for a, b in zip(own, event, strict=True)):
                 return tensor.reshape(*batch, *own, *rest).expand(*batch, *event, *rest)
-        wanted = (*(() if first == 0 else (prod(batch),)), *event, *("any" for _ in range(trailing)))
+        wanted = (*(prod(batch) for _ in range(first)), *event, *("any" for _ in range(trailing)))
         raise self.wrong(f"needs {name} of shape {wanted}; got {tuple(tensor.shape)}")
 
 
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
 
 
-# By the name under which a parameter is given, to the one that the law prefers. Those of probabilities
-# depend on the law: see `named_laws`.
+# By the name under which a parameter is given, to the one that the law prefers. What becomes of probabilities
+# depends on the law: see `entries`.
 _CONVERSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "variance": torch.sqrt,
     "log_variance": lambda x: torch.exp(x / 2),

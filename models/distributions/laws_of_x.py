@@ -103,7 +103,9 @@ def _poisson(given: LawInputs) -> Distribution:
 
 
 def _negative_binomial(given: LawInputs) -> Distribution:
-    mean, total_count = given.tensor("mean"), given.tensor("total_count")
+    total_count = given.tensor("total_count")
+    # A mean that has underflowed says that a count is 0, and of others that they are next to impossible.
+    mean = given.tensor("mean").clamp_min(torch.finfo(total_count.dtype).tiny)
     return independent(NegativeBinomial(total_count, logits=torch.log(mean) - torch.log(total_count)), given)
 
 

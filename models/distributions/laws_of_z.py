@@ -34,7 +34,10 @@ def _von_mises_fisher(given: LawInputs) -> Distribution:
 
 
 def _codes(given: LawInputs) -> Distribution:
-    return PointMass(given.tensor("codes").long(), len(given.event_shape))
+    codes = given.tensor("codes")
+    if codes.is_floating_point():
+        raise given.wrong(f"needs codes of whole numbers; got {codes.dtype}")
+    return PointMass(codes.long(), len(given.event_shape))
 
 
 def _standard_normal(given: LawInputs) -> Distribution:

@@ -43,11 +43,6 @@ class Reparameterised(Distribution):
         zeros = torch.zeros(1, *self.batch_shape, self.noise_size, device=self.device)
         return self._checked(zeros).z[0]
 
-    @property
-    def variance(self) -> Tensor:
-        """Not a number: no closed form."""
-        return torch.full((*self.batch_shape, *self.event_shape), torch.nan, device=self.device)
-
     def from_noise(self, eps: Tensor) -> Tensor:
         """eps (K, *batch, noise_size) -> z (K, *batch, *event), whose densities are kept until the next draw.
 

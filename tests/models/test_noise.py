@@ -1,15 +1,20 @@
 """The generator is Philox, and a row's noise is its own."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from law_cases import colours, likelihoods, posteriors
 from rdserve.models.card_parts import Architecture
 from rdserve.models.distributions.draw import draw
+from rdserve.models.distributions.named_laws import marginal
 from rdserve.models.distributions.noise import MAX_SAMPLES, Noise, NoiseKeys, Purpose, philox
 from rdserve.models.families import FAMILIES, SPARSE_FAMILIES, build
 from scipy import stats
 from torch import Tensor
+from torch.distributions import Distribution
 
 WORD = 0xFFFFFFFF
 
@@ -37,6 +42,25 @@ def test_known_answers(counter: list[int], key: list[int], expected: list[int]) 
         torch.tensor([[key[0]], [key[1]]]),
     )
     assert [int(word) for word in (even[0], odd[0], even[1], odd[1])] == expected
+
+
+patterns = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(
+    rows=st.lists(st.tuples(patterns, patterns), min_size=1, max_size=4),
+    purpose=st.sampled_from(Purpose),
+    n_samples=st.integers(1, 3),
+    size=st.integers(1, 9),
+)
+def test_torch_and_numpy_give_the_same_words(
+    rows: list[tuple[int, int]], purpose: Purpose, n_samples: int, size: int
+) -> None:
+    """torch's are for accelerators, numpy's for processors."""
+    seeds, examples = zip(*rows, strict=True)
+    noise = Noise(keys(list(seeds), list(examples)), purpose)
+    words = noise.words(n_samples, size)
+    assert torch.equal(noise.uniform(n_samples, size), (words.double() + 0.5) * 2.0**-32)
 
 
 def test_the_highest_words_are_finite_normals() -> None:
@@ -72,27 +96,44 @@ def test_seed_example_sample_purpose_and_position_each_matter() -> None:
     assert len(words.unique()) == len(words)
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, *SPARSE_FAMILIES])
+def family_laws(family: str) -> list[Distribution]:
+    """e(z|x), m(z) and d(x|z) of one of our models."""
+    vae = build(Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=3))
+    return [vae.encoder(torch.zeros(2, 8, 8)), vae.marginal(), vae.decoder(torch.zeros(2, 4))]
+
+
+def mixed_laws(name: str) -> list[Distribution]:
+    """Three laws that all choose among parts."""
+    tensors = {"logits": torch.zeros(3), "loc": torch.zeros(3, 6), "scale": torch.ones(3, 6)}
+    cases = {**likelihoods(), "discretized_logistic_mixture_rgb": colours()}
+    e = posteriors()["von_mises_fisher"].law("von_mises_fisher", slice(0, 2))
+    return [e, marginal("normal_mixture", tensors, {}, (6,)), cases[name].law(name, slice(0, 2))]
+
+
+MIXED = ["discretized_logistic_mixture", "discretized_logistic_mixture_rgb"]
+
+
+@pytest.mark.parametrize(
+    ("laws", "name"),
+    [*((family_laws, name) for name in [*FAMILIES, *SPARSE_FAMILIES]), *((mixed_laws, n) for n in MIXED)],
+)
 @torch.inference_mode()
-def test_no_two_draws_of_a_family_share_a_word(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_two_draws_of_a_model_share_a_word(
+    laws: Callable[[str], list[Distribution]], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """z ~ e(z|x), z ~ m(z) and x ~ d(x|z) of one example under one seed are independent."""
-    seen: dict[str, set[int]] = {}
-    words = Noise._words
+    seen: dict[Purpose, set[int]] = {}
+    uniform = Noise.uniform
 
     def noted(noise: Noise, n_samples: int, size: int) -> Tensor:
-        found = words(noise, n_samples, size)
+        found = uniform(noise, n_samples, size)
         seen.setdefault(what, set()).update(found.flatten().tolist())
         return found
 
-    monkeypatch.setattr(Noise, "_words", noted)
-    vae = build(Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=3))
-    rows, z = keys([5, 5], [0, 1]), torch.zeros(2, 4)
-    for what, law, purpose in (  # noqa: B007 - `noted` reads it
-        ("posterior", vae.encoder(torch.zeros(2, 8, 8)), Purpose.POSTERIOR),
-        ("prior", vae.marginal(), Purpose.PRIOR),
-        ("pixels", vae.decoder(z), Purpose.PIXELS),
-    ):
-        draw(law, Noise(rows, purpose), 3)
+    monkeypatch.setattr(Noise, "uniform", noted)
+    purposes = (Purpose.POSTERIOR, Purpose.PRIOR, Purpose.PIXELS)
+    for what, law in zip(purposes, laws(name), strict=True):
+        draw(law, Noise(keys([5, 5], [0, 1]), what), 3)
     assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
 
 
