@@ -94,7 +94,22 @@ class Source:
 
     @cached_property
     def sha256(self) -> str:
+        """See `canonical_sha256`."""
         return canonical_sha256(self.x)
+
+    @property
+    def kind(self) -> Kind:
+        """As read, before any step."""
+        return kind_of(self._some)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example, as read."""
+        return self._some.shape[1:]
+
+    @property
+    def _some(self) -> Array:
+        return next(iter(self.x.values()))
 
     def preprocessed(self, steps: Sequence[Step]) -> "Source":
         """The same data with these steps after those it has, done as a split is taken.
