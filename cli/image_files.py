@@ -1,34 +1,57 @@
-"""Arrays in and out of files."""
+"""Arrays in and out of files; and of data sets, for one model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client import InputError
-from rdserve.data import load
+from rdserve.cli import data_choice
+from rdserve.client import Client, InputError
+from rdserve.data.files.arrays import stored
 
 Array = NDArray[Any]
-# What files of an array, and archives of them, begin with.
-_NPY, _ZIP = b"\x93NUMPY", b"PK"
-_MAGIC = (_NPY, _ZIP)
 IMAGES_SHOWN = 8
 
 
-def read_images(
-    file: Path | None, data: str | None, *, split: str, limit: int | None, root: Path | None = None
+def model_images(
+    client: Client,
+    model: str,
+    file: Path | None,
+    data: str | None,
+    *,
+    split: str,
+    limit: int | None,
+    root: Path | None,
+    preprocess: Sequence[str] | None,
 ) -> Array:
-    """Images (N, H, W) from a .npy or .npz file, or from a data set; the first `limit` of them.
+    """Images (N, H, W) from a .npy or .npz file, or from a data set as the model takes them; the first
+    `limit`.
 
     Raises:
-        InputError: not exactly one source, or a file that holds no such array.
-        DataError: as `rdserve.data.load`.
+        InputError: not exactly one source, a file that holds no such array, or steps not the model's.
+        DataError: as `rdserve.data.read`.
     """
     if (file is None) == (data is None):
         raise InputError("give --images FILE, or --data NAME")
-    images = load(data, split=split, root=root).images if data else _read(file or Path(), "images")
-    return images[:limit]
+    if data is None:
+        return read_images(file or Path())[:limit]
+    return data_choice.chosen(
+        data,
+        split=split,
+        root=root,
+        preprocess=preprocess,
+        models=lambda shape: data_choice.stated_by([client.model(model)], shape),
+    ).images[:limit]
+
+
+def read_images(file: Path) -> Array:
+    """Images (N, H, W) from a .npy or .npz file.
+
+    Raises:
+        InputError, DataError: a file that holds no such array.
+    """
+    return _read(file, "images")
 
 
 def read_labels(file: Path, n: int) -> Array:
@@ -45,32 +68,15 @@ def read_labels(file: Path, n: int) -> Array:
     return labels[:n]
 
 
-def _read(file: Path, name: str) -> Array:
+def _read(file: Path, wanted: str) -> Array:
     """The one array of a file, or the one of that name."""
     try:
-        with file.open("rb") as stream:
-            if not stream.read(len(_NPY)).startswith(_MAGIC):
-                raise InputError(f"{file} is no .npy or .npz file; numpy.save(FILE, images) writes one")
-            stream.seek(0)
-            return _array(np.load(stream, allow_pickle=False), file, name)
-    except InputError:
-        raise
+        arrays = stored(file)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    except Exception as error:  # numpy, zipfile and zlib raise what they like on bytes that are no array
-        why = "it holds Python objects, not numbers" if "allow_pickle" in str(error) else error
-        raise InputError(f"{file}: not a readable .npy or .npz file ({why})") from error
-
-
-def _array(loaded: Any, file: Path, wanted: str) -> Array:
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        names = list(loaded)
-        name = wanted if wanted in names else names[0] if len(names) == 1 else None
-        if name is None:
-            raise InputError(f"{file} holds {', '.join(names) or 'nothing'}; name one of them {wanted}")
-        return np.asarray(loaded[name])
+    if wanted not in arrays and len(arrays) != 1:
+        raise InputError(f"{file} holds {', '.join(arrays) or 'nothing'}; name one of them {wanted}")
+    return arrays.get(wanted, next(iter(arrays.values())))
 
 
 def check_suffix(out: Path | None, allowed: tuple[str, ...]) -> None:

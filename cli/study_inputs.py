@@ -1,13 +1,16 @@
 """What `rdserve figures` and `rdserve results` begin with: a served zoo scored, and filed by category."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rdserve.cli import data_choice
 from rdserve.cli.console import progress
+from rdserve.cli.options import DataRoot, DataSet, Preprocess
 from rdserve.client import Client
-from rdserve.data import load
+from rdserve.data import Dataset, read
 from rdserve.study import categories, fidelity, zoo_scores
 from rdserve.study.categories import Categorised
 from rdserve.study.classifier import Classifier, train
@@ -19,15 +22,32 @@ Work = Annotated[Path, typer.Option(help="Folder for rows, to go on from; of fig
 WORK = Path("report/study-rows")
 
 
-def scored(
-    client: Client, data: str, split: str, *, root: Path | None, limit: int | None, folder: Path
-) -> ScoredZoo:
+@dataclass(frozen=True)
+class DataOptions:
+    """Which data a study is on."""
+
+    data: DataSet = "digits"
+    data_root: DataRoot = None
+    preprocess: Preprocess = None
+
+    def split(self, split: str, client: Client) -> Dataset:
+        """As the served models take it. Raises as `rdserve.cli.data_choice.chosen`."""
+        return data_choice.chosen(
+            self.data,
+            split=split,
+            root=self.data_root,
+            preprocess=self.preprocess,
+            models=lambda shape: data_choice.stated_by(client.models(), shape),
+        )
+
+
+def scored(client: Client, data: DataOptions, split: str, *, limit: int | None, folder: Path) -> ScoredZoo:
     """Every served model that takes the data set's images, with a bar; what fails is said on stderr.
 
     Raises:
         DataError, InputError, RdserveError: as the calls it makes.
     """
-    chosen = examples(load(data, split=split, root=root), limit)
+    chosen = examples(data.split(split, client), limit)
     models, left_out = zoo_scores.fitting(client, chosen.images.shape[1:])
     for name, fault in left_out.items():
         typer.echo(f"left out: model {name!r} {fault}", err=True)
@@ -41,11 +61,14 @@ def scored(
     return found
 
 
-def trained_classifier(data: str, root: Path | None) -> Classifier | None:
-    """Of the data set's classes; None, which is said on stderr, where it has no labels."""
-    found = train(load(data, split="train", root=root), load(data, split="test", root=root))
+def trained_classifier(data: DataOptions, of: Dataset) -> Classifier | None:
+    """Of the classes of the data that `of` is a split of, done to as it was; None, which is said on stderr,
+    where there are no labels to train or to measure it on."""
+    source = read(data.data, root=data.data_root, steps=of.preprocessing)
+    there = {"train", "test"} <= source.labels.keys()
+    found = train(source.split("train"), source.split("test")) if there else None
     if found is None:
-        typer.echo(f"{data} has no labels here: categories by R and D alone", err=True)
+        typer.echo(f"{of.name} has no labels here: categories by R and D alone", err=True)
     return found
 
 

@@ -13,6 +13,7 @@ from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.scores import ARRAYS, Rows, ScoredData, ScoreSet, rows_of
 from rdserve.compare.statistics.intervals import Method
+from rdserve.data.preprocessing import NONE
 
 SCHEMA = "rdserve-comparison-data/1"
 
@@ -25,7 +26,7 @@ def to_document(scored: ScoreSet, rows: Rows | slice = slice(None)) -> dict[str,
     return {
         "schema": SCHEMA,
         "units": "nats per example, summed over pixels and latents",
-        "data": asdict(scored.data) | {"n": len(ids)},
+        "data": scored.data.document() | {"n": len(ids)},
         "seed": scored.seed,
         "n_samples": scored.n_samples,
         "level": scored.level,
@@ -65,7 +66,7 @@ def _scored(document: Mapping[str, Any]) -> ScoreSet:
         models=tuple(_INFO.validate_python(model["info"]) for model in models),
         scores=tuple(_score(model) for model in models),
         example_ids=np.array(document["example_ids"], np.uint64),
-        data=ScoredData(**data),
+        data=ScoredData(**data, preprocessing=str(document["data"].get("preprocessing", NONE))),
         seed=int(document["seed"]),
         n_samples=int(document["n_samples"]),
         labels=None if labels is None else np.array(labels, np.int64),

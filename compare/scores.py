@@ -5,7 +5,7 @@ All else (statistics, tables, figures, files) is computed from one `ScoreSet`.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from rdserve.client.results import ModelInfo, Score
 from rdserve.compare.origin import Origin
 from rdserve.compare.statistics.intervals import Method
 from rdserve.compare.stretches import stretches
+from rdserve.data.preprocessing import NONE
 
 # Of a score, one value per example.
 ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
@@ -33,12 +34,21 @@ def images_sha256(images: NDArray[np.bool_]) -> str:
 class ScoredData:
     """Which images: a named data set's split, or "images" for arrays that a caller brought.
 
-    sha256: of the whole data set, or of the caller's pixels.
+    sha256: of the whole data set before preprocessing, or of the caller's pixels.
+    preprocessing: what was done to it, as `rdserve.data.preprocessing.words` says it.
     """
 
     name: str
     split: str
     sha256: str
+    preprocessing: str = NONE
+
+    def document(self) -> dict[str, str]:
+        """As JSON holds it, without a word of preprocessing where there was none."""
+        found: dict[str, str] = asdict(self)
+        if self.preprocessing == NONE:
+            del found["preprocessing"]
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.request import urlopen
 
-from rdserve.data.dataset import DataError, Progress
+from rdserve.data.dataset import Progress
+from rdserve.data.errors import DataError
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.data.dataset import (
     SPLITS,
-    DataError,
     Images,
     Labels,
     Progress,
@@ -17,6 +16,7 @@ from rdserve.data.dataset import (
     unpack,
 )
 from rdserve.data.download import Remote, fetch
+from rdserve.data.errors import DataError
 
 BINARISATION = "static, one Bernoulli(grey / 255) draw per pixel (Larochelle and Murray 2011)"
 PACKED = "binarized_mnist_larochelle.npz"

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.data.dataset import pack
 
 SIZES = {"train": 1197, "valid": 200, "test": 400}
-THRESHOLD = 8
 SEED = 20171101
 
 
 def make() -> dict[str, NDArray[np.generic]]:
-    """For each split, its packed images, its labels and the index of each image in scikit-learn's order."""
+    """For each split, its grey levels (N, 8, 8), its labels, each image's index in scikit-learn's order."""
     from sklearn.datasets import load_digits
 
     grey, labels = load_digits(return_X_y=True)
@@ -26,7 +24,7 @@ def make() -> dict[str, NDArray[np.generic]]:
     start = 0
     for split, size in SIZES.items():
         index = order[start : start + size]
-        arrays[split] = pack((grey[index] >= THRESHOLD).reshape(-1, 8, 8))
+        arrays[split] = grey[index].reshape(-1, 8, 8).astype(np.uint8)
         arrays[f"{split}_label"] = labels[index].astype(np.uint8)
         arrays[f"{split}_index"] = index.astype(np.uint16)
         start += size

@@ -47,7 +47,15 @@ PACKAGES: dict[str, Package] = {
         uses="proto",
         never="torch ts",
     ),
-    "data": _package("rdserve.data", "data sets and their hashes", never="torch grpc ts sklearn"),
+    "data": _package(
+        "rdserve.data",
+        "data sets and their hashes",
+        never="torch grpc ts sklearn scipy",
+        floors={
+            "files": "data of one's own: npz, npy, idx, PNG, csv, parquet",
+            "preprocessing": "from what a file holds to the x of a model; keyed where it is random",
+        },
+    ),
     "models": _package(
         "rdserve.models",
         "VAEs, rate and distortion, checkpoints, the worker behind the wire",
@@ -89,7 +97,7 @@ PACKAGES: dict[str, Package] = {
     "client": _package(
         "rdserve.client",
         "the client, nothing else",
-        uses="proto wire",
+        uses="proto wire data",
         never="torch ts scipy matplotlib rich",
     ),
     "compare": _package(

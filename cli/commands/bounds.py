@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rdserve.cli import exits
+from rdserve.cli import data_choice, exits
 from rdserve.cli.console import console, progress
-from rdserve.cli.options import DataRoot, Seed, Split
+from rdserve.cli.data_choice import Stated
+from rdserve.cli.options import DataRoot, DataSet, Preprocess, Seed, Split
+from rdserve.client import InputError
 from rdserve.compare.render.formatting import shortened
-from rdserve.data import DataError, Dataset, load
-from rdserve.models.card import CardError
+from rdserve.data import DataError, Dataset
+from rdserve.models.card import CardError, read_card
 from rdserve.models.engines import load_model
 from rdserve.models.information import Encoded, Generated, both
 from rdserve.study.subset import Examples, examples
@@ -43,9 +45,10 @@ class Bounds:
 
 def bounds(
     checkpoints: Annotated[list[Path], typer.Argument(help="Folders of checkpoints.")],
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    data: DataSet = "digits",
     split: Split = "test",
     data_root: DataRoot = None,
+    preprocess: Preprocess = None,
     limit: Annotated[int, typer.Option(min=2, help="Images, all in one mixture.")] = N,
     n_generated: Annotated[
         int, typer.Option(min=2, help="Pairs (x, z) drawn from each model.")
@@ -56,19 +59,31 @@ def bounds(
 ) -> None:
     """Bound the information of the code: H - D <= I <= R, R = I + KL, and E <= I_d <= G of the generator."""
     try:
-        chosen = examples(load(data, split=split, root=data_root), limit)
+        dataset = data_choice.chosen(
+            data,
+            split=split,
+            root=data_root,
+            preprocess=preprocess,
+            models=lambda shape: stated_on_cards(checkpoints),
+        )
+        chosen = examples(dataset, limit)
         found = []
         with progress("bounding", len(checkpoints)) as done:
             for folder in checkpoints:
                 found.append(bound(folder, chosen, seed=seed, n_generated=n_generated, k=k))
                 done(1)
-    except (CardError, DataError, OSError) as error:
+    except (CardError, DataError, InputError, OSError) as error:
         typer.echo(f"rdserve: {error}", err=True)
         raise typer.Exit(exits.code_of(error)) from None
     console().print(table(found, chosen.dataset))
     if out is not None:
         out.write_text(json.dumps([one.document() for one in found], indent=1) + "\n")
         typer.echo(out)
+
+
+def stated_on_cards(checkpoints: Sequence[Path]) -> list[Stated]:
+    """Of each checkpoint. Raises CardError where there is none."""
+    return [Stated(card.name, card.input.binarisation) for card in map(read_card, checkpoints)]
 
 
 def bound(folder: Path, of: Examples, *, seed: int, n_generated: int, k: int) -> Bounds:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,9 +13,22 @@ import typer
 from numpy.typing import NDArray
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import console, progress
+from rdserve.cli.data_choice import Shape, Stated, chosen, stated_by
 from rdserve.cli.exits import writing
 from rdserve.cli.image_files import read_images, read_labels
-from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Serve, Server, Split, Timeout
+from rdserve.cli.options import (
+    ADDRESS,
+    Data,
+    DataRoot,
+    Limit,
+    NSamples,
+    Preprocess,
+    Seed,
+    Serve,
+    Server,
+    Split,
+    Timeout,
+)
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
 from rdserve.compare import api, compatibility, export
@@ -27,7 +40,7 @@ from rdserve.compare.scores import ScoredData
 from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.compare.scoring.pictures import Pictures
-from rdserve.data import load
+from rdserve.data.preprocessing import words
 
 JUNIT, SUMMARY = "gate.xml", "gate.md"
 
@@ -52,7 +65,7 @@ class LabelledImages:
     """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
 
     images: NDArray[np.bool_]
-    labels: NDArray[np.integer] | None
+    labels: NDArray[np.integer[Any]] | None
     about: ScoredData | None
 
 
@@ -60,31 +73,42 @@ class LabelledImages:
 class ImageOptions:
     """What to score."""
 
-    data: Annotated[
-        str | None, typer.Option(help="digits or static-mnist; digits if neither this nor --images is given.")
-    ] = None
+    data: Data = None
     images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
     labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None
     split: Split = "test"
     limit: Limit = None
     data_root: DataRoot = None
+    preprocess: Preprocess = None
 
-    def read(self) -> LabelledImages:
-        """The first `limit` of them.
+    def read(self, models: Callable[[Shape], Iterable[Stated]], disagree: bool) -> LabelledImages:
+        """The first `limit` of them; digits if neither --data nor --images is given.
+
+        models, disagree: as of `rdserve.cli.data_choice.chosen`.
 
         Raises:
-            InputError: two sources, labels of no file of images, or a file that holds no such array.
-            DataError: as `rdserve.data.load`.
+            InputError: two sources, labels of no file of images, a file that holds no such array, or steps
+                that are not the models'.
+            DataError: as `rdserve.data.read`.
         """
         if self.images is not None:
-            pixels = read_images(self.images, self.data, split=self.split, limit=self.limit)
+            if self.data is not None:
+                raise InputError("give --images FILE, or --data NAME")
+            pixels = read_images(self.images)[: self.limit]
             labels = None if self.labels is None else read_labels(self.labels, len(pixels))
             return LabelledImages(pixels, labels, None)
         if self.labels is not None:
             raise InputError("--labels are of images of your own; give --images FILE too")
-        dataset = load(self.data or "digits", split=self.split, root=self.data_root)
+        dataset = chosen(
+            self.data or "digits",
+            split=self.split,
+            root=self.data_root,
+            preprocess=self.preprocess,
+            models=models,
+            disagree=disagree,
+        )
         classes = None if dataset.labels is None else dataset.labels[: self.limit]
-        about = ScoredData(dataset.name, dataset.split, dataset.sha256)
+        about = ScoredData(dataset.name, dataset.split, dataset.sha256, words(dataset.preprocessing))
         return LabelledImages(dataset.images[: self.limit], classes, about)
 
 
@@ -144,8 +168,9 @@ def compare(
     with connection(server, trust, timeout=timeout, models=serve) as client:
         if options.limits.any and not options.baseline:
             raise InputError("a limit is on what changed since a baseline: name it with --baseline")
-        source = what.read()
-        names = _choose(client.models(), options, source)
+        served = client.models()
+        source = what.read(lambda shape: _stated(served, options, shape), options.allow_incomparable)
+        names = _choose(served, options, source)
         arguments = {} if serve else trust.arguments()
         engine = Local(client) if options.engine is EngineName.LOCAL else _ray(client, timeout, arguments)
         with writing(options.out):
@@ -161,6 +186,12 @@ def compare(
         outcome = _gate(comparison, options, paths)
         typer.echo("\n" + "\n".join(map(str, paths)))
     raise typer.Exit(outcome)
+
+
+def _stated(served: Sequence[ModelInfo], options: CompareOptions, shape: Shape) -> list[Stated]:
+    """Of the models that are to be compared, as far as they are there."""
+    asked = {name.strip() for name in [*options.models.split(","), options.baseline or ""]}
+    return stated_by((model for model in served if options.models == "all" or model.name in asked), shape)
 
 
 def _choose(served: Sequence[ModelInfo], options: CompareOptions, source: LabelledImages) -> list[str]:

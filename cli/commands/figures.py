@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rdserve.cli import study_inputs
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.options import ADDRESS, DataRoot, Serve, Server, Split, Timeout
+from rdserve.cli.options import ADDRESS, Serve, Server, Split, Timeout
 from rdserve.compare.render.figures import plane
 from rdserve.study.figures.draw import NAMES, SERVED, Drawn, draw_all, models_of
 from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
@@ -18,10 +18,9 @@ Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a
 
 def figures(
     trust: Trust,
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    data: study_inputs.DataOptions,
     split: Split = "test",
     limit: study_inputs.Limit = None,
-    data_root: DataRoot = None,
     only: Annotated[str, typer.Option(help=f"Some of {', '.join(NAMES)}; divided by commas.")] = "all",
     images: Images = 100,
     toy: Annotated[
@@ -43,9 +42,9 @@ def figures(
             _write(Drawn("figure-2", *figure_2(toy or TOY)), out, "")
         if not set(names) & set(SERVED):
             return
-        zoo = study_inputs.scored(client, data, split, root=data_root, limit=limit, folder=work)
+        zoo = study_inputs.scored(client, data, split, limit=limit, folder=work)
         shown = models_of(zoo, names)
-        classifier = study_inputs.trained_classifier(data, data_root) if shown else None
+        classifier = study_inputs.trained_classifier(data, zoo.examples.dataset) if shown else None
         few = study_inputs.few(zoo.examples, images)
         categorised = study_inputs.categorised(client, shown, few, classifier) if shown else {}
         for drawn in draw_all(client, zoo, categorised, names):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.connection import failures_told
-from rdserve.cli.options import DataRoot
+from rdserve.cli.options import Data, DataRoot
 
 # Nats by which another build of torch may move a mean or a quantile.
 TOLERANCE = 1e-3
@@ -17,6 +17,7 @@ def package(
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="Measure what each card states again, on its whole split.")
     ] = False,
+    data: Data = None,
     data_root: DataRoot = None,
 ) -> None:
     """Verify checkpoints and make an archive of each; refused ones are named, the others are made."""
@@ -27,7 +28,7 @@ def package(
     refused = 0
     with failures_told():
         for checkpoint in checkpoints:
-            if remeasure and not verify_card(checkpoint, data_root, TOLERANCE):
+            if remeasure and not verify_card(checkpoint, data_root, TOLERANCE, data):
                 refused += 1
                 typer.echo(f"refused: {checkpoint}: its card is not what its weights measure", err=True)
                 continue

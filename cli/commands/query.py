@@ -5,8 +5,19 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.image_files import IMAGES_SHOWN, as_text, check_suffix, read_images, write_arrays
-from rdserve.cli.options import ADDRESS, Data, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
+from rdserve.cli.image_files import IMAGES_SHOWN, as_text, check_suffix, model_images, write_arrays
+from rdserve.cli.options import (
+    ADDRESS,
+    Data,
+    DataRoot,
+    Limit,
+    NSamples,
+    Preprocess,
+    Seed,
+    Server,
+    Split,
+    Timeout,
+)
 from rdserve.client import ModelInfo, Timing, timings
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
@@ -35,6 +46,7 @@ def encode(
     split: Split = "test",
     limit: Limit = None,
     data_root: DataRoot = None,
+    preprocess: Preprocess = None,
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz, or .npy for the posterior modes.")] = None,
@@ -44,7 +56,9 @@ def encode(
     """Images to latents: mode, scale and samples of e(z|x)."""
     with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy"))
-        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        x = model_images(
+            client, model, images, data, split=split, limit=limit, root=data_root, preprocess=preprocess
+        )
         encoding = client.encode(model, x, n_samples=n_samples, seed=seed)
         n, k, z = encoding.latents.shape
         typer.echo(f"{n} images to {z} latents, {k} sample{'s' if k > 1 else ''} each")
@@ -63,6 +77,7 @@ def reconstruct(
     split: Split = "test",
     limit: Limit = None,
     data_root: DataRoot = None,
+    preprocess: Preprocess = None,
     n_samples: NSamples = 5,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
@@ -72,7 +87,9 @@ def reconstruct(
     """Images to one z each, and n-samples images back from it."""
     with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy", ".png"))
-        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        x = model_images(
+            client, model, images, data, split=split, limit=limit, root=data_root, preprocess=preprocess
+        )
         result = client.reconstruct(model, x, n_samples=n_samples, seed=seed)
         typer.echo(f"{model}: above the images, below one reconstruction of each")
         typer.echo(as_text(x))
@@ -127,6 +144,7 @@ def score(
     split: Split = "test",
     limit: Limit = None,
     data_root: DataRoot = None,
+    preprocess: Preprocess = None,
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz or .csv with a row per image.")] = None,
@@ -140,7 +158,9 @@ def score(
         from rdserve.compare.statistics.summaries import mean
 
         check_suffix(out, (".npz", ".csv"))
-        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        x = model_images(
+            client, model, images, data, split=split, limit=limit, root=data_root, preprocess=preprocess
+        )
         with timings() as calls:
             result = client.score(model, x, n_samples=n_samples, seed=seed)
         columns = {

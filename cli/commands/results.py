@@ -1,5 +1,6 @@
 """`rdserve results`: a served zoo on every split, beside the paper's numbers."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -11,7 +12,7 @@ from rdserve.cli.commands.bounds import N_GENERATED, K, N, bound
 from rdserve.cli.commands.figures import Images
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import progress
-from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
+from rdserve.cli.options import ADDRESS, Server, Timeout
 from rdserve.client import Client
 from rdserve.compare.render import json_stream
 from rdserve.models.card import CardError, TorchCard, read_card
@@ -25,11 +26,10 @@ NGenerated = Annotated[int, typer.Option(min=0, help="Pairs drawn from each mode
 
 def results(
     trust: Trust,
+    data: study_inputs.DataOptions,
     models: Annotated[
         Path | None, typer.Option(help="Serve this folder's models for this run; bounds need their weights.")
     ] = None,
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
-    data_root: DataRoot = None,
     splits: Annotated[str, typer.Option(help="Which to score, divided by commas.")] = ",".join(SPLITS),
     limit: study_inputs.Limit = None,
     images: Images = 100,
@@ -43,10 +43,15 @@ def results(
     """Score a zoo on every split, and write it down beside the paper: targets, categories, bounds."""
     chosen = chosen_splits(splits)
     with connection(server, trust, timeout=timeout, models=models) as client:
-        scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
-        study = _study(client, scored, data, data_root, images, models, n_bounds, n_generated)
-    wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
-    wanted |= {"n-bounds": n_bounds, "n-generated": n_generated}
+        scored = {split: _scored(client, data, split, limit, work) for split in chosen}
+        study = _study(client, scored, data, images, models, n_bounds, n_generated)
+    wanted: dict[str, object] = {
+        "models": models,
+        "data": data.data,
+        "preprocess": data.preprocess,
+        "splits": splits,
+    }
+    wanted |= {"limit": limit, "images": images, "n-bounds": n_bounds, "n-generated": n_generated}
     found = document(study, _command(wanted))
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text("".join(json_stream.text(found, "\n")) + "\n", encoding="utf-8")
@@ -57,8 +62,11 @@ def results(
 
 def _command(wanted: Mapping[str, object]) -> str:
     """What makes the same results, but for where files lie."""
-    given = [f"--{name} {value}" for name, value in wanted.items() if value is not None]
-    return " ".join(["rdserve results", *given])
+    command = ["rdserve", "results"]
+    for name, value in wanted.items():
+        for each in value if isinstance(value, list) else [value]:
+            command += [] if each is None else [f"--{name}", str(each)]
+    return shlex.join(command)
 
 
 def chosen_splits(wanted: str) -> list[str]:
@@ -70,10 +78,10 @@ def chosen_splits(wanted: str) -> list[str]:
 
 
 def _scored(
-    client: Client, data: str, split: str, root: Path | None, limit: int | None, work: Path
+    client: Client, data: study_inputs.DataOptions, split: str, limit: int | None, work: Path
 ) -> ScoredZoo:
     start = monotonic()
-    zoo = study_inputs.scored(client, data, split, root=root, limit=limit, folder=work)
+    zoo = study_inputs.scored(client, data, split, limit=limit, folder=work)
     typer.echo(f"scored {zoo.title} in {monotonic() - start:.0f} s", err=True)
     return zoo
 
@@ -81,8 +89,7 @@ def _scored(
 def _study(
     client: Client,
     scored: dict[str, ScoredZoo],
-    data: str,
-    root: Path | None,
+    data: study_inputs.DataOptions,
     n_images: int,
     folder: Path | None,
     n_bounds: int,
@@ -90,7 +97,7 @@ def _study(
 ) -> Study:
     judged = scored[JUDGED_ON]
     few = study_inputs.few(judged.examples, n_images)
-    classifier = study_inputs.trained_classifier(data, root)
+    classifier = study_inputs.trained_classifier(data, judged.examples.dataset)
     categorised = study_inputs.categorised(client, judged.all, few, classifier)
     folders = _folders(folder)
     bounds = {}

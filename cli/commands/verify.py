@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from rdserve.cli.connection import Trust, connection, failures_told
 from rdserve.cli.exits import Code
 from rdserve.cli.image_files import read_images
-from rdserve.cli.options import ADDRESS, DataRoot, Serve, Server, Timeout
+from rdserve.cli.options import ADDRESS, Data, DataRoot, Serve, Server, Timeout
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
 from rdserve.compare.rebuilt import contradictions, part_of
 from rdserve.compare.rebuilt_page import altered
 from rdserve.compare.score_document import from_document
 from rdserve.compare.scores import ScoreSet, images_sha256
-from rdserve.data import load
+from rdserve.data import NAMES, load
+from rdserve.data.preprocessing import from_words
 
 
 def verify(
@@ -28,7 +29,8 @@ def verify(
     rows: Annotated[int, typer.Option(min=1, help="How many images to score again; half drawn anew.")] = 64,
     all_rows: Annotated[bool, typer.Option("--all-rows", help="Score every image again.")] = False,
     tolerance: Annotated[float, typer.Option(min=0, help="Nats that rounding may cost an image.")] = 1e-3,
-    images: Annotated[Path | None, typer.Option(help="The images, where they are no named data set.")] = None,
+    images: Annotated[Path | None, typer.Option(help="The images, where they are no data set.")] = None,
+    data: Data = None,
     data_root: DataRoot = None,
     server: Server = ADDRESS,
     serve: Serve = None,
@@ -43,12 +45,12 @@ def verify(
         from rdserve.cli.commands.verify_card import verify_card
 
         with failures_told():
-            reproduced = verify_card(subject, data_root, tolerance)
+            reproduced = verify_card(subject, data_root, tolerance, data)
         raise typer.Exit(Code.DONE if reproduced else Code.FAILED)
     with connection(server, trust, timeout=timeout, models=serve) as client:
         document = checks.read(subject)
         scored = from_document(document["examples"])
-        pixels = _images(scored, images, data_root)
+        pixels = _images(scored, images, data, data_root)
         found = _contradictions(subject, document, scored, pixels[: scored.n])
         wanted = scored.n if all_rows else rows
         chosen = checks.sample(scored, wanted, np.random.default_rng())
@@ -76,21 +78,28 @@ def _contradictions(
     return found
 
 
-def _images(scored: ScoreSet, file: Path | None, root: Path | None) -> NDArray[np.bool_]:
-    """The very images of the comparison, by their hash.
+def _images(scored: ScoreSet, file: Path | None, data: str | None, root: Path | None) -> NDArray[np.bool_]:
+    """The very images of the comparison, by the hash of what they were made of.
 
     Raises:
         InputError: other images, or none to be had.
-        DataError: as `rdserve.data.load`.
+        DataError: as `rdserve.data.read`.
     """
     about = scored.data
     if file is not None:
-        pixels = np.asarray(read_images(file, None, split="", limit=None), np.bool_)
+        pixels = np.asarray(read_images(file), np.bool_)
         sha256 = images_sha256(pixels)
     elif about.name == "images":
         raise InputError("the comparison is of images that are no named data set; give --images FILE")
+    elif data is None and about.name not in NAMES and not Path(about.name).exists():
+        raise InputError(f"the comparison is of {about.name}, which is not here; give its path with --data")
     else:
-        dataset = load(about.name, split=about.split, root=root)
+        steps = from_words(about.preprocessing)
+        if steps is None:
+            raise InputError(
+                f"{about.preprocessing!r} is no preprocessing that this version of rdserve knows"
+            )
+        dataset = load(data or about.name, split=about.split, root=root, steps=steps)
         pixels, sha256 = dataset.images, dataset.sha256
     if sha256 != about.sha256:
         raise InputError(f"other images: sha256 {sha256[:12]}, the comparison has {about.sha256[:12]}")

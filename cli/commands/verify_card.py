@@ -7,8 +7,10 @@ import typer
 from rdserve.client import InputError, RdserveError
 
 
-def verify_card(folder: Path, data_root: Path | None, tolerance: float) -> bool:
+def verify_card(folder: Path, data_root: Path | None, tolerance: float, data: str | None = None) -> bool:
     """Say which numbers of the card come out differently; whether none does.
+
+    data: name or path of the card's data set, where it is not where it was.
 
     Raises:
         RdserveError: torch is not installed.
@@ -21,7 +23,7 @@ def verify_card(folder: Path, data_root: Path | None, tolerance: float) -> bool:
     from rdserve.trainer.verify import departures
 
     try:
-        card, found = departures(folder, data_root, tolerance)
+        card, found = departures(folder, data_root, tolerance, data)
     except (CardError, DataError) as error:
         raise InputError(str(error)) from error
     for line in found:

@@ -64,7 +64,7 @@ def to_document(analysis: Analysis, *, n: int | None = None) -> dict[str, Any]:
         "signature": analysis.signature,
         "units": "nats per example, summed over pixels and latents",
         "definitions": DEFINITIONS,
-        "data": asdict(scored.data) | {"n": scored.n, "example_ids_sha256": ids_sha256(scored)},
+        "data": scored.data.document() | {"n": scored.n, "example_ids_sha256": ids_sha256(scored)},
         "seed": scored.seed,
         "n_samples": scored.n_samples,
         "level": scored.level,
