@@ -4,7 +4,7 @@ N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -210,12 +210,19 @@ def _array(value: Any, name: str) -> tensors.Array:
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
 
 
+def n_rows(result: Encoding | Decoding | Reconstruction | Sample | Score) -> int:
+    """How many rows it holds."""
+    return len(getattr(result, fields(result)[0].name))
+
+
 def concatenate(parts: Sequence[T]) -> T:
-    """Rows of all parts, in order; flags hold if they hold for all.
+    """Rows of all parts, in order, in arrays that may be written to; flags hold if they hold for all.
 
     Raises:
         ReplyError: parts whose rows differ in shape.
     """
+    if len(parts) == 1:
+        return _writable(parts[0])
     kind = type(parts[0])
     joined: dict[str, Any] = {}
     for field in fields(kind):
@@ -224,3 +231,14 @@ def concatenate(parts: Sequence[T]) -> T:
             raise ReplyError(f"{field.name} came back in rows of several shapes")
         joined[field.name] = all(values) if isinstance(values[0], bool) else np.concatenate(values)
     return kind(**joined)
+
+
+def _writable(result: T) -> T:
+    """Arrays that share a reply's bytes are copied."""
+    values = {name: getattr(result, name) for name in result.__dataclass_fields__}
+    shared = {
+        name: value.copy()
+        for name, value in values.items()
+        if not isinstance(value, bool) and not value.flags.writeable
+    }
+    return replace(result, **shared) if shared else result
