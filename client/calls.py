@@ -23,7 +23,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Chunk(Generic[T]):
+class ChunkCall(Generic[T]):
     """A chunk's call under way. last: whether no more of the same rows follow."""
 
     call: RetriedCall
@@ -108,7 +108,7 @@ class Caller:
         Raises as `rows`.
         """
 
-        async def starts() -> AsyncGenerator[Callable[[], Chunk[T]], None]:
+        async def starts() -> AsyncGenerator[Callable[[], ChunkCall[T]], None]:
             async with aclosing(several) as batches:
                 async for rows in batches:
                     for part in slices(len(rows.array), rows.per_chunk(operation)):
@@ -121,10 +121,10 @@ class Caller:
             async for reply in replies:
                 yield reply
 
-    def _chunk(self, operation: Operation[T], model: str, rows: Rows, part: slice) -> Chunk[T]:
+    def _chunk(self, operation: Operation[T], model: str, rows: Rows, part: slice) -> ChunkCall[T]:
         begin = self._unary(operation.method, operation.chunk(model, rows, part), ahead=True)
         last = part.stop == len(rows.array)
-        return Chunk(self._begin(begin, self.deadline()), operation.kind, part.stop - part.start, last)
+        return ChunkCall(self._begin(begin, self.deadline()), operation.kind, part.stop - part.start, last)
 
     def stream(self, method: str, request: object, until: float) -> RetriedCall:
         """A call of many replies, begun, with a deadline as of `deadline`."""

@@ -1,5 +1,5 @@
 """What the client's logic asks of gRPC. It is written once, as coroutines: over grpc.aio they wait in an
-event loop; over grpc each step is done when it returns, and they never suspend (`rdserve.client.blocking`)."""
+event loop; over grpc each step is done when it returns, so that none suspends (`rdserve.client.blocking`)."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from typing import Any, Protocol

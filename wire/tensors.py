@@ -63,22 +63,27 @@ def to_array(message: Tensor) -> Array:
     Raises:
         ValueError: dtype, shape and byte count disagree. Nothing is allocated before that is known.
     """
-    check_size(message)
-    shape = tuple(message.shape)
-    if message.dtype == DTYPE_PACKED_BITS:
+    dtype, shape, data = message.dtype, tuple(message.shape), checked_data(message)
+    if dtype == DTYPE_PACKED_BITS:
         bits = row_size(shape)
-        packed = np.frombuffer(message.data, np.uint8).reshape(_rows(shape), (bits + 7) // 8)
+        packed = np.frombuffer(data, np.uint8).reshape(_rows(shape), (bits + 7) // 8)
         return np.unpackbits(packed, axis=1, count=bits).view(np.bool_).reshape(shape)
-    return np.frombuffer(message.data, _NUMPY[message.dtype]).reshape(shape)
+    return np.frombuffer(data, _NUMPY[dtype]).reshape(shape)
 
 
 def check_size(message: Tensor) -> None:
     """Raises ValueError where dtype, shape and byte count disagree."""
-    needed = byte_count(message.dtype, message.shape)
-    if len(message.data) != needed:
+    checked_data(message)
+
+
+def checked_data(message: Tensor) -> bytes:
+    """Its bytes, taken out once: each look at `data` copies them. Raises as `check_size`."""
+    needed, data = byte_count(message.dtype, message.shape), message.data
+    if len(data) != needed:
         name = DType.Name(message.dtype)
         shape = tuple(message.shape)
-        raise ValueError(f"{name} of shape {shape} needs {needed} bytes, got {len(message.data)}")
+        raise ValueError(f"{name} of shape {shape} needs {needed} bytes, got {len(data)}")
+    return data
 
 
 def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:
@@ -90,7 +95,7 @@ def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:
     sizes = tuple(shape)
     if len(sizes) > MAX_RANK:
         raise ValueError(f"a tensor has at most {MAX_RANK} axes, got {len(sizes)}")
-    if any(size < 0 for size in sizes):
+    if min(sizes, default=0) < 0:
         raise ValueError(f"shape {sizes} has a negative size")
     if dtype == DTYPE_PACKED_BITS:
         return _rows(sizes) * ((row_size(sizes) + 7) // 8)
