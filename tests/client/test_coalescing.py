@@ -223,7 +223,7 @@ async def test_failures_of_all_are_each_one_s_and_passing_ones_are_tried_again_t
             results = await asyncio.gather(*rest, return_exceptions=True)
     assert [type(each) for each in results] == [errors.NotFound] * 8
     assert gate.asked[1] == list(range(8))
-    assert sorted(sum(gate.asked[2:], [])) == list(range(8))
+    assert sorted(number for ids in gate.asked[2:] for number in ids) == list(range(8))
 
 
 async def test_a_reply_with_too_few_rows_is_nobody_s_but_each_asks_again() -> None:
