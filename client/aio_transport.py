@@ -14,6 +14,9 @@ from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 class AioTransport:
     """A channel of the event loop that it is first used in. own: whether `close` closes it."""
 
+    # Those who ask again at once have done so by the next turn of the loop.
+    linger_seconds = 0.0
+
     def __init__(self, opened: Callable[[], grpc.aio.Channel], *, own: bool) -> None:
         self._opened, self._own = opened, own
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,6 +65,9 @@ class AioTransport:
 
     def waker(self) -> "LoopWaker":
         return LoopWaker(asyncio.get_running_loop())
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
 
     async def pause(self, seconds: float, over: Callable[[], bool]) -> bool:
         try:

@@ -14,6 +14,9 @@ from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 class BlockingTransport:
     """A channel that any thread may use. own: whether `close` closes it."""
 
+    # Threads take their turns.
+    linger_seconds = 0.002
+
     def __init__(self, channel: grpc.Channel, *, own: bool) -> None:
         self.channel = channel
         self.service = VaeServiceStub(channel)
@@ -39,6 +42,9 @@ class BlockingTransport:
 
     def waker(self) -> "ThreadWaker":
         return ThreadWaker()
+
+    async def turn(self) -> None:
+        pass
 
     async def pause(self, seconds: float, over: Callable[[], bool]) -> bool:
         with self._changed:

@@ -75,30 +75,32 @@ class Caller:
             ServiceError: the first chunk that failed; the rest are cancelled.
             ReplyError: a reply with too few rows.
         """
-        n = len(rows.array)
-        if n <= rows.per_chunk(operation):
-            reply = await self._begin(self._whole(operation, model, rows), self.deadline()).reply()
-            done = [results.from_reply(operation.kind, reply, n)]
+        n, most = len(rows.array), rows.per_chunk(operation)
+        if n <= most:
+            result = await self._whole(operation, model, rows, min(most, MAX_ROWS))
             if on_progress:
                 on_progress(n)
-        else:
-            done = []
-            async with aclosing(self.parts(operation, model, _once(rows))) as parts:
-                async for part, _ in parts:
-                    done.append(part)
-                    if on_progress:
-                        on_progress(results.n_rows(part))
+            return result
+        done: list[T] = []
+        async with aclosing(self.parts(operation, model, _once(rows))) as parts:
+            async for part, _ in parts:
+                done.append(part)
+                if on_progress:
+                    on_progress(results.n_rows(part))
         return results.concatenate(done)
 
-    def _whole(self, operation: Operation[T], model: str, rows: Rows) -> Begin:
-        """Of rows that are one chunk."""
-        n = len(rows.array)
+    async def _whole(self, operation: Operation[T], model: str, rows: Rows, most: int) -> T:
+        """Of rows that are one chunk; with others' where these are at most `most` together."""
+        n, kind = len(rows.array), operation.kind
         request = operation.chunk(model, rows, slice(0, n))
-        coalescer, method = self.coalescer, getattr(self.transport.service, operation.method)
-        if coalescer is None or n > MAX_ROWS:
-            return lambda left: self.transport.unary(method, request, left, self.metadata)
-        most = min(rows.per_chunk(operation), MAX_ROWS)
-        return lambda left: coalescer.begin(method, request, left, most)
+        coalescer, until = self.coalescer, self.deadline()
+        if coalescer is None or n > most:
+            reply = await self._begin(self._unary(operation.method, request), until).reply()
+            return results.concatenate([results.from_reply(kind, reply, n)])
+        method = getattr(self.transport.service, operation.method)
+        begun = partial(coalescer.begin, method, kind, request, most)
+        result: T = await self._begin(begun, until).reply()
+        return result
 
     async def parts(
         self, operation: Operation[T], model: str, several: AsyncGenerator[Rows, None]

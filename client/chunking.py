@@ -42,9 +42,9 @@ def example_ids(given: ArrayLike | None, n: int) -> NDArray[np.uint64]:
         raise InputError(f"example_ids has shape {ids.shape} for {n} rows; give one id per row")
     if ids.dtype.kind not in "iu":
         raise InputError(f"example_ids must be whole numbers, got dtype {ids.dtype}")
-    if (ids < 0).any():
+    if ids.dtype.kind == "i" and ids.min() < 0:
         raise InputError(f"example_ids must be >= 0, got {ids.min()}")
-    return ids.astype(np.uint64)
+    return ids.astype(np.uint64, copy=False)
 
 
 class Pending(Protocol[T_co]):

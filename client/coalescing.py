@@ -6,16 +6,18 @@ Every caller keeps its own deadline, cancellation and errors. What is merged is 
 `rdserve.client.attempts` decides for each caller whether there is another.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import grpc
+from rdserve.client import results
 from rdserve.client.attempts import pause_seconds
 from rdserve.client.lane import Lane, Waiting
-from rdserve.client.transport import Attempt, Metadata, Transport
+from rdserve.client.transport import Attempt, Metadata, Transport, Waker
 from rdserve.client.unreachable import OVERDUE
-from rdserve.wire.batches import Request, merge_key
+from rdserve.wire.batches import Request, merge_key, n_rows
 
 # Of one merged request; larger calls gain little by company, and go by themselves.
 MAX_ROWS = 64
@@ -43,31 +45,38 @@ class Coalescer:
         self._transport, self._metadata = transport, metadata
         self._lanes: dict[tuple[object, ...], Lane] = {}
 
-    def begin(self, method: Any, request: Request, timeout: float, most: int) -> "CoalescedCall":
-        """An attempt at a call that may be merged with others of at most `most` rows together."""
+    def begin(
+        self, method: Any, kind: type[Any], request: Request, most: int, timeout: float
+    ) -> "CoalescedCall":
+        """An attempt at a call that may be merged with others, at most `most` rows together."""
         key = merge_key(request)
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= MOST_LANES:
                 self._lanes = {key: lane for key, lane in self._lanes.copy().items() if not lane.idle}
-            lane = self._lanes.setdefault(key, Lane(self._transport, self._metadata, method, most))
-        return CoalescedCall(self._transport, self._metadata, lane, method, request, monotonic() + timeout)
+            made = Lane(self._transport, self._metadata, method, kind, most)
+            lane = self._lanes.setdefault(key, made)
+        alone = partial(self._transport.unary, method, request, metadata=self._metadata)
+        return CoalescedCall(lane, kind, request, self._transport.waker, alone, monotonic() + timeout)
 
 
 class CoalescedCall:
-    """One caller's attempt. until: its deadline, on the monotonic clock."""
+    """One caller's attempt, whose reply is its result. until: its deadline, on the monotonic clock.
+
+    alone: seconds left -> the same attempt by itself.
+    """
 
     def __init__(
         self,
-        transport: Transport,
-        metadata: Metadata,
         lane: Lane,
-        method: Any,
+        kind: type[Any],
         request: Request,
+        waker: Callable[[], Waker],
+        alone: Callable[..., Attempt],
         until: float,
     ) -> None:
-        self._transport, self._metadata, self._lane = transport, metadata, lane
-        self._method, self._request, self._until = method, request, until
+        self._lane, self._kind, self._request = lane, kind, request
+        self._waker, self._alone, self._until = waker, alone, until
         self._answered: Attempt | None = None
 
     async def reply(self) -> Any:
@@ -86,13 +95,13 @@ class CoalescedCall:
         return await self._by_itself()
 
     async def _by_itself(self) -> Any:
-        left = max(0.0, self._until - monotonic())
-        self._answered = self._transport.unary(self._method, self._request, left, self._metadata)
-        return await self._answered.reply()
+        self._answered = self._alone(timeout=max(0.0, self._until - monotonic()))
+        reply = await self._answered.reply()
+        return results.concatenate([results.from_reply(self._kind, reply, n_rows(self._request))])
 
     async def _in_company(self) -> Waiting:
         """Return once it is settled. Raises RpcError at the caller's own deadline."""
-        lane, caller = self._lane, Waiting(self._request, self._until, self._transport.waker())
+        lane, caller = self._lane, Waiting(self._request, self._until, self._waker())
         lane.join(caller)
         try:
             while not caller.settled:

@@ -8,13 +8,11 @@ from time import monotonic
 from typing import Any
 
 import grpc
+from rdserve.client import results
+from rdserve.client.rows import T
 from rdserve.client.transport import Attempt, Metadata, Transport, Waker
-from rdserve.v1.vae_pb2 import Tensor
-from rdserve.wire import tensors
-from rdserve.wire.batches import Request, merge, n_rows, split
+from rdserve.wire.batches import Request, merge, n_rows
 
-# Those who were answered together often ask again together; this long they are waited for.
-LINGER_SECONDS = 0.002
 # Nobody waits longer behind calls under way: beside so slow a one, what a request costs is little.
 PATIENCE_SECONDS = 0.05
 
@@ -52,11 +50,11 @@ class MergedRequest:
     present: set[Waiting]
     call: Attempt | None = None
 
-    def settle(self, reply: Any) -> None:
-        """Each caller's part. Raises ValueError where the reply does not hold all their rows."""
+    def settle(self, kind: type[T], reply: Any) -> None:
+        """Each caller's part. Raises ReplyError where the reply does not hold all their rows."""
         sizes = [caller.rows for caller in self.callers]
-        _check_rows(reply, sum(sizes))
-        for caller, part in zip(self.callers, split(reply, sizes), strict=True):
+        whole = results.from_reply(kind, reply, sum(sizes))
+        for caller, part in zip(self.callers, results.split(whole, sizes), strict=True):
             caller.part = part
 
     def fail(self, error: BaseException) -> None:
@@ -64,17 +62,18 @@ class MergedRequest:
         for caller in self.callers:
             caller.error = error
 
-    def wake(self) -> None:
-        """All who are still there."""
-        for caller in self.present:
-            caller.waker.wake()
-
 
 class Lane:
-    """Of one method and layout of rows, at most `most` of them in a request. For any thread."""
+    """Of one method, whose results are of a kind, and one layout of rows, `most` of them in a request.
 
-    def __init__(self, transport: Transport, metadata: Metadata, method: Any, most: int) -> None:
-        self._transport, self._metadata, self._method, self._most = transport, metadata, method, most
+    For any thread.
+    """
+
+    def __init__(
+        self, transport: Transport, metadata: Metadata, method: Any, kind: type[Any], most: int
+    ) -> None:
+        self._transport, self._metadata = transport, metadata
+        self._method, self._kind, self._most = method, kind, most
         self._lock = Lock()
         self._waiting: dict[Waiting, None] = {}
         self._under_way = 0
@@ -96,6 +95,8 @@ class Lane:
         """Wait for company; whoever does calls `dispatch` until it has gone."""
         with self._lock:
             self._waiting[caller] = None
+            if caller.came < self._until:
+                self._until = caller.came + self._transport.linger_seconds
 
     def leave(self, caller: Waiting) -> None:
         """Answered or not. A request that all have left is cancelled."""
@@ -155,7 +156,8 @@ class Lane:
             call = self._transport.unary(self._method, request, left, self._metadata, ahead=True)
         except BaseException as error:
             merged.fail(grpc.FutureCancelledError())
-            self._ended(merged)
+            self._wake(merged)
+            self.ended(len(merged.callers))
             if not isinstance(error, ValueError):  # that is a channel that was closed under those who wait
                 raise
             return
@@ -168,24 +170,26 @@ class Lane:
 
     async def _follow(self, merged: MergedRequest, call: Attempt) -> None:
         try:
-            merged.settle(await call.reply())
+            merged.settle(self._kind, await call.reply())
         except BaseException as error:
             merged.fail(error)
             if not isinstance(error, Exception):
                 raise
         finally:
-            self._ended(merged)
+            self._wake(merged)
+            await self._transport.turn()
+            self.ended(len(merged.callers))
 
-    def _ended(self, merged: MergedRequest) -> None:
+    def _wake(self, merged: MergedRequest) -> None:
         with self._lock:
-            merged.wake()
-        self.ended(len(merged.callers))
+            for caller in merged.present:
+                caller.waker.wake()
 
     def ended(self, callers: int) -> None:
         """A call of so many was answered, or failed: what gathered meanwhile may go."""
         with self._lock:
             self._under_way -= 1
-            self._expected, self._until = callers, monotonic() + LINGER_SECONDS
+            self._expected, self._until = callers, monotonic() + self._transport.linger_seconds
         if self.dispatch() < inf:
             with self._lock:
                 self._wake_oldest()
@@ -195,15 +199,3 @@ class Lane:
         for caller in self._waiting:
             caller.waker.wake()
             return
-
-
-def _check_rows(reply: Any, n: int) -> None:
-    """Raises ValueError where a field has another number of rows: each would get another's."""
-    for name_, value in reply.ListFields():
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, Tensor):
-            tensors.check_size(value)
-        rows = value.shape[:1] if isinstance(value, Tensor) else [len(value)]
-        if list(rows) != [n]:
-            raise ValueError(f"asked for {n} rows, {name_.name} came back with {list(rows)}")

@@ -5,7 +5,7 @@ N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -181,11 +181,15 @@ def _reference(message: vae_pb2.Reference) -> Reference:
 _AXES = {"posterior_mode": 2, "posterior_scale": 2, "latents": 2, "images": 4}
 
 
-@cache
-def _axes(kind: type[Any]) -> dict[str, int]:
+def _axes(kind: Any) -> dict[str, int]:
     """Axes of each field."""
     axes = {field.name: _AXES.get(field.name, 1) for field in fields(kind)}
     return axes | {"latents": 3} if kind is Encoding else axes
+
+
+_AXES_OF: dict[type, dict[str, int]] = {
+    kind: _axes(kind) for kind in (Encoding, Decoding, Reconstruction, Sample, Score)
+}
 
 
 def from_reply(kind: type[T], reply: object, n: int) -> T:
@@ -195,7 +199,7 @@ def from_reply(kind: type[T], reply: object, n: int) -> T:
         ReplyError: a tensor that cannot be read, or other axes, or another number of rows.
     """
     values: dict[str, Any] = {}
-    for name, axes in _axes(kind).items():
+    for name, axes in _AXES_OF[kind].items():
         value = getattr(reply, name)
         if not isinstance(value, bool):
             value = _array(value, name)
@@ -220,6 +224,17 @@ def _array(value: Any, name: str) -> tensors.Array:
 def n_rows(result: Encoding | Decoding | Reconstruction | Sample | Score) -> int:
     """How many rows it holds."""
     return len(next(iter(vars(result).values())))
+
+
+def split(result: T, sizes: Sequence[int]) -> list[T]:
+    """So many rows each, in order, in arrays of their own; flags are the same for each."""
+    parts: list[T] = []
+    for size, stop in zip(sizes, accumulate(sizes), strict=True):
+        part: dict[str, Any] = {}
+        for name, value in vars(result).items():
+            part[name] = value if isinstance(value, bool) else value[stop - size : stop].copy()
+        parts.append(type(result)(**part))
+    return parts
 
 
 def concatenate(parts: Sequence[T]) -> T:

@@ -40,7 +40,11 @@ class Transport(Protocol):
     """A channel, and how one waits.
 
     channel: opened on first use. service: the stub of VaeService over it.
+    linger_seconds: those who were answered together often ask again together, one after the other; while they
+    come no further apart than this, they are waited for.
     """
+
+    linger_seconds: float
 
     @property
     def channel(self) -> Any: ...
@@ -62,6 +66,9 @@ class Transport(Protocol):
         """Run `then`, which awaits the attempt's reply and nothing else, in nobody's time."""
 
     def waker(self) -> Waker: ...
+
+    async def turn(self) -> None:
+        """Let those go on who were just woken, where that takes no time."""
 
     async def pause(self, seconds: float, over: Callable[[], bool]) -> bool:
         """Wait so long, or until `over` holds after a `wake`; whether it holds."""

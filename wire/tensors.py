@@ -14,6 +14,7 @@ _NUMPY: dict[DType.ValueType, np.dtype[np.generic]] = {
     DTYPE_FLOAT64: np.dtype("<f8"),
     DTYPE_UINT8: np.dtype("u1"),
 }
+_ITEM_BYTES = {code: dtype.itemsize for code, dtype in _NUMPY.items()}
 _WIRE = {dtype: code for code, dtype in _NUMPY.items()}
 
 Array = NDArray[np.generic]
@@ -95,14 +96,14 @@ def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:
     sizes = tuple(shape)
     if len(sizes) > MAX_RANK:
         raise ValueError(f"a tensor has at most {MAX_RANK} axes, got {len(sizes)}")
-    if min(sizes, default=0) < 0:
+    if sizes and min(sizes) < 0:
         raise ValueError(f"shape {sizes} has a negative size")
     if dtype == DTYPE_PACKED_BITS:
         return _rows(sizes) * ((row_size(sizes) + 7) // 8)
-    if dtype not in _NUMPY:
+    if (item := _ITEM_BYTES.get(dtype)) is None:
         known = ", ".join(DType.Name(code) for code in (*_NUMPY, DTYPE_PACKED_BITS))
         raise ValueError(f"unknown tensor dtype {dtype}; known: {known}")
-    return math.prod(sizes) * _NUMPY[dtype].itemsize
+    return math.prod(sizes) * item
 
 
 def row_size(shape: Sequence[int]) -> int:

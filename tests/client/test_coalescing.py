@@ -50,7 +50,7 @@ def patient() -> Iterator[None]:
     """Nobody goes beside a call under way, however busy the machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rdserve.client.lane.PATIENCE_SECONDS", 3600.0)
-        patch.setattr("rdserve.client.lane.LINGER_SECONDS", 0.0)
+        patch.setattr("rdserve.client.blocking_transport.BlockingTransport.linger_seconds", 0.0)
         yield
 
 

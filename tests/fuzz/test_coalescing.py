@@ -149,7 +149,7 @@ def test_each_caller_gets_what_it_gets_alone(
     patience: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lane, "LINGER_SECONDS", linger)
+    monkeypatch.setattr(Echoing, "linger_seconds", linger)
     monkeypatch.setattr(lane, "PATIENCE_SECONDS", patience)
 
     async def example() -> None:
