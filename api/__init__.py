@@ -10,14 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rdserve.client import Client
+    from rdserve.client import AsyncClient, Client
     from rdserve.compare import Comparison
     from rdserve.data import load
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Comparison", "__version__", "load"]
+__all__ = ["AsyncClient", "Client", "Comparison", "__version__", "load"]
 
-_HOMES = {"Client": "rdserve.client", "Comparison": "rdserve.compare", "load": "rdserve.data"}
+_HOMES = {
+    "AsyncClient": "rdserve.client",
+    "Client": "rdserve.client",
+    "Comparison": "rdserve.compare",
+    "load": "rdserve.data",
+}
 
 
 def __getattr__(name: str) -> object:
