@@ -90,11 +90,11 @@ class Caller:
         return results.concatenate(done)
 
     async def _whole(self, operation: Operation[T], model: str, rows: Rows, most: int) -> T:
-        """Of rows that are one chunk; with others' where these are at most `most` together."""
+        """Of rows that are one chunk; with others' where `most` hold more than these."""
         n, kind = len(rows.array), operation.kind
         request = operation.chunk(model, rows, slice(0, n))
         coalescer, until = self.coalescer, self.deadline()
-        if coalescer is None or n > most:
+        if coalescer is None or n >= most:
             reply = await self._begin(self._unary(operation.method, request), until).reply()
             return results.concatenate([results.from_reply(kind, reply, n)])
         method = getattr(self.transport.service, operation.method)
