@@ -11,15 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rdserve.client import Client
+    from rdserve.client import AsyncClient, Client
     from rdserve.compare import Comparison
     from rdserve.data import load
     from rdserve.models.export.export import export
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Comparison", "__version__", "export", "load"]
+__all__ = ["AsyncClient", "Client", "Comparison", "__version__", "export", "load"]
 
 _HOMES = {
+    "AsyncClient": "rdserve.client",
     "Client": "rdserve.client",
     "Comparison": "rdserve.compare",
     "export": "rdserve.models.export.export",

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psutil
 from rdserve.cli.private_server import private_service
+from rdserve.client import AsyncClient
 from rdserve.loadtest import plan
 from rdserve.loadtest.meter import Announce, Effort, Meter
 from rdserve.loadtest.results import FRONT, Cell, Results
-from rdserve.loadtest.routes import Front, Route
+from rdserve.loadtest.routes import Front, Route, ThroughClient
 from rdserve.loadtest.run import machine
 
 from benchmarks import subjects
@@ -20,7 +21,16 @@ from benchmarks.routes import InProcess, Native, Unmerged
 from benchmarks.scoring import score_ratio
 from benchmarks.soak import Memory, soak
 from benchmarks.subjects import PAPER, SMALL, Subjects
-from benchmarks.targets import IN_PROCESS, NATIVE, UNMERGED, BenchmarkTarget, best_batched, targets
+from benchmarks.targets import (
+    CLIENT,
+    IN_PROCESS,
+    MERGED,
+    NATIVE,
+    UNMERGED,
+    BenchmarkTarget,
+    best_batched,
+    targets,
+)
 
 # TorchServe's own batching at its best: sizes and delays in ms that were worth trying.
 BATCHINGS = (Batching(8, 1), Batching(32, 1), Batching(32, 5))
@@ -41,6 +51,8 @@ async def compare(
         unmerged = {_called(UNMERGED, batching): Unmerged(at.http, batching.suffix) for batching in batchings}
         ways: dict[str, Route] = {
             FRONT: Front(address),
+            CLIENT: ThroughClient(AsyncClient(address)),
+            MERGED: ThroughClient(AsyncClient(address, coalesce=True)),
             NATIVE: Native(at.grpc, UNBATCHED.suffix),
             **batched,
             **unmerged,
@@ -65,15 +77,19 @@ async def side_by_side(
     meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int
 ) -> str:
     """The cells that have a target, over every way; which of `batched` was best for single images."""
-    native = [NATIVE, *batched]
-    await meter.warm_up(model, [FRONT, *native, *unmerged])
-    await meter.compare(Cell(model, "encode", 1, in_flight=1), [FRONT, *native, IN_PROCESS], rounds=rounds)
+    native, clients = [NATIVE, *batched], [CLIENT, MERGED]
+    await meter.warm_up(model, [FRONT, *native, *unmerged, *clients])
+    alone = Cell(model, "encode", 1, in_flight=1)
+    await meter.compare(alone, [FRONT, *native, IN_PROCESS, *clients], rounds=rounds)
+    few = Cell(model, "encode", 1, in_flight=8)
+    await meter.compare(few, [FRONT, *native, *clients], rounds=rounds)
     crowd = Cell(model, "encode", 1, in_flight=32)
-    await meter.compare(crowd, [FRONT, *native, *unmerged], rounds=rounds)
+    await meter.compare(crowd, [FRONT, *native, *unmerged, *clients], rounds=rounds)
     best = best_batched(meter.results, crowd) or batched[0]
     if model == PAPER:  # where a visit takes seconds
         native = [NATIVE, best]
-    await meter.compare(Cell(model, "encode", 64, in_flight=32), [FRONT, *native, IN_PROCESS], rounds=rounds)
+    many = Cell(model, "encode", 64, in_flight=32)
+    await meter.compare(many, [FRONT, *native, IN_PROCESS, MERGED], rounds=rounds)
     return best
 
 

@@ -7,6 +7,8 @@ from rdserve.loadtest.results import Cell, Results
 from rich.table import Table
 
 IN_PROCESS, NATIVE, UNMERGED = "in-process", "native", "HTTP unmerged"
+# Arrays in and out of `AsyncClient`: each call by itself, or merged with those under way.
+CLIENT, MERGED = "client", "client, merged"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ def best_batched(results: Results, cell: Cell) -> str | None:
 def targets(results: Results, small: str, paper: str, scoring: dict[str, float]) -> list[BenchmarkTarget]:
     """Those that were measured. Ratios are medians over rounds of the front's figure over the other's."""
     found = [target for model in (small, paper) for target in _of_one_image(results, model)]
+    found += _of_the_client(results, small)
     many = Cell(small, "encode", 64, in_flight=32)
     if (best := best_batched(results, many)) is not None:
         found.append(
@@ -49,6 +52,31 @@ def targets(results: Results, small: str, paper: str, scoring: dict[str, float])
                 f"{paper} score of a set through the client: over in-process", scoring["ratio"], 0.9
             )
         )
+    return found
+
+
+def _of_the_client(results: Results, model: str) -> list[BenchmarkTarget]:
+    """A client that merges its calls, beside TorchServe's own batching; for one caller, beside one that does not."""
+    found = []
+    for in_flight, dearer in ((32, 1.0), (8, 1.1)):
+        cell = Cell(model, "encode", 1, in_flight=in_flight)
+        if (best := best_batched(results, cell)) is None or not results.of(cell, MERGED):
+            continue
+        said = f"{cell.name}: {MERGED}: "
+        found += [
+            BenchmarkTarget(f"{said}rps over native batched", results.speed(cell, best, MERGED), 1.0),
+            BenchmarkTarget(
+                f"{said}CPU over native batched", results.cost(cell, best, MERGED), dearer, at_most=True
+            ),
+        ]
+    alone = Cell(model, "encode", 1, in_flight=1)
+    if results.of(alone, MERGED):
+        delay, cost = (ratio(alone, CLIENT, MERGED) for ratio in (results.delay, results.cost))
+        said = f"{alone.name}: {MERGED}: "
+        found += [
+            BenchmarkTarget(f"{said}p50 over unmerged", delay, 1.03, at_most=True),
+            BenchmarkTarget(f"{said}CPU over unmerged", cost, 1.03, at_most=True),
+        ]
     return found
 
 

@@ -1,6 +1,7 @@
 """Calls the service and compares what it serves. `Client` needs grpcio, protobuf and numpy only."""
 
 from rdserve.client import quiet  # noqa: F401 (before grpc)
+from rdserve.client.async_client import AsyncClient
 from rdserve.client.client import Client
 from rdserve.client.errors import (
     Aborted,
@@ -32,6 +33,7 @@ from rdserve.client.timing import Timing, timings
 __all__ = [
     "Aborted",
     "AlreadyExists",
+    "AsyncClient",
     "Cancelled",
     "Client",
     "DataLoss",

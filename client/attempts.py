@@ -5,14 +5,15 @@ policy: the server's `grpc-retry-pushback-ms` says when, and a negative one says
 """
 
 import random
-from collections.abc import Callable, Generator
-from threading import Condition
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from time import monotonic
 from typing import Any
 
 import grpc
 from rdserve.client.errors import Cancelled, InputError, ServiceError
 from rdserve.client.timing import note
+from rdserve.client.transport import Attempt, Transport
 
 ATTEMPTS = 5
 FIRST_SECONDS, MOST_SECONDS = 0.2, 2.0
@@ -20,16 +21,16 @@ FIRST_SECONDS, MOST_SECONDS = 0.2, 2.0
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 PUSHBACK = "grpc-retry-pushback-ms"
 
-Begin = Callable[[float], Any]
+Begin = Callable[[float], Attempt]
 
 
 class Lifetime:
-    """Of one client. Its calls wait here between attempts, so that closing it wakes them."""
+    """Of one client. Closing it wakes its calls that wait between attempts."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, transport: Transport) -> None:
         self.address = address
         self.closed = False
-        self.changed = Condition()
+        self.transport = transport
 
     def check(self) -> None:
         """Raises InputError once the client is closed."""
@@ -38,15 +39,14 @@ class Lifetime:
 
     def end(self) -> None:
         """No call begins from now on."""
-        with self.changed:
-            self.closed = True
-            self.changed.notify_all()
+        self.closed = True
+        self.transport.wake()
 
 
-class Attempted:
-    """A call under way, of one reply (`result`) or of many (iterate over it once).
+class RetriedCall:
+    """A call under way, of one reply (`reply`) or of many (`replies`, once).
 
-    begin: seconds left -> grpc's call. until: the deadline, on the monotonic clock. typed: grpc's error in
+    begin: seconds left -> one attempt. until: the deadline, on the monotonic clock. typed: grpc's error in
     this package's terms. Only `cancel` may be called from another thread.
     """
 
@@ -54,75 +54,76 @@ class Attempted:
         self, begin: Begin, until: float, lifetime: Lifetime, typed: Callable[[grpc.RpcError], ServiceError]
     ) -> None:
         self._begin, self._until, self._lifetime, self._typed = begin, until, lifetime, typed
-        self._attempt = 1
+        self._made = 1
         self._cancelled = False
-        self._call = self._start()
+        self._attempt = self._start()
 
     def cancel(self) -> None:
         """End the call; whoever awaits it gets Cancelled."""
-        with self._lifetime.changed:
-            self._cancelled = True
-            self._lifetime.changed.notify_all()
-        self._call.cancel()
+        self._cancelled = True
+        self._lifetime.transport.wake()
+        self._attempt.cancel()
 
-    def result(self) -> Any:
+    async def reply(self) -> Any:
         """The reply. Raises ServiceError."""
         while True:
             try:
-                reply = self._call.result()
+                reply = await self._attempt.reply()
             except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                self._again(error)
+                await self._again(error)
+            except ValueError as error:
+                raise self._hung_up() from error
             else:
-                note(self._call)
+                await note(self._attempt)
                 return reply
 
-    def __iter__(self) -> Generator[Any, None, None]:
+    async def replies(self) -> AsyncGenerator[Any, None]:
         """The replies; the call is cancelled when the iteration ends. Raises ServiceError."""
         begun = False
         try:
             while True:
                 try:
-                    for reply in self._call:
-                        begun = True
-                        yield reply
+                    async with aclosing(self._attempt.replies()) as replies:
+                        async for reply in replies:
+                            begun = True
+                            yield reply
                 except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                    self._again(error, forbidden=begun)
+                    await self._again(error, forbidden=begun)
                 else:
-                    note(self._call)
+                    await note(self._attempt)
                     return
         finally:
-            self._call.cancel()
+            self._attempt.cancel()
 
-    def _start(self) -> Any:
+    def _start(self) -> Attempt:
         self._lifetime.check()
         try:
             return self._begin(max(0.0, self._until - monotonic()))
-        except ValueError as error:  # grpc's word for a channel that was closed, be it by its owner
-            raise InputError(f"the channel to {self._lifetime.address} was closed") from error
+        except ValueError as error:
+            raise self._hung_up() from error
 
-    def _again(self, error: Exception, *, forbidden: bool = False) -> None:
+    def _hung_up(self) -> InputError:
+        """ValueError is grpc's word for a channel that was closed, be it by its owner."""
+        return InputError(f"the channel to {self._lifetime.address} was closed")
+
+    async def _again(self, error: Exception, *, forbidden: bool = False) -> None:
         """Begin once more after a pause; or raise the error, typed."""
         if not isinstance(error, grpc.RpcError):
             raise Cancelled("the call was cancelled here") from error
         typed = self._typed(error)
-        pause = None if forbidden else _pause_seconds(error, self._attempt)
+        pause = None if forbidden else pause_seconds(error, self._made)
         if pause is None or monotonic() + pause >= self._until:
             raise typed from error
-        if self._interrupted(pause):
+        if await self._lifetime.transport.pause(pause, lambda: self._cancelled or self._lifetime.closed):
             raise Cancelled("the call was cancelled here") from error
-        self._attempt += 1
-        self._call = self._start()
+        self._made += 1
+        self._attempt = self._start()
         if self._cancelled:
-            self._call.cancel()
-
-    def _interrupted(self, pause: float) -> bool:
-        """Wait so long, or until this call or the client is ended."""
-        with self._lifetime.changed:
-            return self._lifetime.changed.wait_for(lambda: self._cancelled or self._lifetime.closed, pause)
+            self._attempt.cancel()
 
 
-def _pause_seconds(error: Any, attempt: int) -> float | None:
-    """Until the next attempt; None where there is none."""
+def pause_seconds(error: Any, attempt: int) -> float | None:
+    """Until the attempt after this one; None where there is none."""
     if error.code() not in PASSING or attempt >= ATTEMPTS:
         return None
     pushback = dict(error.trailing_metadata() or ()).get(PUSHBACK)

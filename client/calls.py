@@ -1,151 +1,148 @@
 """One array in, one result out, whatever number of calls lies between."""
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import Any, Generic
 
 import grpc
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from rdserve.client import chunking, results, unreachable
-from rdserve.client.attempts import Attempted, Lifetime
-from rdserve.client.errors import InputError, ServiceError
-from rdserve.client.results import Decoding, Encoding, Reconstruction, Score
-from rdserve.v1 import vae_pb2
-from rdserve.wire import tensors
+from rdserve.client.attempts import Begin, Lifetime, RetriedCall
+from rdserve.client.coalescing import MAX_ROWS, Coalescer
+from rdserve.client.errors import ServiceError
+from rdserve.client.rows import Operation, Rows, T
+from rdserve.client.transport import Transport
 from rdserve.wire.batches import slices
-from rdserve.wire.limits import MAX_MESSAGE_BYTES, MAX_SAMPLES
 
 Ids = NDArray[np.integer[Any]]
 Progress = Callable[[int], None]
-Request = vae_pb2.EncodeRequest | vae_pb2.DecodeRequest | vae_pb2.ReconstructRequest | vae_pb2.ScoreRequest
-# A request's fields beside the rows: the model's name, the noise keys of one row.
-KEY_BYTES = 1024
-T = TypeVar("T", Encoding, Decoding, Reconstruction, Score)
 
 
 @dataclass(frozen=True)
-class RowKeys:
-    """What names the noise of n rows: seed and ids (n,), and how many samples each row asks for."""
+class ChunkCall(Generic[T]):
+    """A chunk's call under way. last: whether no more of the same rows follow."""
 
-    n_samples: int
-    seed: int
-    ids: NDArray[np.uint64]
+    call: RetriedCall
+    kind: type[T]
+    n: int
+    last: bool
 
-    @classmethod
-    def of(cls, n: int, n_samples: int, seed: int, example_ids: ArrayLike | None) -> Self:
-        """Raises InputError unless n and n_samples are >= 1, 0 <= seed < 2**64 and there is an id per row."""
-        whole(n, "the number of rows", least=1)
-        whole(n_samples, "n_samples", least=1, below=MAX_SAMPLES + 1)
-        whole(seed, "seed", below=2**64)
-        return cls(n_samples, seed, chunking.example_ids(example_ids, n))
+    async def reply(self) -> tuple[T, bool]:
+        """The result, and whether it is the last. Raises ServiceError and ReplyError."""
+        return results.from_reply(self.kind, await self.call.reply(), self.n), self.last
 
-    def noise(self, rows: slice) -> vae_pb2.NoiseKeys:
-        """The keys of some of the rows."""
-        return vae_pb2.NoiseKeys(seed=self.seed, example_ids=self.ids[rows])
-
-
-def whole(value: int, name: str, *, least: int = 0, below: int = 2**63) -> None:
-    """Raises InputError unless value is a whole number in least .. below - 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < below:
-        raise InputError(f"{name} must be a whole number in {least} .. {below - 1}, got {value!r}")
+    def cancel(self) -> None:
+        self.call.cancel()
 
 
 @dataclass(frozen=True)
 class Caller:
     """How calls are made.
 
-    channel: what they go over. lifetime: of the client that they are made for.
+    transport: what they go over. lifetime: of the client that they are made for.
     timeout: seconds that each may take, all its attempts together.
     in_flight: how many are sent ahead of the one awaited.
     metadata: what each carries; not shown, for it holds the token.
+    coalescer: what merges small calls; None where each goes by itself.
     """
 
-    channel: grpc.Channel
+    transport: Transport
     lifetime: Lifetime
     timeout: float
     in_flight: int
     metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    coalescer: Coalescer | None = None
 
     def deadline(self) -> float:
         """Of a call that begins now, on the monotonic clock."""
         return monotonic() + self.timeout
 
-    def one(self, method: Any, request: object) -> Any:
+    async def one(self, method: str, request: object) -> Any:
         """A single call's reply. Raises ServiceError."""
-        return self._start(method, request).result()
+        return await self._begin(self._unary(method, request), self.deadline()).reply()
 
-    def rows(
-        self,
-        method: Any,
-        request: Request,
-        rows: tensors.Array,
-        keys: RowKeys,
-        kind: type[T],
-        on_progress: Progress | None,
+    async def rows(
+        self, operation: Operation[T], model: str, rows: Rows, on_progress: Progress | None = None
     ) -> T:
-        """Send rows (N, ...) through `method` in chunks that otherwise equal `request`, join the replies.
+        """Send rows in chunks, join the replies.
 
         Raises:
             InputError: one row alone is larger than a message.
             ServiceError: the first chunk that failed; the rest are cancelled.
             ReplyError: a reply with too few rows.
         """
-
-        def send(part: slice) -> Callable[[], chunking.Pending[Any]]:
-            return lambda: self._start(method, _chunk(request, rows[part], keys, part))
-
-        _check_row(rows)
-        size = chunking.rows_per_chunk(_row_bytes(rows, kind, keys), keys.n_samples)
-        parts = list(slices(len(rows), size))
+        n, most = len(rows.array), rows.per_chunk(operation)
+        if n <= most:
+            result = await self._whole(operation, model, rows, min(most, MAX_ROWS))
+            if on_progress:
+                on_progress(n)
+            return result
         done: list[T] = []
-        with closing(chunking.in_order(map(send, parts), self.in_flight)) as replies:
-            for part, reply in zip(parts, replies, strict=True):
-                done.append(results.from_reply(kind, reply, part.stop - part.start))
+        async with aclosing(self.parts(operation, model, _once(rows))) as parts:
+            async for part, _ in parts:
+                done.append(part)
                 if on_progress:
-                    on_progress(part.stop - part.start)
+                    on_progress(results.n_rows(part))
         return results.concatenate(done)
 
-    def _start(self, method: Any, request: object) -> Attempted:
-        return self.begin(method.future, request, self.deadline())
+    async def _whole(self, operation: Operation[T], model: str, rows: Rows, most: int) -> T:
+        """Of rows that are one chunk; with others' where `most` hold more than these."""
+        n, kind = len(rows.array), operation.kind
+        request = operation.chunk(model, rows, slice(0, n))
+        coalescer, until = self.coalescer, self.deadline()
+        if coalescer is None or n >= most:
+            reply = await self._begin(self._unary(operation.method, request), until).reply()
+            return results.concatenate([results.from_reply(kind, reply, n)])
+        method = getattr(self.transport.service, operation.method)
+        begun = partial(coalescer.begin, method, kind, request, most)
+        result: T = await self._begin(begun, until).reply()
+        return result
 
-    def begin(self, method: Any, request: object, until: float) -> Attempted:
-        """A call of one reply (`method.future`) or of many (`method`), with a deadline as of `deadline`."""
+    async def parts(
+        self, operation: Operation[T], model: str, several: AsyncGenerator[Rows, None]
+    ) -> AsyncGenerator[tuple[T, bool], None]:
+        """What becomes of each chunk, in order, `in_flight` of them under way; and whether it ends its rows.
 
-        def begin(left: float) -> Any:
-            return method(request, timeout=left, metadata=self.metadata)
+        Raises as `rows`.
+        """
 
-        return Attempted(begin, until, self.lifetime, self._typed)
+        async def starts() -> AsyncGenerator[Callable[[], ChunkCall[T]], None]:
+            async with aclosing(several) as batches:
+                async for rows in batches:
+                    for part in slices(len(rows.array), rows.per_chunk(operation)):
+                        yield partial(self._chunk, operation, model, rows, part)
+
+        async with (
+            aclosing(starts()) as each,
+            aclosing(chunking.in_order(each, self.in_flight)) as replies,
+        ):
+            async for reply in replies:
+                yield reply
+
+    def _chunk(self, operation: Operation[T], model: str, rows: Rows, part: slice) -> ChunkCall[T]:
+        begin = self._unary(operation.method, operation.chunk(model, rows, part), ahead=True)
+        last = part.stop == len(rows.array)
+        return ChunkCall(self._begin(begin, self.deadline()), operation.kind, part.stop - part.start, last)
+
+    def stream(self, method: str, request: object, until: float) -> RetriedCall:
+        """A call of many replies, begun, with a deadline as of `deadline`."""
+        made = getattr(self.transport.service, method)
+        return self._begin(lambda left: self.transport.stream(made, request, left, self.metadata), until)
+
+    def _unary(self, method: str, request: object, *, ahead: bool = False) -> Begin:
+        made = getattr(self.transport.service, method)
+        return lambda left: self.transport.unary(made, request, left, self.metadata, ahead=ahead)
+
+    def _begin(self, begin: Begin, until: float) -> RetriedCall:
+        return RetriedCall(begin, until, self.lifetime, self._typed)
 
     def _typed(self, error: grpc.RpcError) -> ServiceError:
-        return unreachable.typed(error, self.lifetime.address, self.channel, self.timeout)
+        return unreachable.typed(error, self.lifetime.address, self.transport.connected, self.timeout)
 
 
-def _chunk(request: Request, rows: tensors.Array, keys: RowKeys, part: slice) -> Request:
-    """A request like `request` for these rows."""
-    chunk = type(request)(model=request.model, n_samples=keys.n_samples, noise=keys.noise(part))
-    into = chunk.latents if isinstance(chunk, vae_pb2.DecodeRequest) else chunk.images
-    into.CopyFrom(tensors.to_message(rows))
-    return chunk
-
-
-def _check_row(rows: tensors.Array) -> None:
-    """Chunks are cut to fit; a row cannot be."""
-    size = tensors.to_message(rows[:1]).ByteSize() + KEY_BYTES
-    if size > MAX_MESSAGE_BYTES:
-        raise InputError(
-            f"one row of shape {rows.shape[1:]} takes {size} bytes, a message at most {MAX_MESSAGE_BYTES}"
-        )
-
-
-def _row_bytes(rows: tensors.Array, kind: type[T], keys: RowKeys) -> int:
-    """Bytes of one row's request or reply, whichever is larger."""
-    sent = int(rows[:1].nbytes)
-    if kind is Score:
-        return sent
-    if kind is Reconstruction:
-        return max(sent, keys.n_samples * int(rows[0].size) + chunking.LATENT_BYTES)
-    per_sample = chunking.LATENT_BYTES if kind is Encoding else chunking.IMAGE_BYTES
-    return max(sent, keys.n_samples * per_sample)
+async def _once(rows: Rows) -> AsyncGenerator[Rows, None]:
+    yield rows

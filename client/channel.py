@@ -1,8 +1,11 @@
 """Opening a channel to the service: who is trusted, message sizes, retries, keepalive."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 from rdserve.client import service_config
@@ -30,6 +33,12 @@ class Security:
         """What each call carries. grpc's own call credentials refuse plaintext, loopback or not."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
+    def given(self, channel: Any) -> Callable[[], Any]:
+        """A channel that somebody else opened. Raises InputError where these are meant to open one."""
+        if self != Security():
+            raise InputError("a given channel has its own token and TLS; give them to it, or no channel")
+        return lambda: channel
+
     def check(self, address: str) -> None:
         """Raises InputError where these do not go together, or the token would travel in the clear."""
         if (self.cert is None) != (self.key is None):
@@ -53,6 +62,12 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
     Raises:
         InputError: no such address, as `Security.check`, or a file that cannot be read.
     """
+    channel: grpc.Channel = channel_opener(address, security, grpc)()
+    return channel
+
+
+def channel_opener(address: str, security: Security, flavour: Any) -> Callable[[], Any]:
+    """What opens it, of grpc or of grpc.aio, in whose event loop that must be. Raises as `open_channel`."""
     security.check(address)
     check_address(address)
     settings = service_config.OPTIONS | {
@@ -69,8 +84,8 @@ def open_channel(address: str, security: Security) -> grpc.Channel:
     }
     options = list(settings.items())
     if security.tls:
-        return grpc.secure_channel(address, _credentials(security), options)
-    return grpc.insecure_channel(address, options)
+        return partial(flavour.secure_channel, address, _credentials(security), options)
+    return partial(flavour.insecure_channel, address, options)
 
 
 def _credentials(security: Security) -> grpc.ChannelCredentials:

@@ -1,7 +1,7 @@
 """Cutting arrays into requests, and keeping a few of them in flight. Knows sizes, not calls."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -42,39 +42,41 @@ def example_ids(given: ArrayLike | None, n: int) -> NDArray[np.uint64]:
         raise InputError(f"example_ids has shape {ids.shape} for {n} rows; give one id per row")
     if ids.dtype.kind not in "iu":
         raise InputError(f"example_ids must be whole numbers, got dtype {ids.dtype}")
-    if (ids < 0).any():
+    if ids.dtype.kind == "i" and ids.min() < 0:
         raise InputError(f"example_ids must be >= 0, got {ids.min()}")
-    return ids.astype(np.uint64)
+    return ids.astype(np.uint64, copy=False)
 
 
 class Pending(Protocol[T_co]):
-    """A call in flight: grpc.Future, concurrent.futures.Future."""
+    """A call in flight."""
 
-    def result(self) -> T_co: ...
+    async def reply(self) -> T_co: ...
 
     def cancel(self) -> object: ...
 
 
-def in_order(starts: Iterable[Callable[[], Pending[T]]], in_flight: int) -> Generator[T, None, None]:
-    """Start calls, at most `in_flight` unfinished at once, and yield their results in order.
+async def in_order(
+    starts: AsyncIterable[Callable[[], Pending[T]]], in_flight: int
+) -> AsyncGenerator[T, None]:
+    """Start calls, at most `in_flight` unfinished at once, and yield their replies in order.
 
     Whatever ends the iteration early (an error, the caller) cancels what is still in flight.
     """
     pending: deque[Pending[T]] = deque()
     try:
-        for start in starts:
+        async for start in starts:
             pending.append(start())
             if len(pending) >= in_flight:
-                yield _first(pending)
+                yield await _first(pending)
         while pending:
-            yield _first(pending)
+            yield await _first(pending)
     finally:
         for call in pending:
             call.cancel()
 
 
-def _first(pending: deque[Pending[T]]) -> T:
-    """The oldest call's result; the call stays in the queue, to be cancelled, until there is one."""
-    result = pending[0].result()
+async def _first(pending: deque[Pending[T]]) -> T:
+    """The oldest call's reply; the call stays in the queue, to be cancelled, until there is one."""
+    reply = await pending[0].reply()
     pending.popleft()
-    return result
+    return reply

@@ -1,14 +1,15 @@
 """Several models scored on one upload, each model's rows as they come."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from rdserve.client import results
-from rdserve.client.calls import KEY_BYTES, Caller, RowKeys
+from rdserve.client.blocking import iterate
+from rdserve.client.calls import Caller
 from rdserve.client.errors import InputError, ReplyError, ServiceError, from_status
 from rdserve.client.results import Score
+from rdserve.client.rows import KEY_BYTES, Rows
 from rdserve.v1 import vae_pb2
 from rdserve.wire import tensors
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
@@ -31,8 +32,8 @@ class ModelFailure:
     error: ServiceError
 
 
-class CompareStream:
-    """One call under way; iterate over it once.
+class CompareCall:
+    """One call under way; iterate over it once, with `async for`.
 
     Raises:
         InputError: no models, one twice, or more images than a message holds.
@@ -40,31 +41,27 @@ class CompareStream:
         ReplyError: a reply that breaks the contract.
     """
 
-    def __init__(
-        self, caller: Caller, method: Any, models: Sequence[str], rows: tensors.Array, keys: RowKeys
-    ) -> None:
+    def __init__(self, caller: Caller, models: Sequence[str], rows: Rows) -> None:
         if not models or len(set(models)) < len(models):
             raise InputError(f"name at least one model, each once; got {', '.join(models) or 'none'}")
         request = vae_pb2.CompareRequest(
-            models=models,
-            images=tensors.to_message(rows),
-            noise=keys.noise(slice(None)),
-            n_samples=keys.n_samples,
+            models=models, noise=rows.keys.noise(slice(None)), n_samples=rows.keys.n_samples
         )
+        tensors.fill(request.images, rows.array)
         size = request.ByteSize() + KEY_BYTES
+        self._n = len(rows.array)
         if size > MAX_MESSAGE_BYTES:
-            raise InputError(f"{len(rows)} images take {size} bytes, a message at most {MAX_MESSAGE_BYTES}")
-        self._n = len(rows)
+            raise InputError(f"{self._n} images take {size} bytes, a message at most {MAX_MESSAGE_BYTES}")
         self._came = dict.fromkeys(models, 0)
-        self._call = caller.begin(method, request, caller.deadline())
+        self._call = caller.stream("Compare", request, caller.deadline())
 
     def cancel(self) -> None:
-        """End the call, from any thread; the iteration then raises Cancelled."""
+        """End the call; the iteration then raises Cancelled."""
         self._call.cancel()
 
-    def __iter__(self) -> Iterator[ModelRows | ModelFailure]:
-        with closing(iter(self._call)) as replies:
-            for reply in replies:
+    async def __aiter__(self) -> AsyncGenerator[ModelRows | ModelFailure, None]:
+        async with aclosing(self._call.replies()) as replies:
+            async for reply in replies:
                 yield self._read(reply)
         if missing := [model for model, rows in self._came.items() if rows < self._n]:
             raise ReplyError(f"the reply ended without all {self._n} rows of {', '.join(missing)}")
@@ -82,3 +79,17 @@ class CompareStream:
             )
         self._came[reply.model] += came
         return ModelRows(reply.model, first, results.from_reply(Score, reply.scores, came))
+
+
+class CompareStream:
+    """The same for threads: iterate over it once, with `for`."""
+
+    def __init__(self, call: CompareCall) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        """End the call, from any thread; the iteration then raises Cancelled."""
+        self._call.cancel()
+
+    def __iter__(self) -> Iterator[ModelRows | ModelFailure]:
+        return iterate(aiter(self._call))

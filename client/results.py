@@ -5,6 +5,7 @@ N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -176,27 +177,37 @@ def _reference(message: vae_pb2.Reference) -> Reference:
     return Reference(**{field.name: getattr(message, field.name) for field in fields(Reference)})
 
 
+# Of tensors; the numbers of a score have one.
 _AXES = {"posterior_mode": 2, "posterior_scale": 2, "latents": 2, "images": 4}
 
 
+def _axes(kind: Any) -> dict[str, int]:
+    """Axes of each field."""
+    axes = {field.name: _AXES.get(field.name, 1) for field in fields(kind)}
+    return axes | {"latents": 3} if kind is Encoding else axes
+
+
+_AXES_OF: dict[type, dict[str, int]] = {
+    kind: _axes(kind) for kind in (Encoding, Decoding, Reconstruction, Sample, Score)
+}
+
+
 def from_reply(kind: type[T], reply: object, n: int) -> T:
-    """The dataclass of the same field names, checked to hold n rows.
+    """The dataclass of the same field names, checked to hold n rows. Its arrays may share the reply's bytes.
 
     Raises:
         ReplyError: a tensor that cannot be read, or other axes, or another number of rows.
     """
     values: dict[str, Any] = {}
-    for field in fields(kind):
-        value = getattr(reply, field.name)
-        if isinstance(value, bool):
-            values[field.name] = value
-            continue
-        array = values[field.name] = _array(value, field.name)
-        axes = 3 if kind is Encoding and field.name == "latents" else _AXES.get(field.name, 1)
-        if array.ndim != axes:
-            raise ReplyError(f"{field.name} has {axes} axes, came back with shape {array.shape}")
-        if len(array) != n:
-            raise ReplyError(f"asked for {n} rows, {field.name} came back with {len(array)}")
+    for name, axes in _AXES_OF[kind].items():
+        value = getattr(reply, name)
+        if not isinstance(value, bool):
+            value = _array(value, name)
+            if value.ndim != axes:
+                raise ReplyError(f"{name} has {axes} axes, came back with shape {value.shape}")
+            if len(value) != n:
+                raise ReplyError(f"asked for {n} rows, {name} came back with {len(value)}")
+        values[name] = value
     return kind(**values)
 
 
@@ -207,20 +218,40 @@ def _array(value: Any, name: str) -> tensors.Array:
         array = tensors.to_array(value)
     except ValueError as error:
         raise ReplyError(f"{name}: {error}") from error
-    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+    return array.view(np.uint8) if array.dtype == np.bool_ else array
+
+
+def n_rows(result: Encoding | Decoding | Reconstruction | Sample | Score) -> int:
+    """How many rows it holds."""
+    return len(next(iter(vars(result).values())))
+
+
+def split(result: T, sizes: Sequence[int]) -> list[T]:
+    """So many rows each, in order, in arrays of their own; flags are the same for each."""
+    parts: list[T] = []
+    for size, stop in zip(sizes, accumulate(sizes), strict=True):
+        part: dict[str, Any] = {}
+        for name, value in vars(result).items():
+            part[name] = value if isinstance(value, bool) else value[stop - size : stop].copy()
+        parts.append(type(result)(**part))
+    return parts
 
 
 def concatenate(parts: Sequence[T]) -> T:
-    """Rows of all parts, in order; flags hold if they hold for all.
+    """Rows of all parts, in order, in arrays that may be written to; flags hold if they hold for all.
 
     Raises:
         ReplyError: parts whose rows differ in shape.
     """
-    kind = type(parts[0])
     joined: dict[str, Any] = {}
-    for field in fields(kind):
-        values = [getattr(part, field.name) for part in parts]
-        if not isinstance(values[0], bool) and len({value.shape[1:] for value in values}) > 1:
-            raise ReplyError(f"{field.name} came back in rows of several shapes")
-        joined[field.name] = all(values) if isinstance(values[0], bool) else np.concatenate(values)
-    return kind(**joined)
+    for name, first in vars(parts[0]).items():
+        values = [getattr(part, name) for part in parts]
+        if isinstance(first, bool):
+            joined[name] = all(values)
+        elif len(values) == 1:
+            joined[name] = first if first.flags.writeable else first.copy()
+        elif len({value.shape[1:] for value in values}) > 1:
+            raise ReplyError(f"{name} came back in rows of several shapes")
+        else:
+            joined[name] = np.concatenate(values)
+    return type(parts[0])(**joined)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
 
 from rdserve.client.errors import REQUEST_ID
+from rdserve.client.transport import Attempt
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ _CALLS: ContextVar[list[Timing] | None] = ContextVar("timings", default=None)
 
 @contextmanager
 def timings() -> Iterator[list[Timing]]:
-    """A list that gets the timing of every call that this thread's clients finish inside the block."""
+    """A list that gets the timing of every call that this thread, or task, finishes inside the block."""
     calls: list[Timing] = []
     token = _CALLS.set(calls)
     try:
@@ -45,10 +45,10 @@ def timings() -> Iterator[list[Timing]]:
         _CALLS.reset(token)
 
 
-def note(call: Any) -> None:
-    """A grpc call that was answered."""
+async def note(attempt: Attempt) -> None:
+    """Of an RPC that was answered."""
     if (calls := _CALLS.get()) is not None:
-        calls.append(_timing(call.trailing_metadata()))
+        calls.append(_timing(await attempt.trailing_metadata()))
 
 
 def _timing(metadata: Iterable[tuple[str, str]] | None) -> Timing:

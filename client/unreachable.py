@@ -1,6 +1,6 @@
 """What a failed connection means, read from grpc's own words: it has a status for all of them only."""
 
-import queue
+from collections.abc import Callable
 
 import grpc
 from rdserve.client.errors import (
@@ -46,8 +46,11 @@ _CAUSES: tuple[tuple[str, type[Unavailable], str], ...] = (
 )
 
 
-def typed(error: grpc.RpcError, address: str, channel: grpc.Channel, timeout: float) -> ServiceError:
-    """As `from_rpc_error`; what never reached a service says so in words, with the address."""
+def typed(error: grpc.RpcError, address: str, connected: Callable[[], bool], timeout: float) -> ServiceError:
+    """As `from_rpc_error`; what never reached a service says so in words, with the address.
+
+    connected: whether there is a connection now, which is asked only after a deadline that passed.
+    """
     found = from_rpc_error(error)
     said = str(found)
     if found.reason or found.request_id:
@@ -58,7 +61,7 @@ def typed(error: grpc.RpcError, address: str, channel: grpc.Channel, timeout: fl
     if type(found) is Unavailable and any(mark in said for mark in LOST):
         return Unavailable(f"{address}: the connection was lost under the call")
     if type(found) is DeadlineExceeded and OVERDUE in said:
-        if not _is_connected(channel):
+        if not connected():
             return Unreachable(f"{address}: no connection within {timeout:g} s")
         return DeadlineExceeded(f"{address}: no answer within {timeout:g} s")
     return found
@@ -68,15 +71,3 @@ def _detail(said: str) -> str:
     """The end of grpc's words, which are causes within causes, divided by colons."""
     causes = [part.strip(" ]") for part in said.split(": ") if part.strip(" ]") not in ("", "OK")]
     return f" ({causes[-1]})"
-
-
-def _is_connected(channel: grpc.Channel) -> bool:
-    states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
-    tell = states.put
-    channel.subscribe(tell)
-    try:
-        return bool(states.get(timeout=1.0) is grpc.ChannelConnectivity.READY)
-    except queue.Empty:
-        return True
-    finally:
-        channel.unsubscribe(tell)

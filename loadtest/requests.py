@@ -28,6 +28,14 @@ def images(n: int, shape: tuple[int, int], seed: int = 0) -> NDArray[np.bool_]:
     return np.random.default_rng(seed).random((n, *shape)) < 0.3
 
 
+def parsed(op: str, body: bytes) -> dict[str, Any]:
+    """A request's images, seed and example ids, as the client takes them."""
+    request = _KINDS[op].FromString(body)
+    noise = request.noise
+    ids = np.array(noise.example_ids, np.uint64)
+    return {"images": tensors.to_array(request.images), "seed": noise.seed, "example_ids": ids}
+
+
 def bodies(model: str, op: str, rows: int, shape: tuple[int, int]) -> Bodies:
     """N_BODIES requests of `rows` images each."""
     requests = [

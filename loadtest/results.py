@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -51,15 +51,25 @@ class Results:
         """Median over rounds."""
         return median(visit.rps for visit in self.of(cell, way))
 
-    def speed(self, cell: Cell, way: str) -> float:
-        """Median over rounds of the front's requests per second over another way's in the same round."""
-        rounds = zip(self.of(cell, FRONT), self.of(cell, way), strict=True)
-        return median(front.rps / other.rps for front, other in rounds)
+    def speed(self, cell: Cell, way: str, mine: str = FRONT) -> float:
+        """Median over rounds of one way's requests per second over another's in the same round."""
+        return median(one.rps / other.rps for one, other in self._rounds(cell, mine, way))
 
-    def delay(self, cell: Cell, way: str) -> float:
-        """The same of the median latency: below 1 where the front is faster."""
-        rounds = zip(self.of(cell, FRONT), self.of(cell, way), strict=True)
-        return median(front.percentile(50) / other.percentile(50) for front, other in rounds)
+    def delay(self, cell: Cell, way: str, mine: str = FRONT) -> float:
+        """The same of the median latency: below 1 where `mine` is faster."""
+        return median(
+            one.percentile(50) / other.percentile(50) for one, other in self._rounds(cell, mine, way)
+        )
+
+    def cost(self, cell: Cell, way: str, mine: str = FRONT) -> float:
+        """The same of the processor time of a request, over all that spent any."""
+        return median(
+            sum(one.cpu_ms.values()) / sum(other.cpu_ms.values())
+            for one, other in self._rounds(cell, mine, way)
+        )
+
+    def _rounds(self, cell: Cell, mine: str, way: str) -> Iterator[tuple[Visit, Visit]]:
+        return zip(self.of(cell, mine), self.of(cell, way), strict=True)
 
     def write(self, path: Path) -> None:
         """Every cell and every ratio, as JSON."""

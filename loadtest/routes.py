@@ -1,15 +1,17 @@
 """A way to a model. Each takes the same serialized requests and returns bytes that nobody parses, so what
 differs between two is the way itself."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from grpc import aio
+from rdserve.client import AsyncClient
 from rdserve.loadtest.load import Send
-from rdserve.loadtest.requests import Bodies
+from rdserve.loadtest.requests import Bodies, parsed
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from rdserve.wire.service import SERVICE
 
+T = TypeVar("T")
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -34,6 +36,22 @@ class Front:
         return over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public)
 
 
+class ThroughClient:
+    """The service through a client: arrays in, arrays out, so that unlike other ways it pays for both."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def sender(self, model: str, op: str, bodies: Bodies) -> Send:
+        call: Any = getattr(self._client, op)
+        each = in_turn([parsed(op, body) for body in bodies.public])
+
+        async def send(number: int) -> None:
+            await call(model, **each(number))
+
+        return send
+
+
 def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send:
     """Calls of one gRPC method with these requests in turn."""
     call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
@@ -45,6 +63,6 @@ def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send
     return send
 
 
-def in_turn(requests: tuple[bytes, ...]) -> Callable[[int], bytes]:
+def in_turn(requests: Sequence[T]) -> Callable[[int], T]:
     """The request of a number, over and over."""
     return lambda number: requests[number % len(requests)]

@@ -124,7 +124,7 @@ PACKAGES: dict[str, Package] = {
     "loadtest": _package(
         "rdserve.loadtest",
         "load on a running service, and what it costs",
-        uses="proto wire",
+        uses="proto wire client",
         never="torch ts",
     ),
     "zoo": _package(

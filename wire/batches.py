@@ -152,11 +152,9 @@ def _append_keys(noise: NoiseKeys, n: int, into: NoiseKeys) -> None:
 
 
 def _concatenate(parts: Sequence[Tensor], rows: int, into: Tensor) -> None:
-    for part in parts:
-        tensors.check_size(part)
     into.dtype = parts[0].dtype
     into.shape.extend([rows, *parts[0].shape[1:]])
-    into.data = b"".join([part.data for part in parts])
+    into.data = b"".join([tensors.checked_data(part) for part in parts])
 
 
 def split(response: S, sizes: Sequence[int]) -> list[S]:

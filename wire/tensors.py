@@ -25,6 +25,7 @@ _NUMPY: dict[DType.ValueType, np.dtype[np.generic]] = {
     DTYPE_INT32: np.dtype("<i4"),
     DTYPE_UINT16: np.dtype("<u2"),
 }
+_ITEM_BYTES = {code: dtype.itemsize for code, dtype in _NUMPY.items()}
 _WIRE = {dtype: code for code, dtype in _NUMPY.items()}
 
 Array = NDArray[np.generic]
@@ -36,18 +37,38 @@ def to_message(array: Array) -> Tensor:
     Raises:
         ValueError: the dtype has no wire form.
     """
-    shape = array.shape
+    message = Tensor()
+    fill(message, array)
+    return message
+
+
+def fill(message: Tensor, array: Array) -> None:
+    """As `to_message`, into an empty message, such as the field of another: one copy less."""
+    message.dtype = dtype_of(array)
+    message.shape.extend(array.shape)
+    message.data = _packed(array) if array.dtype == np.bool_ else _little_endian(array).tobytes()
+
+
+def dtype_of(array: Array) -> DType.ValueType:
+    """What an array is on the wire. Raises ValueError where it has no wire form."""
     if array.dtype == np.bool_:
-        packed = np.packbits(
-            array.astype(np.bool_, copy=False).reshape(_rows(shape), row_size(shape)), axis=1
-        )
-        return Tensor(dtype=DTYPE_PACKED_BITS, shape=shape, data=packed.tobytes())
-    dtype = array.dtype.newbyteorder("<")
-    if dtype not in _WIRE:
+        return DTYPE_PACKED_BITS
+    found = _WIRE.get(array.dtype.newbyteorder("<"))
+    if found is None:
         raise ValueError(
             f"cannot send dtype {array.dtype}; send bool, uint8, uint16, int32, float32 or float64"
         )
-    return Tensor(dtype=_WIRE[dtype], shape=shape, data=array.astype(dtype, copy=False).tobytes())
+    return found
+
+
+def _packed(array: Array) -> bytes:
+    shape = array.shape
+    rows = array.astype(np.bool_, copy=False).reshape(_rows(shape), row_size(shape))
+    return np.packbits(rows, axis=1).tobytes()
+
+
+def _little_endian(array: Array) -> Array:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
 def to_array(message: Tensor) -> Array:
@@ -56,22 +77,27 @@ def to_array(message: Tensor) -> Array:
     Raises:
         ValueError: dtype, shape and byte count disagree. Nothing is allocated before that is known.
     """
-    check_size(message)
-    shape = tuple(message.shape)
-    if message.dtype == DTYPE_PACKED_BITS:
+    dtype, shape, data = message.dtype, tuple(message.shape), checked_data(message)
+    if dtype == DTYPE_PACKED_BITS:
         bits = row_size(shape)
-        packed = np.frombuffer(message.data, np.uint8).reshape(_rows(shape), (bits + 7) // 8)
+        packed = np.frombuffer(data, np.uint8).reshape(_rows(shape), (bits + 7) // 8)
         return np.unpackbits(packed, axis=1, count=bits).view(np.bool_).reshape(shape)
-    return np.frombuffer(message.data, _NUMPY[message.dtype]).reshape(shape)
+    return np.frombuffer(data, _NUMPY[dtype]).reshape(shape)
 
 
 def check_size(message: Tensor) -> None:
     """Raises ValueError where dtype, shape and byte count disagree."""
-    needed = byte_count(message.dtype, message.shape)
-    if len(message.data) != needed:
+    checked_data(message)
+
+
+def checked_data(message: Tensor) -> bytes:
+    """Its bytes, taken out once: each look at `data` copies them. Raises as `check_size`."""
+    needed, data = byte_count(message.dtype, message.shape), message.data
+    if len(data) != needed:
         name = DType.Name(message.dtype)
         shape = tuple(message.shape)
-        raise ValueError(f"{name} of shape {shape} needs {needed} bytes, got {len(message.data)}")
+        raise ValueError(f"{name} of shape {shape} needs {needed} bytes, got {len(data)}")
+    return data
 
 
 def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:
@@ -83,14 +109,14 @@ def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:
     sizes = tuple(shape)
     if len(sizes) > MAX_RANK:
         raise ValueError(f"a tensor has at most {MAX_RANK} axes, got {len(sizes)}")
-    if any(size < 0 for size in sizes):
+    if sizes and min(sizes) < 0:
         raise ValueError(f"shape {sizes} has a negative size")
     if dtype == DTYPE_PACKED_BITS:
         return _rows(sizes) * ((row_size(sizes) + 7) // 8)
-    if dtype not in _NUMPY:
+    if (item := _ITEM_BYTES.get(dtype)) is None:
         known = ", ".join(DType.Name(code) for code in (*_NUMPY, DTYPE_PACKED_BITS))
         raise ValueError(f"unknown tensor dtype {dtype}; known: {known}")
-    return math.prod(sizes) * _NUMPY[dtype].itemsize
+    return math.prod(sizes) * item
 
 
 def row_size(shape: Sequence[int]) -> int:

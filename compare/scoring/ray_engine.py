@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any, Self
 
-from rdserve.client.client import TIMEOUT_SECONDS, Client
+from rdserve.client.base_client import TIMEOUT_SECONDS
+from rdserve.client.client import Client
 from rdserve.client.errors import Cancelled, InputError, RdserveError, Unavailable
 from rdserve.compare.scoring.engines import Chunk, Local, Scored
 from rdserve.compare.scoring.scheduler import AHEAD

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rdserve.client.calls import RowKeys
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError, RdserveError
 from rdserve.client.results import ModelInfo, Score
+from rdserve.client.rows import RowKeys
 from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.compare.scoring.executor import ChunkExecutor, Progress

@@ -28,7 +28,7 @@ def test_quick_writes_every_cell_and_the_ratios(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text())
     batched = {f"{way}, batches of 32, 1 ms" for way in ("native", "HTTP unmerged")}
-    ways = {"front", "native", *batched}
+    ways = {"front", "native", "client", "client, merged", *batched}
     assert {cell["way"] for cell in written["cells"]} == ways | {"in-process"}
     for cell in written["cells"]:
         assert cell.keys() >= FIGURES
@@ -37,7 +37,7 @@ def test_quick_writes_every_cell_and_the_ratios(tmp_path: Path) -> None:
     # A process may spend less in one quick cell than the system's clock can tell.
     seen = {role for cell in written["cells"] for role in cell["cpu_ms"]}
     assert seen == {"client", "front", "JVM", "worker"}
-    assert len(written["ratios"]) == 4
+    assert len(written["ratios"]) == 10
     assert all(isinstance(ratio, float) and ratio > 0 for ratio in written["ratios"].values())
     for name in written["ratios"]:
         assert name.split(": ")[0] in " ".join(done.stdout.split())

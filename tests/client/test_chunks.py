@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rdserve.client import chunking
+from rdserve.client.blocking import iterate
 from rdserve.client.errors import InputError
 
 
@@ -32,25 +33,41 @@ def test_bad_ids_are_refused(ids: list[float], message: str) -> None:
         chunking.example_ids(ids, 3)
 
 
+class Pending(Future[int]):
+    """A call in flight, for the window."""
+
+    async def reply(self) -> int:
+        return self.result()
+
+
 class Calls:
-    """Starts futures, and can tell which were unfinished or cancelled."""
+    """Starts calls, and can tell which were unfinished or cancelled."""
 
     def __init__(self, finish: Callable[[int, Future[int]], object]) -> None:
-        self.started: list[Future[int]] = []
+        self.started: list[Pending] = []
         self.finish = finish
 
-    def start(self) -> Future[int]:
-        future: Future[int] = Future()
+    def start(self) -> Pending:
+        future = Pending()
         self.started.append(future)
         self.finish(len(self.started) - 1, future)
         return future
+
+    def in_order(self, n: int, in_flight: int) -> Generator[int, None, None]:
+        """The replies of n calls."""
+
+        async def starts() -> AsyncGenerator[Callable[[], Pending], None]:
+            for _ in range(n):
+                yield self.start
+
+        return iterate(chunking.in_order(starts(), in_flight))
 
 
 @given(st.integers(0, 20), st.integers(1, 5))
 def test_results_come_in_order_with_few_in_flight(n: int, in_flight: int) -> None:
     calls = Calls(lambda index, future: future.set_result(index))
     got = []
-    for result in chunking.in_order([calls.start] * n, in_flight):
+    for result in calls.in_order(n, in_flight):
         got.append(result)
         assert len(calls.started) - len(got) < in_flight
     assert got == list(range(n))
@@ -63,13 +80,13 @@ def test_a_failure_cancels_what_is_in_flight() -> None:
 
     calls = Calls(finish)
     with pytest.raises(RuntimeError, match="down"):
-        list(chunking.in_order([calls.start] * 9, 3))
+        list(calls.in_order(9, 3))
     assert [future.cancelled() for future in calls.started] == [False, True, True]
 
 
 def test_leaving_early_cancels_what_is_in_flight() -> None:
     calls = Calls(lambda index, future: future.set_result(index) if index == 0 else None)
-    results = chunking.in_order([calls.start] * 9, 3)
+    results = calls.in_order(9, 3)
     assert next(results) == 0
     results.close()
     assert all(future.cancelled() for future in calls.started[1:])

@@ -13,7 +13,7 @@ import rdserve.client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rdserve.client import Client, InputError, chunking, errors
-from rdserve.client.calls import RowKeys
+from rdserve.client.rows import RowKeys
 from rdserve.data import load
 from rdserve.models.execution.config import ExecutionConfig
 from rdserve.wire.batches import slices

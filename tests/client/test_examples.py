@@ -1,9 +1,13 @@
 """The examples run, and say what the client says."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
+from typing import Any
 
+import numpy as np
 import pytest
 from rdserve.client import Client
 from rdserve.data import load
@@ -36,3 +40,44 @@ def test_compare_two_vaes_pairs_the_examples(in_process_service: str) -> None:
     gains = b.elbo_nats - a.elbo_nats
     favourites = printed.split("favour of tiny-mpv are images [")[1].split("]")[0].split(",")
     assert gains[int(favourites[0])] == pytest.approx(gains.max(), rel=1e-4)
+
+
+def test_score_with_asyncio(in_process_service: str) -> None:
+    first, *rest = run("score_with_asyncio.py", in_process_service).splitlines()
+    with Client(in_process_service) as client:
+        score = client.score("tiny-mmm", load("digits", split="test").images)
+    assert f"R = {score.rate_nats.mean():.2f}, D = {score.distortion_nats.mean():.2f}" in first
+    said = [float(line.split("R = ")[1].split(",")[0]) for line in rest]
+    np.testing.assert_allclose(said, score.rate_nats[:8], atol=0.006)
+
+
+async def test_score_in_fastapi(in_process_service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("RDSERVE_AT", in_process_service)
+    app = run_path(str(EXAMPLES / "score_in_fastapi.py"))["app"]
+    images = load("digits", split="test").images[:20]
+    with Client(in_process_service) as client:
+        expected = client.score("tiny-mpv", images)
+    server = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=server, base_url="http://a") as web,
+    ):
+
+        async def ask(number: int) -> Any:
+            image = {"pixels": images[number].astype(int).tolist(), "id": number}
+            return await web.post("/models/tiny-mpv/score", json=image)
+
+        replies = await asyncio.gather(*map(ask, range(20)))
+        wrong = [
+            await web.post(f"/models/{model}/score", json={"pixels": pixels})
+            for model, pixels in (("nope", [[0, 1]]), ("tiny-mpv", [[0, 2]]), ("tiny-mpv", [[0, 1]]))
+        ]
+    rates, distortions = zip(
+        *((each.json()["rate"], each.json()["distortion"]) for each in replies), strict=True
+    )
+    np.testing.assert_allclose(rates, expected.rate_nats, rtol=1e-4)
+    np.testing.assert_allclose(distortions, expected.distortion_nats, rtol=1e-4)
+    assert [each.status_code for each in wrong] == [404, 422, 422]
+    assert "did you mean" in wrong[0].text or "there are" in wrong[0].text

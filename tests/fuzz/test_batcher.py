@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from echoing import POISON, echo, is_poisoned, turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdserve.models.card_parts import Architecture
@@ -21,7 +22,6 @@ from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_NUMERIC_FAILURE, WorkError, 
 from rdserve.wire import batches, tensors
 from tiny import tiny_card
 
-POISON = 666
 OPS: dict[str, type[batches.Request]] = {
     "encode": vae_pb2.EncodeRequest,
     "decode": vae_pb2.DecodeRequest,
@@ -77,54 +77,15 @@ callers = st.builds(
 )
 
 
-def echo(request: batches.Request) -> batches.Response:
-    """Each row's answer names its noise key and sums up its input."""
-    n, k = batches.n_rows(request), batches.n_samples(request)
-    seeds, ids = batches.row_keys(request.noise, n)
-    tensor = batches.input_of(request)
-    sums = tensors.to_array(tensor).reshape(n, -1).sum(1) if tensor else np.zeros(n)
-    facts = np.stack([seeds % 2**20, ids % 2**20, sums], axis=1).astype(np.float64)
-    own = {field.name for field in RESPONSES[type(request)].DESCRIPTOR.fields}
-    pair = tensors.to_message(facts)
-    many = tensors.to_message(np.repeat(facts[:, None], k, axis=1))
-    values = {
-        "posterior_mode": pair,
-        "posterior_scale": pair,
-        "latents": many if "posterior_mode" in own else pair,
-        "images": many,
-        "rate_nats": facts[:, 0],
-        "distortion_nats": facts[:, 1],
-        "importance_bound_nats": facts[:, 2],
-        "importance_ess": np.full(n, float(k)),
-        "rate_is_exact": True,
-    }
-    return RESPONSES[type(request)](**{name: values[name] for name in own})
-
-
-RESPONSES: dict[type[batches.Request], Any] = {
-    vae_pb2.EncodeRequest: vae_pb2.EncodeResponse,
-    vae_pb2.DecodeRequest: vae_pb2.DecodeResponse,
-    vae_pb2.ReconstructRequest: vae_pb2.ReconstructResponse,
-    vae_pb2.ScoreRequest: vae_pb2.ScoreResponse,
-    vae_pb2.SampleRequest: vae_pb2.SampleResponse,
-}
-
-
 def echo_work(work: bytes) -> bytes:
     """What an echoing worker makes of an envelope; one poisoned row fails all of it."""
     envelope = WorkRequest.FromString(work)
     op = envelope.WhichOneof("op") or ""
     request: batches.Request = getattr(envelope, op)
-    seeds, _ = batches.row_keys(request.noise, batches.n_rows(request))
-    if POISON in seeds:
+    if is_poisoned(request):
         error = WorkError(reason=WORK_ERROR_REASON_NUMERIC_FAILURE, message="poison")
         return WorkReply(error=error).SerializeToString()
     return WorkReply(**{op: echo(request)}).SerializeToString()  # type: ignore[arg-type]
-
-
-async def turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def play(

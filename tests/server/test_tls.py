@@ -14,7 +14,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 from rdserve.cli.exits import Code
-from rdserve.client import Client, InputError, errors
+from rdserve.client import AsyncClient, Client, InputError, errors
 from rdserve.client.address import is_local
 from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings, SettingsError
@@ -62,6 +62,18 @@ def test_the_token_opens_the_service_over_tls(address: str, authority: Authority
         client.wait_for_ready()
         assert len(client.models()) == 3
         assert len(client.sample("tiny-mmm", 3).latents) == 3
+
+
+async def test_it_opens_it_to_an_asyncio_client_too(address: str, authority: Authority) -> None:
+    async with AsyncClient(address, tls=authority.pem, token=TOKEN) as client:
+        await client.wait_for_ready()
+        assert len(await client.models()) == 3
+    async with AsyncClient(address, tls=authority.pem, token="another") as stranger:
+        with pytest.raises(errors.Unauthenticated):
+            await stranger.models()
+    async with AsyncClient(address, timeout=1) as stranger:
+        with pytest.raises(errors.Untrusted, match="hangs up at once; does it ask for TLS"):
+            await stranger.models()
 
 
 def test_who_lacks_the_token_or_the_authority_is_told(address: str, authority: Authority) -> None:
