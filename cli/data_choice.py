@@ -22,7 +22,7 @@ class Stated(NamedTuple):
 
 def stated_by(models: Iterable[ModelInfo], shape: Shape) -> list[Stated]:
     """Of those that take x of this shape."""
-    return [Stated(model.name, model.binarisation) for model in models if model.image_shape == shape]
+    return [Stated(model.name, model.binarisation) for model in models if model.input_shape == shape]
 
 
 def chosen(

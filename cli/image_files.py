@@ -42,7 +42,7 @@ def model_images(
         root=root,
         preprocess=preprocess,
         models=lambda shape: data_choice.stated_by([client.model(model)], shape),
-    ).images[:limit]
+    ).x[:limit]
 
 
 def read_images(file: Path) -> Array:

@@ -48,7 +48,7 @@ def scored(client: Client, data: DataOptions, split: str, *, limit: int | None, 
         DataError, InputError, RdserveError: as the calls it makes.
     """
     chosen = examples(data.split(split, client), limit)
-    models, left_out = zoo_scores.fitting(client, chosen.images.shape[1:])
+    models, left_out = zoo_scores.fitting(client, chosen.images)
     for name, fault in left_out.items():
         typer.echo(f"left out: model {name!r} {fault}", err=True)
     title, total = f"scoring {len(models)} models ({split}, {chosen.n} images)", len(models) * chosen.n

@@ -13,7 +13,7 @@ from rdserve.client.coalescing import Coalescer
 from rdserve.client.compare_stream import CompareCall
 from rdserve.client.errors import ReplyError, Unavailable
 from rdserve.client.health import wait_until_serving
-from rdserve.client.inputs import as_binary, as_latents
+from rdserve.client.inputs import as_examples, as_latents
 from rdserve.client.results import Decoding, Encoding, ModelInfo, Reconstruction, Sample, Score
 from rdserve.client.rows import DECODE, ENCODE, RECONSTRUCT, SCORE, RowKeys, Rows, whole
 from rdserve.client.transport import Transport
@@ -59,7 +59,7 @@ class BaseClient:
 
     async def models(self) -> list[ModelInfo]:
         """Every model in the store, by name."""
-        reply = await self._caller.one("ListModels", vae_pb2.ListModelsRequest())
+        reply = await self._caller.one("ListModels", vae_pb2.ListModelsRequest(accept=results.KINDS))
         return sorted(map(results.model_info, reply.models), key=lambda model: model.name)
 
     async def model(self, name: str) -> ModelInfo:
@@ -77,8 +77,8 @@ class BaseClient:
         example_ids: Ids | None = None,
         on_progress: Progress | None = None,
     ) -> Encoding:
-        """Posterior of each binary image (N, H, W): its mode, scale and n_samples draws."""
-        rows = Rows.of(as_binary(images), n_samples, seed, example_ids)
+        """Posterior of each image (N, H, W) or other x (N, ...): its mode, scale and n_samples draws."""
+        rows = Rows.of(as_examples(images), n_samples, seed, example_ids)
         return await self._caller.rows(ENCODE, model, rows, on_progress)
 
     async def decode(
@@ -105,8 +105,8 @@ class BaseClient:
         example_ids: Ids | None = None,
         on_progress: Progress | None = None,
     ) -> Reconstruction:
-        """One z ~ e(z|x) per binary image (N, H, W), then n_samples images from d(x|z) with that z."""
-        rows = Rows.of(as_binary(images), n_samples, seed, example_ids)
+        """One z ~ e(z|x) per image (N, H, W) or other x (N, ...), then n_samples of d(x|z) at that z."""
+        rows = Rows.of(as_examples(images), n_samples, seed, example_ids)
         return await self._caller.rows(RECONSTRUCT, model, rows, on_progress)
 
     async def score(
@@ -119,8 +119,8 @@ class BaseClient:
         example_ids: Ids | None = None,
         on_progress: Progress | None = None,
     ) -> Score:
-        """Rate and distortion of each binary image (N, H, W), in nats, means over n_samples of e(z|x)."""
-        rows = Rows.of(as_binary(images), n_samples, seed, example_ids)
+        """Rate and distortion of each image (N, H, W) or other x (N, ...), nats, over n_samples of e(z|x)."""
+        rows = Rows.of(as_examples(images), n_samples, seed, example_ids)
         return await self._caller.rows(SCORE, model, rows, on_progress)
 
     def score_iter(
@@ -132,7 +132,7 @@ class BaseClient:
         seed: int = 0,
         first_id: int = 0,
     ) -> AsyncGenerator[Score, None]:
-        """As `score` for data larger than memory: a result for each batch of binary images (n, H, W).
+        """As `score` for data larger than memory: a result for each batch of images (n, H, W) or other x.
 
         Example ids count on from first_id over all batches, so how the data are cut does not show. Batches
         are read as they are sent, `in_flight` calls ahead; leaving the loop cancels those. A batch of 256
@@ -165,7 +165,7 @@ class BaseClient:
         For as many images as one message carries. A model that fails is yielded with its error, and the
         others go on; what fails for all is raised by the iteration, which can be cancelled.
         """
-        rows = Rows.of(as_binary(images), n_samples, seed, example_ids)
+        rows = Rows.of(as_examples(images), n_samples, seed, example_ids)
         return CompareCall(self._caller, models, rows)
 
     async def sample(
@@ -236,7 +236,7 @@ async def _rows_of(
 ) -> AsyncGenerator[Rows, None]:
     """Each batch, with ids that count on."""
     async for batch in _each(batches):
-        array = as_binary(batch)
+        array = as_examples(batch)
         ids = np.uint64(first_id) + np.arange(len(array), dtype=np.uint64)
         yield Rows.of(array, n_samples, seed, ids)
         first_id += len(array)

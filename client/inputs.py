@@ -1,4 +1,4 @@
-"""What counts as binary images, and as latents."""
+"""What counts as examples x, and as latents."""
 
 from typing import Any
 
@@ -6,29 +6,38 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.errors import InputError
 
+# Of whole numbers, the narrowest that holds them all; beyond these they are sent as real numbers.
+_WHOLE = (np.uint8, np.uint16, np.int32)
 
-def as_binary(images: ArrayLike) -> NDArray[np.bool_]:
-    """(N, H, W) booleans from booleans, or from numbers that are all 0 or 1.
+
+def as_examples(x: ArrayLike) -> NDArray[Any]:
+    """(N, ...): booleans where all are 0 or 1, else uint8, uint16, int32 or float32, as values need.
+
+    Whether a model takes such x, the service says, quoting what the model takes.
 
     Raises:
-        InputError: another number of axes, no rows, or a value that is neither 0 nor 1.
+        InputError: no rows of numbers, or a number that is not finite.
     """
-    array = _as_array(images, "images")
-    if array.ndim != 3:
-        raise InputError(f"images have 3 axes (N, H, W), got shape {array.shape}{_hint(array.shape)}")
+    array = _as_array(x, "images")
+    if array.ndim < 2:
+        raise InputError(f"x are rows (N, ...), images (N, H, W), got shape {array.shape}")
     if array.size == 0:
         raise InputError(f"no pixels in images of shape {array.shape}")
     if array.dtype == np.bool_:
         return array
     binary: NDArray[np.bool_] = array == 1
-    grey = ~(binary | (array == 0))
-    if grey.any():
-        row, i, j = np.argwhere(grey)[0]
-        raise InputError(
-            f"every pixel must be 0 or 1: image {row} has {array[row, i, j]} at ({i}, {j}); "
-            f"{int(grey.sum())} of {grey.size} pixels are neither. Binarise first, as the model's card says"
-        )
-    return binary
+    if np.all(binary | (array == 0)):
+        return binary
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise InputError(f"x must be finite: row {where[0]} has {array[where]} at {where[1:]}")
+        return array.astype(np.float32, copy=False)
+    low, high = int(array.min()), int(array.max())
+    for dtype in _WHOLE:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype, copy=False)
+    return array.astype(np.float32)
 
 
 def _as_array(given: ArrayLike, name: str) -> NDArray[Any]:
@@ -43,30 +52,17 @@ def _as_array(given: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
-def _hint(shape: tuple[int, ...]) -> str:
-    if len(shape) == 2:
-        n, size = shape
-        side = int(size**0.5)
-        if n > 1 and side * side == size and side > 1:
-            return f"; if the rows are flat images, reshape to ({n}, {side}, {side})"
-        return f"; one image is images[None], shape (1, {n}, {size})"
-    if len(shape) == 4 and 1 in (shape[1], shape[3]):
-        return "; drop the channel axis"
-    return ""
-
-
 def as_latents(latents: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
-    """(N, Z) float32 or float64, finite; other numbers become float64.
+    """(N, Z), or (N, ...) of the model's shape, float32 or float64, finite; other numbers become float64.
 
     Raises:
         InputError: another number of axes, no rows, or a value that is not finite.
     """
     array = _as_array(latents, "latents")
-    if array.ndim != 2 or array.size == 0:
-        hint = "; flatten (N, K, Z) samples with .reshape(-1, Z)" if array.ndim == 3 else ""
-        raise InputError(f"latents have 2 axes (N, Z) and at least one row, got shape {array.shape}{hint}")
+    if array.ndim < 2 or array.size == 0:
+        raise InputError(f"latents are rows (N, Z), at least one, got shape {array.shape}")
     numbers = array if array.dtype == np.float32 else array.astype(np.float64)
     if not np.isfinite(numbers).all():
-        row, column = np.argwhere(~np.isfinite(numbers))[0]
-        raise InputError(f"latents must be finite: row {row} has {numbers[row, column]} at {column}")
+        row, *place = np.argwhere(~np.isfinite(numbers))[0]
+        raise InputError(f"latents must be finite: row {row} has {numbers[row, *place]} at {tuple(place)}")
     return numbers

@@ -3,7 +3,7 @@
 N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -110,6 +110,9 @@ class ModelInfo:
     """A model's card and its state in the server: "SERVING", "LOADING" or "FAILED", with the reason.
 
     A model without a card that can be read is FAILED: image_shape is None, the card's other facts are empty.
+    input_shape, input_kind: of one x: "binary", "one_hot", "levels" (0 to levels - 1), "counts", or "real" in
+    `unit`. image_shape: the same where x has two axes. measure: "counting" where exp(-D) is a probability,
+    "lebesgue" where it is a density per unit. latent_shape: of one z. engine: "torch", or "onnx" for graphs.
     dtype, device: what its networks compute in and on, such as "float32" on "cpu AVX2"; empty where the
     server does not say.
     """
@@ -133,11 +136,19 @@ class ModelInfo:
     reference: Reference | None
     device: str = ""
     annealing_epochs: int = 0
+    input_kind: str = "binary"
+    input_shape: tuple[int, ...] = ()
+    levels: int = 0
+    unit: str = ""
+    measure: str = ""
+    latent_shape: tuple[int, ...] = ()
+    preprocessing: tuple[str, ...] = ()
+    engine: str = ""
 
     @property
     def image_size(self) -> str:
         """ "28x28"; empty where the shape is unknown."""
-        return "x".join(map(str, self.image_shape or ()))
+        return "x".join(map(str, self.input_shape or self.image_shape or ()))
 
     @property
     def fault(self) -> str:
@@ -157,12 +168,21 @@ def unserved(names: Iterable[str], served: Iterable[str]) -> str:
 
 
 def model_info(message: vae_pb2.Model) -> ModelInfo:
-    """Raises ReplyError where the image shape is not (H, W); only a model that serves must have one."""
+    """Raises ReplyError where a model that serves states no shape of x."""
     facts: dict[str, Any] = {field.name: getattr(message, field.name) for field in fields(ModelInfo)}
-    shape, serves = tuple(message.image_shape), message.state == vae_pb2.MODEL_STATE_SERVING
-    if len(shape) != 2 and (shape or serves):
-        raise ReplyError(f"model {message.name!r} has image shape {list(shape)}, not (H, W)")
-    facts["image_shape"] = shape or None
+    image = tuple(message.image_shape)
+    # Older services state image shapes alone, and no kind.
+    shape = tuple(message.input_shape) or image
+    if (not shape and message.state == vae_pb2.MODEL_STATE_SERVING) or len(image) not in (0, 2):
+        raise ReplyError(f"model {message.name!r} has image shape {list(image)}, not (H, W)")
+    facts["image_shape"] = image or None
+    facts["input_shape"] = shape
+    facts["latent_shape"] = tuple(message.latent_shape) or (
+        (message.latent_dim,) if message.latent_dim else ()
+    )
+    facts["preprocessing"] = tuple(message.preprocessing)
+    facts["input_kind"] = _word(vae_pb2.InputKind.Name, message.input_kind, "INPUT_KIND_") or "binary"
+    facts["measure"] = _word(vae_pb2.Measure.Name, message.measure, "MEASURE_")
     facts["state"] = _state(message.state)
     facts["reference"] = _reference(message.reference) if message.HasField("reference") else None
     return ModelInfo(**facts)
@@ -173,12 +193,23 @@ def _state(state: int) -> str:
     return names.get(vae_pb2.ModelState.ValueType(state), f"STATE_{state}")  # of a later version
 
 
+def _word(name: Callable[[Any], str], number: int, prefix: str) -> str:
+    """ "levels" of INPUT_KIND_LEVELS; empty where it is not stated, or of a later version."""
+    try:
+        word = name(number).removeprefix(prefix).lower()
+    except ValueError:
+        return ""
+    return "" if word == "unspecified" else word
+
+
 def _reference(message: vae_pb2.Reference) -> Reference:
     return Reference(**{field.name: getattr(message, field.name) for field in fields(Reference)})
 
 
-# Of tensors; the numbers of a score have one.
-_AXES = {"posterior_mode": 2, "posterior_scale": 2, "latents": 2, "images": 4}
+# Of tensors, at least; the numbers of a score have one.
+_AXES = {"posterior_mode": 2, "posterior_scale": 2, "latents": 2, "images": 3}
+# Kinds of x that this client knows.
+KINDS = tuple(kind for kind in vae_pb2.InputKind.values() if kind)
 
 
 def _axes(kind: Any) -> dict[str, int]:
@@ -203,7 +234,7 @@ def from_reply(kind: type[T], reply: object, n: int) -> T:
         value = getattr(reply, name)
         if not isinstance(value, bool):
             value = _array(value, name)
-            if value.ndim != axes:
+            if value.ndim != axes and (name not in _AXES or value.ndim < axes):
                 raise ReplyError(f"{name} has {axes} axes, came back with shape {value.shape}")
             if len(value) != n:
                 raise ReplyError(f"asked for {n} rows, {name} came back with {len(value)}")

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
-from rdserve.client.inputs import as_binary
+from rdserve.client.inputs import as_examples
 from rdserve.client.results import ModelInfo, unserved
 from rdserve.compare import compatibility
 from rdserve.compare.analysis.analysis import Analysis
@@ -63,7 +64,7 @@ def compare(
     seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
     level, beta: of the intervals, and of the D + beta R, that the result reports.
     stop: when to stop before all images are scored; intervals then hold however often one looks.
-    allow_incomparable: compare models of different likelihoods, binarisations or data, with a warning.
+    allow_incomparable: compare models of different data, preprocessing, measures or units, with a warning.
     engine: where scoring is called from; over this client by default.
     folder: keeps the rows, so that the same comparison goes on from them; `restart` starts over.
     on_progress: told (model, rows) as they are done.
@@ -77,8 +78,8 @@ def compare(
     """
     if not 0 < level < 1 or not beta >= 0:
         raise InputError(f"level lies between 0 and 1 and beta is at least 0, got {level} and {beta}")
-    pixels = as_binary(images)
-    chosen, left_out = _chosen(client, models, pixels.shape[1:])
+    pixels = as_examples(images)
+    chosen, left_out = _chosen(client, models, pixels)
     names = [model.name for model in chosen]
     if stop and stop.baseline is not None and stop.baseline not in names:
         raise InputError(f"the baseline {stop.baseline!r} is none of {', '.join(names)}")
@@ -119,12 +120,12 @@ def compare(
 
 
 def _chosen(
-    client: Client, names: Sequence[str] | None, shape: tuple[int, ...]
+    client: Client, names: Sequence[str] | None, x: NDArray[Any]
 ) -> tuple[list[ModelInfo], tuple[str, ...]]:
     """The models asked for; of all, those that can be scored, and a sentence for each that cannot."""
     served = {model.name: model for model in client.models()}
     if names is None:
-        faults = {name: compatibility.misfit(model, shape) for name, model in served.items()}
+        faults = {name: compatibility.misfit(model, x) for name, model in served.items()}
         left_out = tuple(f"{name} is left out: it {fault}" for name, fault in faults.items() if fault)
         chosen = [model for name, model in served.items() if not faults[name]]
         if not chosen:
@@ -137,7 +138,7 @@ def _chosen(
     if len(set(names)) < len(names):
         raise InputError(f"each model once, got {', '.join(names)}")
     chosen = [served[name] for name in names]
-    compatibility.check_fit(chosen, shape)
+    compatibility.check_fit(chosen, x)
     return chosen, ()
 
 

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
@@ -28,7 +27,7 @@ class Comparison(ScoreSet):
     images: (N, H, W) booleans; client: open while pictures may still be drawn.
     """
 
-    images: NDArray[np.bool_] | None = field(default=None, repr=False)
+    images: NDArray[Any] | None = field(default=None, repr=False)
     client: Client | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +36,7 @@ class Comparison(ScoreSet):
             raise InputError(f"{self.n} example ids, but {len(self.images)} images")
 
     @classmethod
-    def of(cls, analysis: Analysis, images: NDArray[np.bool_] | None, client: Client | None) -> "Comparison":
+    def of(cls, analysis: Analysis, images: NDArray[Any] | None, client: Client | None) -> "Comparison":
         """Of scores that are analysed already."""
         scored = {each.name: getattr(analysis.scored, each.name) for each in fields(ScoreSet)}
         comparison = cls(**scored, images=images, client=client)

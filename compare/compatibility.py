@@ -1,21 +1,29 @@
 """Which models can be scored on which images, and which compare.
 
-Distortions are comparable only within one likelihood, on one kind of image.
+Distortions are comparable on the same x: the same data, prepared alike, with one measure and unit. The law
+may differ: a categorical and a beta-binomial both give probabilities of the same levels.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo
 from rdserve.compare.scores import ScoredData
 
 # What must agree, as a reader would call it.
 _FACTS = {
-    "likelihood": "likelihoods",
-    "image_shape": "image sizes",
+    "input_kind": "kinds of x",
+    "image_size": "sizes of x",
+    "measure": "measures, of which D is a probability's or a density's",
+    "unit": "units of x",
     "binarisation": "binarisations",
+    "preprocessing": "preprocessing",
     "data_sha256": "training data",
 }
+Array = NDArray[Any]
 FLAG = "--allow-incomparable"
 
 
@@ -32,18 +40,24 @@ def differences(models: Sequence[ModelInfo]) -> list[str]:
     return found
 
 
-def check_fit(models: Sequence[ModelInfo], shape: tuple[int, ...]) -> None:
-    """Raises InputError by name: a model that does not serve, or takes other images."""
+def check_fit(models: Sequence[ModelInfo], x: Array) -> None:
+    """Raises InputError by name: a model that does not serve, or takes other x."""
     for model in models:
-        if fault := misfit(model, shape):
+        if fault := misfit(model, x):
             raise InputError(f"model {model.name!r} {fault}")
 
 
-def misfit(model: ModelInfo, shape: tuple[int, ...]) -> str:
-    """Why a model cannot be scored on images of this shape; empty where it can."""
-    if model.fault or model.image_shape == shape:
+def misfit(model: ModelInfo, x: Array) -> str:
+    """Why a model cannot be scored on x (N, ...); empty where it can."""
+    if model.fault:
         return model.fault
-    return f"takes {model.image_size} images, the data has {'x'.join(map(str, shape))}"
+    if model.input_shape != x.shape[1:]:
+        return f"takes {model.image_size} images, the data has {'x'.join(map(str, x.shape[1:]))}"
+    if x.dtype != np.bool_ and model.input_kind in ("binary", "one_hot"):
+        return f"takes binary x, the data are {x.dtype}; binarise them ({model.binarisation})"
+    if x.dtype.kind == "f" and model.input_kind in ("levels", "counts"):
+        return f"takes whole numbers, the data are {x.dtype}"
+    return ""
 
 
 def check(models: Sequence[ModelInfo], *, allow_incomparable: bool = False) -> tuple[str, ...]:
@@ -68,8 +82,8 @@ def foreign(models: Sequence[ModelInfo], data: ScoredData) -> tuple[str, ...]:
 
 
 def _text(model: ModelInfo, fact: str) -> str:
-    if fact == "image_shape":
-        return model.image_size
+    if fact == "preprocessing":
+        return ", ".join(model.preprocessing) or "none"
     if fact == "data_sha256":
         return f"{model.data_name} (sha256 {model.data_sha256[:12]})"
     return str(getattr(model, fact))

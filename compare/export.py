@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.render import json_stream, markup
@@ -54,7 +53,7 @@ EXAMPLE_COLUMNS: tuple[Column, ...] = (
 )
 
 
-Images = NDArray[np.bool_]
+Images = NDArray[Any]
 
 
 def write_all(

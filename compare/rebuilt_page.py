@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from itertools import zip_longest
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.rebuilt import ABSOLUTE, RELATIVE
@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 MOST_NAMED = 5
 
 
-def altered(html: str, scored: ScoreSet, images: NDArray[np.bool_] | None = None) -> list[str]:
+def altered(html: str, scored: ScoreSet, images: NDArray[Any] | None = None) -> list[str]:
     """Where a report's page is not what its scores and images give, a line each; of many the first few."""
     found = _differing(pieces(html), pieces(report.render(Analysis(scored), images=images)))
     return list(found)[:MOST_NAMED]

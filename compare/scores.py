@@ -6,6 +6,7 @@ All else (statistics, tables, figures, files) is computed from one `ScoreSet`.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,15 @@ ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_e
 Rows = NDArray[np.int64]
 
 
-def images_sha256(images: NDArray[np.bool_]) -> str:
-    """Of the pixels of images (N, H, W), eight to a byte, read a stretch at a time."""
+def images_sha256(x: NDArray[Any]) -> str:
+    """Of bits eight to a byte, of other values with their dtype, read a stretch at a time."""
     digest = hashlib.sha256()
-    for rows in stretches(len(images)):
-        digest.update(np.packbits(images[rows]).tobytes())
+    if x.dtype != np.bool_:
+        digest.update(f"{x.dtype.name} {x.shape[1:]}\n".encode())
+    for rows in stretches(len(x)):
+        digest.update(
+            (np.packbits(x[rows]) if x.dtype == np.bool_ else np.ascontiguousarray(x[rows])).tobytes()
+        )
     return digest.hexdigest()
 
 

@@ -162,7 +162,7 @@ def seen(scored: ScoreSet, rows: int) -> str:
     )
 
 
-def replay(client: Client, scored: ScoreSet, images: NDArray[np.bool_], chosen: Rows) -> list[Replay]:
+def replay(client: Client, scored: ScoreSet, images: NDArray[Any], chosen: Rows) -> list[Replay]:
     """Score the chosen examples again on every model. images: (N, H, W), indexed by example id.
 
     Raises:
@@ -183,7 +183,7 @@ def _again(
     scored: ScoreSet,
     info: ModelInfo,
     now: ModelInfo | None,
-    images: NDArray[np.bool_],
+    images: NDArray[Any],
     chosen: Rows,
 ) -> Replay:
     if now is None or now.fault:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rdserve.client import Client, InputError, ModelInfo, Score
 from rdserve.compare import compatibility
 from rdserve.compare.render.figures.layout import PlaneLayout, of_rows
@@ -76,17 +78,19 @@ class ScoredZoo:
         return f"{len(self.all)} models on {self.examples.dataset.name} ({self.examples.words})"
 
 
-def fitting(client: Client, shape: tuple[int, ...]) -> tuple[list[ModelInfo], dict[str, str]]:
-    """The served models that take images of this shape; and of the others, by name, why not.
+def fitting(client: Client, x: NDArray[Any]) -> tuple[list[ModelInfo], dict[str, str]]:
+    """The served models that take such x (N, ...); and of the others, by name, why not.
 
     Raises:
         InputError: none does.
     """
     served = client.models()
-    faults = {model.name: compatibility.misfit(model, shape) for model in served}
+    faults = {model.name: compatibility.misfit(model, x) for model in served}
     fit = [model for model in served if not faults[model.name]]
     if not fit:
-        raise InputError(f"none of {len(served)} served models takes {shape[0]}x{shape[1]} images")
+        raise InputError(
+            f"none of {len(served)} served models takes {'x'.join(map(str, x.shape[1:]))} images"
+        )
     return fit, {name: fault for name, fault in faults.items() if fault}
 
 

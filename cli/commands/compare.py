@@ -64,7 +64,7 @@ class EngineName(StrEnum):
 class LabelledImages:
     """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
 
-    images: NDArray[np.bool_]
+    images: NDArray[Any]
     labels: NDArray[np.integer[Any]] | None
     about: ScoredData | None
 
@@ -109,7 +109,7 @@ class ImageOptions:
         )
         classes = None if dataset.labels is None else dataset.labels[: self.limit]
         about = ScoredData(dataset.name, dataset.split, dataset.sha256, words(dataset.preprocessing))
-        return LabelledImages(dataset.images[: self.limit], classes, about)
+        return LabelledImages(dataset.x[: self.limit], classes, about)
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _choose(served: Sequence[ModelInfo], options: CompareOptions, source: Labell
     Raises:
         InputError: a name that is not served, or no model left.
     """
-    faults = {model.name: compatibility.misfit(model, source.images.shape[1:]) for model in served}
+    faults = {model.name: compatibility.misfit(model, source.images) for model in served}
     asked = [name.strip() for name in options.models.split(",") if name.strip()]
     if options.models == "all":
         for name in filter(faults.get, faults):

@@ -12,6 +12,7 @@ from rdserve.cli.exits import Code
 from rdserve.cli.image_files import read_images
 from rdserve.cli.options import ADDRESS, Data, DataRoot, Serve, Server, Timeout
 from rdserve.client import InputError
+from rdserve.client.inputs import as_examples
 from rdserve.compare import verify as checks
 from rdserve.compare.rebuilt import contradictions, part_of
 from rdserve.compare.rebuilt_page import altered
@@ -69,7 +70,7 @@ def verify(
 
 
 def _contradictions(
-    file: Path, document: Mapping[str, Any], scored: ScoreSet, images: NDArray[np.bool_]
+    file: Path, document: Mapping[str, Any], scored: ScoreSet, images: NDArray[Any]
 ) -> list[str]:
     """Of the document; and of the page around it, where that can be built again."""
     found = contradictions(document)
@@ -78,7 +79,7 @@ def _contradictions(
     return found
 
 
-def _images(scored: ScoreSet, file: Path | None, data: str | None, root: Path | None) -> NDArray[np.bool_]:
+def _images(scored: ScoreSet, file: Path | None, data: str | None, root: Path | None) -> NDArray[Any]:
     """The very images of the comparison, by the hash of what they were made of.
 
     Raises:
@@ -87,7 +88,7 @@ def _images(scored: ScoreSet, file: Path | None, data: str | None, root: Path | 
     """
     about = scored.data
     if file is not None:
-        pixels = np.asarray(read_images(file), np.bool_)
+        pixels = as_examples(read_images(file))
         sha256 = images_sha256(pixels)
     elif about.name == "images":
         raise InputError("the comparison is of images that are no named data set; give --images FILE")
@@ -100,7 +101,7 @@ def _images(scored: ScoreSet, file: Path | None, data: str | None, root: Path | 
                 f"{about.preprocessing!r} is no preprocessing that this version of rdserve knows"
             )
         dataset = load(data or about.name, split=about.split, root=root, steps=steps)
-        pixels, sha256 = dataset.images, dataset.sha256
+        pixels, sha256 = dataset.x, dataset.sha256
     if sha256 != about.sha256:
         raise InputError(f"other images: sha256 {sha256[:12]}, the comparison has {about.sha256[:12]}")
     return pixels

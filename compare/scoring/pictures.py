@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from rdserve.client.client import Client
 from rdserve.client.errors import ServiceError
 from rdserve.client.results import ModelInfo, Reconstruction, Sample
 from rdserve.compare.scores import Rows, ScoreSet
+from rdserve.compare.scoring.ink import Ink
 from rdserve.compare.statistics.latents import Latents, latents
 
 # The digits of the paper's reconstruction figures, in their order.
@@ -26,14 +28,14 @@ class Pictures:
     """Examples of a comparison, and what its models make of them.
 
     rows: (P,) of the comparison: first n_representative ones, then those where the models differ most.
-    images: (P, H, W). reconstructions: per model (P, K, H, W), of one z per image, with the comparison's
-    noise. samples: per model (G, K, H, W), K of each z ~ m(z). failures: why others have none.
+    images: (P, H, W), all as `Ink`. reconstructions: per model (P, K, H, W), of one z per image, with the
+    comparison's noise. samples: per model (G, K, H, W), K of each z ~ m(z). failures: why others have none.
     latents: per model, what its latents carry, from the first examples; None from one alone.
     """
 
     rows: Rows
     n_representative: int
-    images: NDArray[np.bool_]
+    images: NDArray[Any]
     reconstructions: Mapping[str, Reconstruction]
     samples: Mapping[str, Sample]
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -58,14 +60,14 @@ class Pictures:
 def take(
     scored: ScoreSet,
     client: Client,
-    images: NDArray[np.bool_],
+    images: NDArray[Any],
     on_progress: Callable[[str], None] | None = None,
 ) -> Pictures:
     """Ask every model for its pictures of the images (N, H, W); `on_progress` gets each name when done."""
     few = representatives(scored.labels, scored.n, count=N_REPRESENTATIVE)
     rows = np.concatenate([few, most_different(scored, count=N_DIFFERING)])
-    shown, ids, seed = np.asarray(images[rows], np.bool_), scored.example_ids[rows], scored.seed
-    first = np.asarray(images[:N_ENCODED], np.bool_), scored.example_ids[:N_ENCODED]
+    shown, ids, seed = np.asarray(images[rows]), scored.example_ids[rows], scored.seed
+    first = np.asarray(images[:N_ENCODED]), scored.example_ids[:N_ENCODED]
     drawn: dict[str, tuple[Reconstruction, Sample, Latents | None]] = {}
     failures: dict[str, str] = {}
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rdserve")
@@ -85,13 +87,14 @@ def take(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     made = {name: drawn[name] for name in scored.names if name in drawn}
-    reconstructions = {name: answers[0] for name, answers in made.items()}
-    samples = {name: answers[1] for name, answers in made.items()}
+    ink = Ink.of(shown, max(model.levels for model in scored.models))
+    reconstructions = {name: replace(it, images=ink(it.images)) for name, (it, _, _) in made.items()}
+    samples = {name: replace(it, images=ink(it.images)) for name, (_, it, _) in made.items()}
     carried = {name: answers[2] for name, answers in made.items()}
-    return Pictures(rows, len(few), shown, reconstructions, samples, failures, carried)
+    return Pictures(rows, len(few), ink(shown), reconstructions, samples, failures, carried)
 
 
-Chosen = tuple[NDArray[np.bool_], NDArray[np.uint64]]  # images and their example ids
+Chosen = tuple[NDArray[Any], NDArray[np.uint64]]  # images and their example ids
 
 
 def _ask(
@@ -102,7 +105,7 @@ def _ask(
     drawn = client.sample(info.name, N_GENERATED, n_samples=N_DRAWS, seed=seed)
     images, ids = first
     codes = client.encode(info.name, images, n_samples=N_CODES, seed=seed, example_ids=ids)
-    return made, drawn, latents(info, codes) if len(images) > 1 else None
+    return made, drawn, latents(info, codes) if len(images) > 1 and info.engine != "onnx" else None
 
 
 def representatives(labels: NDArray[np.integer] | None, n: int, *, count: int = 4) -> Rows:

@@ -70,8 +70,9 @@ def _encode(vae: VAE, card: Card, request: EncodeRequest, config: ExecutionConfi
     x, keys, k = _images(vae, request, card, config)
     parts = [ops.encode(vae, x[at], _at(keys, at), k) for at in _passes(x, k, config)]
     mode, scale, latents = (torch.cat(columns) for columns in zip(*parts, strict=True))
-    known = None if scale.isnan().all() else _floats(scale)
-    return EncodeResponse(posterior_mode=_floats(mode), posterior_scale=known, latents=_floats(latents))
+    return EncodeResponse(
+        posterior_mode=_floats(mode), posterior_scale=_floats(scale), latents=_floats(latents)
+    )
 
 
 def _decode(vae: VAE, card: Card, request: DecodeRequest, config: ExecutionConfig) -> DecodeResponse:

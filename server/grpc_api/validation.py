@@ -4,6 +4,7 @@ This is the boundary of trust: a worker looks again only at the layout, on which
 whose.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -76,7 +77,11 @@ def _check_axes(tensor: Tensor, row: tuple[int, ...], card: Card, field: str) ->
         return
     wanted = ", ".join(("N", *map(str, row)))
     shown = str(tuple(tensor.shape)) if len(tensor.shape) <= tensors.MAX_RANK else f"{len(tensor.shape)} axes"
-    raise InvalidRequest(f"model {card.name!r} takes {field} of shape ({wanted}), got {shown}", field=field)
+    same = len(tensor.shape) <= tensors.MAX_RANK and math.prod(tensor.shape[1:]) == math.prod(row)
+    hint = f"; as many numbers: reshape to ({wanted})" if same else ""
+    raise InvalidRequest(
+        f"model {card.name!r} takes {field} of shape ({wanted}), got {shown}{hint}", field=field
+    )
 
 
 def _check_images(images: Tensor, card: Card) -> None:

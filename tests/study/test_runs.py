@@ -29,7 +29,7 @@ def test_the_noise_is_the_cards_and_a_second_study_scores_nothing(
 ) -> None:
     few, told = examples(TEST, 12), []
     with Client(in_process_service) as client:
-        models, left_out = zoo_scores.fitting(client, (8, 8))
+        models, left_out = zoo_scores.fitting(client, np.zeros((1, 8, 8), bool))
         found = zoo_scores.score(
             client, models, few, folder=tmp_path, on_progress=lambda *row: told.append(row)
         )
@@ -52,4 +52,4 @@ def test_the_noise_is_the_cards_and_a_second_study_scores_nothing(
 
 def test_images_that_no_model_takes(in_process_service: str) -> None:
     with Client(in_process_service) as client, pytest.raises(InputError, match="none of 3 served models"):
-        zoo_scores.fitting(client, (28, 28))
+        zoo_scores.fitting(client, np.zeros((1, 28, 28), bool))

@@ -26,7 +26,7 @@ UInt8 = NDArray[np.uint8]
 
 
 def reconstruction_sheet(
-    images: NDArray[np.bool_] | UInt8,
+    images: NDArray[Any],
     reconstructions: Mapping[str, Reconstruction],
     headers: Mapping[str, str],
     *,

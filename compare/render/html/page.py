@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ class Page:
     frame: tuple[float, float, float, float] = (LEFT, TOP, RIGHT, BOTTOM)
 
 
-def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bool_] | None) -> Page:
+def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[Any] | None) -> Page:
     """Gather what the templates need. images: all that were scored, where they are at hand."""
     return Page(
         analysis=analysis,
@@ -131,8 +132,8 @@ def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bo
         pictures=pictures,
         differing=_differing(analysis, pictures) if pictures else (),
         sprites=_sprites(analysis, pictures) if pictures else {},
-        cell=_cell(pictures.images.shape[1:], CELL) if pictures else (0, 0),
-        small=_cell(pictures.images.shape[1:], SMALL_CELL) if pictures else (0, 0),
+        cell=_cell(pictures.images.shape[1:3], CELL) if pictures else (0, 0),
+        small=_cell(pictures.images.shape[1:3], SMALL_CELL) if pictures else (0, 0),
         n_draws=N_DRAWS,
         level=f"{100 * analysis.scored.level:g}%",
         crowd=CROWD,
@@ -144,8 +145,13 @@ def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bo
         n_held=in_report(analysis.scored),
         classes=analysis.classes and analysis.classes.largest(MOST_CLASSES),
         objective=objective(analysis.scored.beta),
-        independent_nats=None if images is None else independent_pixels_nats(images),
+        independent_nats=_independent(images),
     )
+
+
+def _independent(images: NDArray[Any] | None) -> float | None:
+    """Of binary images alone."""
+    return None if images is None or images.dtype != np.bool_ else independent_pixels_nats(images)
 
 
 def _model(analysis: Analysis, index: int, row: ModelSummary, pictures: Pictures | None) -> ModelView:

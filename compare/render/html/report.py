@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -19,9 +18,7 @@ from rdserve.compare.render.verdict import answer
 from rdserve.compare.scoring.pictures import Pictures
 
 
-def render(
-    analysis: Analysis, pictures: Pictures | None = None, images: NDArray[np.bool_] | None = None
-) -> str:
+def render(analysis: Analysis, pictures: Pictures | None = None, images: NDArray[Any] | None = None) -> str:
     """The report as HTML text. images: (N, H, W), all that were scored, where they are at hand.
 
     Its policy forbids every request, and every style and script but the two written here, by their

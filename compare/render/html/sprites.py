@@ -27,15 +27,15 @@ def model_sprite(reconstruction: Reconstruction, sample: Sample) -> UInt8:
 
 
 def sheet_row(images: NDArray[np.generic], columns: int) -> UInt8:
-    """Images (N, H, W) in 0 .. 1 side by side in `columns` >= N cells, ink black on white: (H, columns W)."""
-    n, height, width = images.shape
-    row = np.full((columns, height, width), 255, np.uint8)
+    """Ink (N, H, W) or (N, H, W, 3) side by side in `columns` >= N cells, on white: (H, columns W) levels."""
+    n, height, width, *colours = images.shape
+    row = np.full((columns, height, width, *colours), 255, np.uint8)
     row[:n] = np.round(255 * (1 - images.astype(np.float64))).astype(np.uint8)
-    return np.asarray(row.transpose(1, 0, 2).reshape(height, columns * width), np.uint8)
+    return np.asarray(row.swapaxes(0, 1).reshape(height, columns * width, *colours), np.uint8)
 
 
 def data_uri(pixels: UInt8) -> str:
-    """Grey levels (H, W) as a PNG inside a URI."""
+    """Levels (H, W) or (H, W, 3) as a PNG inside a URI."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -540,7 +540,7 @@ class EncodeResponse(_message.Message):
     def posterior_scale(self) -> Global___Tensor:
         """(N, Z) float32: standard deviation of each latent. Where the encoder has a flow (family "+.."), that of
         its Gaussian before the flow, which may be far from the latent's own: take that from several `latents`.
-        Absent where e(z|x) is a graph of its own, which does not tell.
+        Where e(z|x) is a graph of its own, that of its noise, 1.
         """
 
     @_builtins.property
