@@ -64,5 +64,7 @@ def as_latents(latents: ArrayLike) -> NDArray[np.float32] | NDArray[np.float64]:
     numbers = array if array.dtype == np.float32 else array.astype(np.float64)
     if not np.isfinite(numbers).all():
         row, *place = np.argwhere(~np.isfinite(numbers))[0]
-        raise InputError(f"latents must be finite: row {row} has {numbers[row, *place]} at {tuple(map(int, place))}")
+        raise InputError(
+            f"latents must be finite: row {row} has {numbers[row, *place]} at {tuple(map(int, place))}"
+        )
     return numbers

@@ -65,10 +65,10 @@ def bounds_of_norm(latent_dim: int) -> list[float]:
     return [k * math.sqrt(latent_dim) for k in NORMS]
 
 
-def as_bounds(values: Iterable[float]) -> tuple[float, ...]:
-    """Ascending, in four digits, none negative: such a histogram has no sum."""
+def as_bounds(values: Iterable[float], *, signed: bool = False) -> tuple[float, ...]:
+    """Ascending, in four digits; negative ones, with which a histogram has no sum, only where `signed`."""
     rounded = (float(f"{value:.4g}") for value in values)
-    return tuple(sorted({bound for bound in rounded if bound >= 0}))
+    return tuple(sorted({bound for bound in rounded if signed or bound >= 0}))
 
 
 @dataclass
@@ -141,7 +141,13 @@ def _tallies(card: Card) -> dict[MetricSpec, ArrayHistogram]:
     }
     stated = _five_numbers(card.reference)
     return {
-        metric: ArrayHistogram(as_bounds([*around[quantity], *stated.get(quantity, ())]))
+        metric: ArrayHistogram(
+            as_bounds(
+                [*around[quantity], *stated.get(quantity, ())],
+                # The distortion of a density may be negative.
+                signed=quantity == "distortion" and card.likelihood.measure == "lebesgue",
+            )
+        )
         for quantity, metric in QUANTITIES.items()
     }
 
@@ -181,7 +187,7 @@ def _measured(response: Response) -> dict[MetricSpec, Values]:
 
 
 def _norms(latents: NDArray[np.generic]) -> Values:
-    norms: Values = np.linalg.norm(latents.astype(np.float64), axis=-1)
+    norms: Values = np.linalg.norm(latents.astype(np.float64).reshape(len(latents), -1), axis=-1)
     return norms
 
 

@@ -156,13 +156,13 @@ def _independent(images: NDArray[Any] | None) -> float | None:
 
 def _model(analysis: Analysis, index: int, row: ModelSummary, pictures: Pictures | None) -> ModelView:
     scored = analysis.scored
-    marginal = parts(row.family)[2]
+    marginal, info = parts(row.family)[2], scored.models[scored.names.index(row.name)]
     return ModelView(
         index=index,
         row=row,
-        info=scored.models[scored.names.index(row.name)],
+        info=info,
         mark=(style(row.family), SHAPES[marginal]),
-        family_words=family_in_words(row.family),
+        family_words=family_in_words(row.family) if row.family else f"graphs, {info.likelihood}",
         tightness=tightness(scored.score(row.name), scored.n_samples),
         latents=pictures.latents.get(row.name) if pictures else None,
         dominated_by=analysis.dominated_by.get(row.name),
