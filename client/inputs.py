@@ -32,12 +32,13 @@ def as_examples(x: ArrayLike) -> NDArray[Any]:
         if not np.isfinite(array).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise InputError(f"x must be finite: row {where[0]} has {array[where]} at {where[1:]}")
-        return array.astype(np.float32, copy=False)
+        if not np.all(array == np.floor(array)):
+            return array.astype(np.float32, copy=False)
     low, high = int(array.min()), int(array.max())
     for dtype in _WHOLE:
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return array.astype(dtype, copy=False)
-    return array.astype(np.float32)
+    return array.astype(np.float32)  # too large to be levels or counts
 
 
 def _as_array(given: ArrayLike, name: str) -> NDArray[Any]:

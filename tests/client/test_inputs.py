@@ -27,6 +27,7 @@ def test_lists_are_images_too() -> None:
         ([[-1, 2]], np.int32),
         ([[0, 2**40]], np.float32),
         ([[0.5, 2.0]], np.float32),
+        ([[3.0, 2.0]], np.uint8),
     ],
 )
 def test_other_numbers_are_sent_as_narrow_as_they_are(given: Any, dtype: type) -> None:
