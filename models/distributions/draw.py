@@ -13,7 +13,7 @@ from rdserve.models.distributions.autoregressive import Autoregressive
 from rdserve.models.distributions.discretized_logistic_rgb import DiscretizedLogisticMixtureRGB
 from rdserve.models.distributions.draw_entries import EventNoise, draw_entries
 from rdserve.models.distributions.inverse_cdf import DrawTooLarge, members
-from rdserve.models.distributions.noise import Noise
+from rdserve.models.distributions.noise import Noise, RememberedNoise
 from rdserve.models.distributions.pixel_autoregressive import PixelAutoregressive
 from rdserve.models.distributions.point_mass import PointMass, UniformCodes
 from rdserve.models.distributions.reparameterised import Reparameterised, ReparameterisedMarginal
@@ -138,6 +138,7 @@ def _(distribution: Autoregressive, noise: Noise, n_samples: int) -> Tensor:
             f"{shape.numel()} entries are drawn one pass of the decoder each; at most "
             f"{distribution.max_entries} are. Scores take one pass, whatever the size"
         )
+    noise = RememberedNoise(*noise)
     x = torch.zeros(n_samples, len(noise.keys.seed), *shape, device=noise.keys.seed.device)
     for entry in distribution.entries():
         index: tuple[EllipsisType | int, ...] = (..., *entry)

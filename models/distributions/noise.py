@@ -12,6 +12,7 @@ or the device; two models given the same keys share their noise.
 """
 
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -120,6 +121,21 @@ class Noise(NamedTuple):
         even, odd = philox(even, odd, key)
         words = torch.stack([even[0], odd[0], even[1], odd[1]], -1)
         return words.reshape(n_samples, n_rows, 4 * n_blocks)[..., :size]
+
+
+class RememberedNoise(Noise):
+    """The same noise, each number computed once: for a law that is drawn from again and again."""
+
+    def uniform(self, n_samples: int, size: int) -> Tensor:
+        """As `Noise.uniform`, and not to be written to."""
+        known: dict[tuple[int, int], Tensor] = self.__dict__.setdefault("known", {})
+        if (n_samples, size) not in known:
+            known[n_samples, size] = super().uniform(n_samples, size)
+        return known[n_samples, size]
+
+    @cached_property
+    def choice(self) -> "RememberedNoise":
+        return RememberedNoise(*super().choice)
 
 
 def philox(even: Tensor, odd: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
