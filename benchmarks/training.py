@@ -137,7 +137,7 @@ def operations(family: str, size: str, batch: int) -> int:
 def noise(config: Config, batches: int) -> torch.Tensor:
     """(batches * batch size, H, W) of 0s and 1s."""
     torch.manual_seed(0)
-    return torch.randint(0, 2, (batches * config.batch_size, config.image_size, config.image_size)).byte()
+    return torch.randint(0, 2, (batches * config.batch_size, *config.architecture.image_shape)).byte()
 
 
 if __name__ == "__main__":

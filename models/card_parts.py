@@ -200,12 +200,14 @@ class Architecture(Part):
     family: encoder, decoder and marginal, "-" simple or "+" complex, "v" VampPrior (paper, section 4);
         or "sparse-", "sparse+": spike-and-slab codes, with that decoder; or "toy": tables over finitely
         many x and z, one-hot rows of image_size and latent_dim entries.
+    image_size: side of square images, pixels; where there is an image_width too, their height.
     width: factor on every number of channels and hidden units of the paper's appendix F.
     active_share: probability under a sparse marginal that a latent is not 0.
     """
 
     family: Family
     image_size: Annotated[int, Field(ge=4, le=256)] = 28
+    image_width: Annotated[int, Field(ge=4, le=256)] | None = None
     latent_dim: Annotated[int, Field(ge=1, le=4096)] = 64
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     n_pseudo_inputs: Annotated[int, Field(ge=1, le=10_000)] = 500
@@ -219,7 +221,13 @@ class Architecture(Part):
     @property
     def image_shape(self) -> tuple[int, int]:
         """Height and width, pixels."""
-        return (1 if self.discrete else self.image_size, self.image_size)
+        return (1 if self.discrete else self.image_size, self.image_width or self.image_size)
+
+    @model_validator(mode="after")
+    def _rows_have_one_length(self) -> "Architecture":
+        if self.discrete and self.image_width is not None:
+            raise ValueError(f"family 'toy' has rows of image_size {self.image_size}, and no image_width")
+        return self
 
 
 class TrainedObjective(Part):

@@ -47,23 +47,23 @@ def _flow(a: Architecture) -> MeanOnlyFlow:
 
 
 def _gaussian_encoder(a: Architecture) -> nn.Module:
-    return GaussianEncoder(a.image_size, a.latent_dim, a.width)
+    return GaussianEncoder(a.image_shape, a.latent_dim, a.width)
 
 
 def _flow_encoder(a: Architecture) -> nn.Module:
-    return FlowEncoder(a.image_size, a.latent_dim, a.width, _flow(a))
+    return FlowEncoder(a.image_shape, a.latent_dim, a.width, _flow(a))
 
 
 def _sparse_encoder(a: Architecture) -> nn.Module:
-    return SparseEncoder(a.image_size, a.latent_dim, a.width)
+    return SparseEncoder(a.image_shape, a.latent_dim, a.width)
 
 
 def _deconv_decoder(a: Architecture) -> nn.Module:
-    return DeconvDecoder(a.image_size, a.latent_dim, a.width)
+    return DeconvDecoder(a.image_shape, a.latent_dim, a.width)
 
 
 def _pixelcnn_decoder(a: Architecture) -> nn.Module:
-    return PixelCNNDecoder(a.image_size, a.latent_dim, a.width)
+    return PixelCNNDecoder(a.image_shape, a.latent_dim, a.width)
 
 
 def _standard_normal(a: Architecture, encoder: nn.Module) -> nn.Module:
@@ -75,7 +75,7 @@ def _flow_marginal(a: Architecture, encoder: nn.Module) -> nn.Module:
 
 
 def _vamp_prior(a: Architecture, encoder: nn.Module) -> nn.Module:
-    return VampPrior(encoder, a.image_size, a.n_pseudo_inputs)
+    return VampPrior(encoder, a.image_shape, a.n_pseudo_inputs)
 
 
 def _sparse_marginal(a: Architecture, encoder: nn.Module) -> nn.Module:

@@ -1,11 +1,16 @@
 """What a training run is. Equal configs end in the same weights, bit for bit, on one machine's CPU."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from rdserve.data import NAMES, DataError
+from rdserve.data.files import is_file
+from rdserve.data.preprocessing import NONE
 from rdserve.models.card_parts import Architecture, Name
+from rdserve.trainer.own_data import settings_of
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -18,6 +23,9 @@ class ConfigError(ValueError):
 class Config:
     """Everything that decides the weights.
 
+    data: a data set's name, or the path of one's own; data_sha256: of the latter.
+    preprocess: steps from the data to binary images, as `rdserve.data.preprocessing.words` writes them.
+    image_size: side of square images, pixels; where there is an image_width too, their height.
     annealing_epochs: beta rises linearly from 0 over so many epochs; 0: none.
     target_rate: nats, for the objectives target-rate and geco; free_nats: for free-bits.
     info_alpha, info_lambda: for info-vae; importance_samples: for iwae.
@@ -47,6 +55,9 @@ class Config:
     learning_rate: Annotated[float, Field(gt=0)]
     keep: Literal["last", "best"]
     reference_samples: Positive
+    image_width: Positive | None = None
+    preprocess: str = NONE
+    data_sha256: str = ""
     objective: Literal["beta-vae", "target-rate", "geco", "free-bits", "info-vae", "iwae"] = "beta-vae"
     beta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     annealing_epochs: Annotated[int, Field(ge=0)] = 0
@@ -70,6 +81,7 @@ class Config:
         return Architecture(
             family=self.family,
             image_size=self.image_size,
+            image_width=self.image_width,
             latent_dim=self.latent_dim,
             width=self.width,
             n_pseudo_inputs=self.n_pseudo_inputs,
@@ -81,7 +93,8 @@ class Config:
         return -(-n // self.batch_size)
 
     def as_dict(self) -> dict[str, str | int | float]:
-        return asdict(self)
+        """What is None is left out, as cards have no such value."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 # static-mnist as in the paper (section 4, appendix F); digits small enough for a laptop.
@@ -113,6 +126,20 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of one's own images, whose size they decide: between the two, for a CPU.
+OWN: dict[str, Any] = {
+    "latent_dim": 16,
+    "width": 0.25,
+    "n_pseudo_inputs": 64,
+    "epochs": 30,
+    "batch_size": 50,
+    "keep": "best",
+    "optimiser": "adam",
+    "learning_rate": 3e-3,
+    "reference_samples": 1,
+}
+
+
 # What a named size changes in the data set's defaults. `compact`: the same shapes, narrower, for a CPU.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "static-mnist": {
@@ -130,19 +157,38 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def configure(family: str, data: str, *, size: str | None = None, **given: Any) -> Config:
+def configure(
+    family: str, data: str, *, size: str | None = None, data_root: Path | None = None, **given: Any
+) -> Config:
     """A config with the data set's defaults, or its named size's, wherever nothing, or None, is given.
 
+    data: a data set's name, or the path of one's own binary images, which is read for their size.
+    data_root: as of `rdserve.data.read`.
+
     Raises:
-        ConfigError: an unknown data set, size or setting, or a value out of range.
+        ConfigError: an unknown data set, size or setting, data that are no binary images, or a value out of
+            range.
     """
-    if data not in DEFAULTS:
-        raise ConfigError(f"no defaults for data set {data!r}; there are {', '.join(DEFAULTS)}")
     sizes = SIZES.get(data, {})
     if size is not None and size not in sizes:
         raise ConfigError(f"no size {size!r} for data set {data!r}; there are {', '.join(sizes) or 'none'}")
     chosen = {name: value for name, value in given.items() if value is not None}
-    return parse({**DEFAULTS[data], **sizes.get(size or "", {}), **chosen, "family": family, "data": data})
+    defaults = {**defaults_of(data), **sizes.get(size or "", {})}
+    fields = {**defaults, **chosen, "family": family, "data": data}
+    if data in DEFAULTS:
+        return parse(fields)
+    try:
+        return parse(fields | settings_of(data, chosen.get("preprocess", NONE), data_root))
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+
+
+def defaults_of(data: str) -> dict[str, Any]:
+    """Raises ConfigError for what is neither a data set's name nor a path."""
+    if data not in (*DEFAULTS, *NAMES) and not is_file(data):
+        known = f"there are {', '.join(DEFAULTS)}, or the path of your own"
+        raise ConfigError(f"no defaults for data set {data!r}; {known}")
+    return DEFAULTS.get(data, OWN)
 
 
 def parse(fields: dict[str, Any]) -> Config:
@@ -173,7 +219,7 @@ def require_name(name: str) -> None:
 
 def differences(there: Config, asked: Config) -> list[str]:
     """Each field that differs, in words."""
-    old, new = there.as_dict(), asked.as_dict()
+    old, new = asdict(there), asdict(asked)
     return [
         f"{name} is {old[name]} there, {new[name]} was asked for" for name in old if old[name] != new[name]
     ]

@@ -4,6 +4,8 @@ torch's own initialisation lets each gated layer pass on about a third of its in
 of them leave nothing of z in the logits, and training spends its first epochs as if there were no latents.
 """
 
+from math import prod
+
 import torch
 from rdserve.models.components.marginals import VampPrior
 from rdserve.models.networks.layers import GatedConv2d, GatedDeconv2d
@@ -29,9 +31,9 @@ def initialise(vae: VAE, images: Tensor) -> None:
 def n_terms(layer: GatedConv2d | GatedDeconv2d) -> int:
     """How many inputs add up in one output."""
     conv = layer.conv
-    kernel, stride = conv.kernel_size[0], conv.stride[0]
+    taps, stride = prod(conv.kernel_size), conv.stride[0]
     if isinstance(layer, GatedConv2d):
-        return conv.in_channels * kernel**2
-    if layer.size == kernel:  # one pixel in, one tap for each pixel out
+        return conv.in_channels * taps
+    if layer.size == conv.kernel_size:  # one pixel in, one tap for each pixel out
         return conv.in_channels
-    return conv.in_channels * kernel**2 // stride**2
+    return conv.in_channels * taps // stride**2

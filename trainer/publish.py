@@ -9,7 +9,7 @@ from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE, Card, TorchCard, read_card
 from rdserve.models.card_parts import InputSpec, TrainedObjective, TrainingData, Weights
 from rdserve.models.reference import Measured, measure, reference
-from rdserve.trainer.config import DEFAULTS, Config, ConfigError, differences, parse
+from rdserve.trainer.config import Config, ConfigError, defaults_of, differences, parse
 from rdserve.trainer.run import TrainingRun
 from torch import Tensor
 
@@ -23,7 +23,7 @@ def published(config: Config, name: str, folder: Path) -> Card | None:
     if not (folder / CARD_FILE).is_file():
         return None
     card = read_card(folder)
-    if not set(DEFAULTS[config.data]) <= set(card.training):
+    if not set(defaults_of(config.data)) <= set(card.training):
         raise ConfigError(f"{folder} holds a checkpoint {card.name} of another trainer. Train elsewhere")
     # A field younger than the card has its default there.
     there = parse({field: card.training[field] for field in config.as_dict() if field in card.training})

@@ -2,7 +2,7 @@
 
 A recipe is TOML:
 
-    data = "static-mnist"
+    data = "static-mnist"       # or the path of your own
     size = "compact"            # if the data set has sizes
 
     [settings]                  # fields of Config, for every model
@@ -21,6 +21,7 @@ A recipe is TOML:
 
 import multiprocessing
 import os
+import re
 import signal
 import tomllib
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import torch
+from rdserve.data import NAMES
 from rdserve.models.card import CARD_FILE, Card
 from rdserve.models.families import slug
 from rdserve.trainer.config import Config, ConfigError, configure
@@ -84,11 +86,16 @@ def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[RecipeEn
     families, betas, suffix = group.pop("families"), group.pop("betas"), group.pop("suffix", "")
     given = {"size": recipe.get("size"), **recipe.get("settings", {}), **group}
     for family in families:
-        stem = f"{recipe['data']}-{slug(family)}"
+        stem = f"{stem_of(recipe['data'])}-{slug(family)}"
         start = {"start": f"{stem}-{group['start']}"} if "start" in group else {}
         for beta in betas:
             config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
             yield RecipeEntry(f"{stem}-b{float(beta)}{suffix}", config)
+
+
+def stem_of(data: str) -> str:
+    """What names of models begin with: the data set's name, or that of one's own file as names allow it."""
+    return data if data in NAMES else re.sub(r"[^A-Za-z0-9_-]+", "-", Path(data).stem).strip("-_") or "own"
 
 
 def train_all(

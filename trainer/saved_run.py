@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-from rdserve.data import load
+from rdserve.data import read
 from rdserve.models.card import CARD_FILE, read_card
 from rdserve.trainer import resume
 from rdserve.trainer.config import Config, ConfigError, parse
@@ -33,7 +33,7 @@ def saved_run(folder: Path, data_root: Path | None = None) -> SavedRun | None:
         return None
     head = resume.read_head(path)
     config = parse(head["config"])
-    n = len(load(config.data, split="train", root=data_root).images)
+    n = len(read(config.data, root=data_root).x["train"])
     epoch, batch = divmod(head["step"], -(-n // config.batch_size))
     return SavedRun(config, epoch + batch * config.batch_size / n)
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from rdserve.data import SPLITS, load
+from rdserve.data import SPLITS, Source, read
 from rdserve.models.card import Card
 from rdserve.models.checkpoint import load as load_checkpoint
 from rdserve.models.distributions.draw import draw
@@ -21,6 +21,7 @@ from rdserve.models.vae import VAE
 from rdserve.trainer import optim, resume
 from rdserve.trainer.config import Config, ConfigError, require_name
 from rdserve.trainer.objectives import Codes
+from rdserve.trainer.own_data import steps_of
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.publish import publish, published
 from rdserve.trainer.run import Best, TrainingRun, begin
@@ -68,7 +69,8 @@ def train(
     require_name(name)
     if card := published(config, name, folder):
         return card
-    data = {split: load(config.data, split=split, root=data_root) for split in SPLITS}
+    source = data_of(config, data_root)
+    data = {split: source.split(split) for split in SPLITS}
     images = {split: torch.from_numpy(data[split].images).to(choose(device)) for split in SPLITS}
     run = begin(config, images["train"], starting_point(config, start))
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +79,22 @@ def train(
     card = publish(run, name, folder, data, images)
     (folder / resume.FILE).unlink()
     return card
+
+
+def data_of(config: Config, root: Path | None) -> Source:
+    """What the config names.
+
+    Raises:
+        ConfigError: a file that holds other data than it held.
+        DataError: the data are not at hand.
+    """
+    source = read(config.data, root=root, steps=steps_of(config.preprocess))
+    if config.data_sha256 not in ("", source.sha256):
+        raise ConfigError(
+            f"{config.data} holds other data now: sha256 {source.sha256[:12]}, the run is on "
+            f"{config.data_sha256[:12]}"
+        )
+    return source
 
 
 def starting_point(config: Config, folder: Path | None) -> VAE | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rdserve.cli import exits
-from rdserve.cli.options import DataRoot
+from rdserve.cli.options import Data, DataRoot, Preprocess
+from rdserve.data.preprocessing import parse_text, words
 from rdserve.models.card import CARD_FILE
 from rich.console import Console
 from rich.markup import escape
@@ -32,7 +33,8 @@ class TrainOptions:
     family: Annotated[
         str | None, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")
     ] = None
-    data: Annotated[str | None, typer.Option(help="digits or static-mnist; digits if not given.")] = None
+    data: Data = None
+    preprocess: Preprocess = None
     objective: Annotated[
         str | None, typer.Option(help="beta-vae, target-rate, geco, free-bits, info-vae or iwae.")
     ] = None
@@ -68,8 +70,15 @@ class TrainOptions:
     seed: Annotated[int | None, typer.Option()] = None
 
     def given(self) -> dict[str, Any]:
-        """By the settings' names."""
-        return {_SETTINGS.get(name, name): value for name, value in vars(self).items() if value is not None}
+        """By the settings' names.
+
+        Raises:
+            DataError: a step of preprocessing that is none.
+        """
+        given = {_SETTINGS.get(name, name): value for name, value in vars(self).items() if value is not None}
+        if self.preprocess:
+            given["preprocess"] = words(list(map(parse_text, self.preprocess)))
+        return given
 
 
 def train(
@@ -92,7 +101,7 @@ def train(
 
         given = options.given() | ({"start": read_card(start).name} if start else {})
         there = saved_run(out, data_root)
-        config = _configured(there, out, given)
+        config = _configured(there, out, given, data_root)
         name = name or (there and there.name) or out.resolve().name
         if there and replace(there.config, epochs=config.epochs) == config:
             _say(_goes_on(there, config, out))
@@ -104,7 +113,9 @@ def train(
     _say(f"{out / CARD_FILE}; next: rdserve serve --models {out}")
 
 
-def _configured(there: "SavedRun | None", out: Path, chosen: dict[str, Any]) -> "Config":
+def _configured(
+    there: "SavedRun | None", out: Path, chosen: dict[str, Any], data_root: Path | None
+) -> "Config":
     """What to train: what is chosen over the run in the folder, or over the data set's defaults.
 
     Raises:
@@ -119,7 +130,7 @@ def _configured(there: "SavedRun | None", out: Path, chosen: dict[str, Any]) -> 
         chosen = {"family": there.config.family, "data": there.config.data, **chosen}
     if "family" not in chosen:
         raise ConfigError(f"{out} holds no run to go on with; a new one needs a family, as --family=-+v")
-    return configure(**{"data": "digits", **chosen})
+    return configure(**{"data": "digits", **chosen}, data_root=data_root)
 
 
 def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:

@@ -34,7 +34,7 @@ def array(path: Path) -> Array:
     """
     try:
         with _open(path) as file:
-            content = file.read()
+            content = bytearray(file.read())  # so that the array may be written to
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: damaged gzip ({error})") from error
     axes = content[3] if len(content) > 3 and content[2] in _DTYPES and content[:2] == b"\0\0" else 0

@@ -51,38 +51,35 @@ def files(folder: Path) -> list[Path]:
 
 
 def _holds_png(folder: Path) -> bool:
-    return any(path.suffix.lower() == ".png" for path in folder.rglob("*"))
+    return any(path.suffix.lower() == ".png" and path.is_file() for path in folder.rglob("*"))
 
 
 def _contents(folders: dict[str, Path]) -> Contents:
-    x: dict[str, Array] = {}
-    labels: dict[str, Array] = {}
-    classes = sorted({name for folder in folders.values() for name in _classes(folder)})
-    for split, folder in folders.items():
-        paths = files(folder)
-        if not paths:
-            raise DataError(f"{folder} holds no .png file")
-        x[split] = _images(paths)
-        if classes:
-            places = {name: place for place, name in enumerate(classes)}
-            labels[split] = np.array([places[path.relative_to(folder).parts[0]] for path in paths], np.int64)
-    return Contents(x, labels)
+    found = {split: files(folder) for split, folder in folders.items()}
+    inside = {split: _classes(folders[split], paths) for split, paths in found.items()}
+    places = {
+        name: place for place, name in enumerate(sorted({each for of in inside.values() for each in of}))
+    }
+    return Contents(
+        {split: _images(paths) for split, paths in found.items()},
+        {split: np.array([places[name] for name in names]) for split, names in inside.items() if names},
+    )
 
 
-def _classes(folder: Path) -> list[str]:
-    """The folders' names, where all files lie in folders.
+def _classes(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """The class of each file, where all lie in folders; where none does, nothing.
 
     Raises:
         DataError: only some do.
     """
-    parts = [path.relative_to(folder).parts for path in files(folder)]
-    inside = [part for part in parts if len(part) > 1]
+    parts = [path.relative_to(folder).parts for path in paths]
+    inside = [part[0] for part in parts if len(part) > 1]
     if inside and len(inside) < len(parts):
         raise DataError(
             f"{folder} holds {len(parts) - len(inside)} .png files beside {len(inside)} in folders; "
             "put all into folders of classes, or none"
         )
-    return [part[0] for part in inside]
+    return inside
 
 
 def _images(paths: Sequence[Path]) -> Array:

@@ -31,9 +31,11 @@ def read_csv(path: Path) -> Contents:
     """
     try:
         text = path.read_text("utf-8-sig")
+        first = next(csv.reader(io.StringIO(text)), [])
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8: {error}") from None
-    first = next(csv.reader(io.StringIO(text)), [])
+    except csv.Error as error:
+        raise DataError(f"{path} does not begin with columns: {error}") from None
     named = not all(map(_is_number, first))
     names = [name.strip() for name in first] if named else [str(place) for place in range(len(first))]
     if len(set(names)) < len(names):

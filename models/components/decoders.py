@@ -1,9 +1,10 @@
 """Decoders: z (..., Z) -> d(x|z), batch (...,), event (H, W) (paper, appendix F.2)."""
 
 from functools import partial
+from math import prod
 
 from rdserve.models.distributions.pixel_autoregressive import Draw, PixelAutoregressive
-from rdserve.models.networks.layers import GatedDeconv2d, channels, full_precision, halved
+from rdserve.models.networks.layers import GatedDeconv2d, Size, channels, full_precision, halved
 from rdserve.models.networks.pixelcnn import PixelCNN
 from rdserve.models.networks.pixelcnn_incremental import sample
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ class DeconvDecoder(nn.Module):
     z -> 7, 7, 14, 14, 28, 28 -> linear convolution -> logits
     """
 
-    def __init__(self, image_size: int, n_latents: int, width: float = 1.0) -> None:
+    def __init__(self, image_size: Size, n_latents: int, width: float = 1.0) -> None:
         super().__init__()
         wide, narrow = channels(64, width), channels(32, width)
         half, quarter = halved(image_size), halved(halved(image_size))
@@ -45,14 +46,14 @@ class PixelCNNDecoder(nn.Module):
     draw: how images are drawn from it, for whoever knows a faster way.
     """
 
-    def __init__(self, image_size: int, n_latents: int, width: float = 1.0) -> None:
+    def __init__(self, image_size: Size, n_latents: int, width: float = 1.0) -> None:
         super().__init__()
         self.image_size = image_size
-        self.plane = nn.Linear(n_latents, 2 * image_size**2)
+        self.plane = nn.Linear(n_latents, 2 * prod(image_size))
         self.network = PixelCNN(channels(PIXELCNN_CHANNELS, width))
         self.draw: Draw = partial(sample, self.network)
 
     def forward(self, z: Tensor) -> PixelAutoregressive:
         plane = F.glu(self.plane(z), dim=-1)
-        plane = plane.view(*z.shape[:-1], self.image_size, self.image_size)
+        plane = plane.view(*z.shape[:-1], *self.image_size)
         return PixelAutoregressive(self.network, plane, self.draw)

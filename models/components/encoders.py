@@ -4,7 +4,7 @@ import torch
 from rdserve.models.distributions.reparameterised import Reparameterised
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from rdserve.models.networks.flows import MeanOnlyFlow
-from rdserve.models.networks.layers import GatedConv2d, channels, full_precision, halved
+from rdserve.models.networks.layers import GatedConv2d, Size, channels, full_precision, halved
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, TransformedDistribution
 from torch.nn import functional as F
@@ -22,7 +22,7 @@ class GaussianEncoder(nn.Module):
                                 -> softplus(Linear) -> variance
     """
 
-    def __init__(self, image_size: int, n_latents: int, width: float = 1.0) -> None:
+    def __init__(self, image_size: Size, n_latents: int, width: float = 1.0) -> None:
         super().__init__()
         widths = [1, *(channels(c, width) for c, _, _ in LAYERS)]
         last = channels(LAST_CHANNELS, width)
@@ -52,7 +52,7 @@ class GaussianEncoder(nn.Module):
 class SparseEncoder(GaussianEncoder):
     """The same network with a third read-out: the probability that a latent is not 0."""
 
-    def __init__(self, image_size: int, n_latents: int, width: float = 1.0) -> None:
+    def __init__(self, image_size: Size, n_latents: int, width: float = 1.0) -> None:
         super().__init__(image_size, n_latents, width)
         self.spike = nn.Linear(self.mean.in_features, n_latents)
 
@@ -69,7 +69,7 @@ class FlowEncoder(nn.Module):
     is a Gaussian mixture pushed through that map.
     """
 
-    def __init__(self, image_size: int, n_latents: int, width: float, flow: MeanOnlyFlow) -> None:
+    def __init__(self, image_size: Size, n_latents: int, width: float, flow: MeanOnlyFlow) -> None:
         super().__init__()
         self.base = GaussianEncoder(image_size, n_latents, width)
         self.flow = flow

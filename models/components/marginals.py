@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from rdserve.models.networks.flows import MeanOnlyFlow
+from rdserve.models.networks.layers import Size
 from torch import Tensor, nn
 from torch.distributions import (
     Categorical,
@@ -67,11 +68,11 @@ class VampPrior(nn.Module):
     """Marginal "v": m(z) = sum_i w_i e(z|phi_i), pseudo-inputs phi and weights w learned
     (Tomczak and Welling, 2018)."""
 
-    def __init__(self, encoder: nn.Module, image_size: int, n_pseudo_inputs: int) -> None:
+    def __init__(self, encoder: nn.Module, image_size: Size, n_pseudo_inputs: int) -> None:
         super().__init__()
         # A bound method, not a submodule: the encoder's weights belong to the VAE, once.
         self.encode: Callable[[Tensor], Distribution] = encoder.__call__
-        self.pseudo_inputs = nn.Parameter(torch.rand(n_pseudo_inputs, image_size, image_size))
+        self.pseudo_inputs = nn.Parameter(torch.rand(n_pseudo_inputs, *image_size))
         self.logits = nn.Parameter(torch.zeros(n_pseudo_inputs))
 
     @torch.no_grad()

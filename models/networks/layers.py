@@ -10,9 +10,12 @@ def channels(n: int, width: float) -> int:
     return max(1, round(n * width))
 
 
-def halved(size: int) -> int:
-    """Side of an image after a stride-2 layer with 'same' padding."""
-    return -(-size // 2)
+Size = tuple[int, int]  # height and width, pixels
+
+
+def halved(size: Size) -> Size:
+    """Of an image after a stride-2 layer with 'same' padding."""
+    return -(-size[0] // 2), -(-size[1] // 2)
 
 
 def full_precision(x: Tensor) -> Tensor:
@@ -23,7 +26,9 @@ def full_precision(x: Tensor) -> Tensor:
 class GatedConv2d(nn.Module):
     """h = (W1 x + b1) * sigmoid(W2 x + b2)."""
 
-    def __init__(self, below: int, above: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
+    def __init__(
+        self, below: int, above: int, kernel: int | Size, *, stride: int = 1, padding: int = 0
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(below, 2 * above, kernel, stride, padding)
 
@@ -32,10 +37,10 @@ class GatedConv2d(nn.Module):
 
 
 class GatedDeconv2d(nn.Module):
-    """A gated transposed convolution whose output is cut to `size` x `size`."""
+    """A gated transposed convolution whose output is cut to `size`."""
 
     def __init__(
-        self, below: int, above: int, kernel: int, *, size: int, stride: int = 1, padding: int = 0
+        self, below: int, above: int, kernel: int | Size, *, size: Size, stride: int = 1, padding: int = 0
     ) -> None:
         super().__init__()
         self.size = size
@@ -44,5 +49,6 @@ class GatedDeconv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)
-        start = (y.shape[-1] - self.size) // 2
-        return F.glu(y[..., start : start + self.size, start : start + self.size], dim=1)
+        height, width = self.size
+        top, left = (y.shape[-2] - height) // 2, (y.shape[-1] - width) // 2
+        return F.glu(y[..., top : top + height, left : left + width], dim=1)

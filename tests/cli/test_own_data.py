@@ -12,7 +12,7 @@ from PIL import Image
 from rdserve.cli.exits import Code
 from rdserve.client import Client
 from rdserve.data import SPLITS, load
-from rdserve.models.card import InputSpec
+from rdserve.models.card_parts import InputSpec
 from shell import rdserve
 
 N = 12

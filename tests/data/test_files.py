@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from rdserve.data import SPLITS, DataError, load, read
@@ -143,6 +146,7 @@ def test_a_csv_of_whole_numbers_without_names(tmp_path: Path) -> None:
 
 
 def test_parquet_is_the_same_table(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
     from pyarrow import Table, parquet
 
     (tmp_path / "t.csv").write_text(TABLE)
@@ -195,6 +199,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "csv without rows": ("t.csv", b"a,b\n", "t.csv: .*no data"),
     "csv of another split": ("t.csv", b"a,split\n1,dev\n", "column split says train, valid or test, got dev"),
     "two columns of one name": ("t.csv", b"a,a\n1,2\n", "each column has a name of its own, got a, a"),
+    "no columns": ("t.csv", b"a" * 200_000, "does not begin with columns: field larger than"),
     "csv in latin": ("t.csv", b"\xe9,b\n1,2\n", "no text in UTF-8"),
     "damaged parquet": ("t.parquet", b"PAR1 and so on", "not a readable parquet file"),
 }
@@ -257,3 +262,31 @@ def test_folders_that_are_no_data_set(tmp_path: Path) -> None:
 def test_a_path_that_leads_nowhere(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such file or folder; a data set is .npz"):
         load(str(tmp_path / "absent"), split="test")
+
+
+def npy(x: Array) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, x)
+    return stream.getvalue()
+
+
+def npz(x: Array) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, test=x, test_label=np.arange(len(x)))
+    return stream.getvalue()
+
+
+BEGINNINGS = (b"", idx(TEST[:2]), gzip.compress(idx(TEST[:2])), npy(TEST[:2]), npz(TEST[:2]), TABLE.encode())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(whole=st.sampled_from(BEGINNINGS), end=st.binary(max_size=40), place=st.integers(0, 400))
+def test_any_bytes_are_data_or_refused(tmp_path: Path, whole: bytes, end: bytes, place: int) -> None:
+    """A file of a known form, with some of its bytes others."""
+    (path := tmp_path / "x.csv").write_bytes(whole[:place] + end + whole[place + len(end) :])
+    try:
+        source = read(str(path))
+    except DataError:
+        return
+    assert source.kind
+    assert source.sha256

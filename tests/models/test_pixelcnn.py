@@ -31,7 +31,7 @@ def test_a_logit_sees_exactly_the_pixels_and_plane_before_it(size: int) -> None:
 
 
 def test_the_first_pixel_does_not_see_z() -> None:
-    decoder = PixelCNNDecoder(8, 4, width=0.1)
+    decoder = PixelCNNDecoder((8, 8), 4, width=0.1)
     x = torch.zeros(8, 8)
     a, b = (decoder(torch.randn(1, 4))._logits(x)[0] for _ in range(2))
     assert a[0, 0] == b[0, 0]
@@ -41,7 +41,7 @@ def test_the_first_pixel_does_not_see_z() -> None:
 @pytest.mark.parametrize("decoder", [DeconvDecoder, PixelCNNDecoder])
 def test_probabilities_of_all_images_sum_to_one(decoder: type) -> None:
     torch.manual_seed(2)
-    d = decoder(4, 3, width=0.05)(torch.randn(1, 3))
+    d = decoder((4, 4), 3, width=0.05)(torch.randn(1, 3))
     bits = torch.arange(2**16)[:, None] >> torch.arange(16) & 1
     images = bits.float().view(-1, 1, 4, 4)
     with torch.no_grad():
@@ -53,7 +53,7 @@ def test_probabilities_of_all_images_sum_to_one(decoder: type) -> None:
 def test_samples_follow_the_density(decoder: type) -> None:
     """The mean of -log d over samples is the entropy: both come from the same exact table."""
     torch.manual_seed(3)
-    d = decoder(4, 3, width=0.05)(torch.randn(1, 3))
+    d = decoder((4, 4), 3, width=0.05)(torch.randn(1, 3))
     bits = torch.arange(2**16)[:, None] >> torch.arange(16) & 1
     with torch.no_grad():
         log_p = torch.cat([d.log_prob(c) for c in bits.float().view(-1, 1, 4, 4).split(8192)]).double()

@@ -38,11 +38,16 @@ def test_paper_size() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("size", [5, 8, 28])
-def test_any_square_size(family: str, size: int) -> None:
-    vae = build(Architecture(family=family, image_size=size, latent_dim=3, width=0.05, n_pseudo_inputs=2))
-    z = vae.encoder(torch.ones(2, size, size)).rsample()
-    assert vae.decoder(z).log_prob(torch.ones(2, size, size)).shape == (2,)
+@pytest.mark.parametrize(("height", "width"), [(5, None), (8, None), (28, None), (4, 11), (14, 6)])
+def test_any_size(family: str, height: int, width: int | None) -> None:
+    architecture = Architecture(
+        family=family, image_size=height, image_width=width, latent_dim=3, width=0.05, n_pseudo_inputs=2
+    )
+    vae, x = build(architecture), torch.ones(2, *architecture.image_shape)
+    assert x.shape[1:] == (height, width or height)
+    z = vae.encoder(x).rsample()
+    assert vae.decoder(z).log_prob(x).shape == (2,)
+    assert vae.marginal().log_prob(z).shape == (2,)
 
 
 @pytest.mark.parametrize("family", ["--v", "+-v"])
