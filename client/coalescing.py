@@ -6,7 +6,7 @@ Every caller keeps its own deadline, cancellation and errors. What is merged is 
 `rdserve.client.attempts` decides for each caller whether there is another.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -15,7 +15,7 @@ import grpc
 from rdserve.client import results
 from rdserve.client.attempts import pause_seconds
 from rdserve.client.lane import Lane, Waiting
-from rdserve.client.transport import Attempt, Metadata, Transport, Waker
+from rdserve.client.transport import Metadata, Transport, UnaryAttempt, Waker
 from rdserve.client.unreachable import OVERDUE
 from rdserve.wire.batches import Request, merge_key, n_rows
 
@@ -72,12 +72,12 @@ class CoalescedCall:
         kind: type[Any],
         request: Request,
         waker: Callable[[], Waker],
-        alone: Callable[..., Attempt],
+        alone: Callable[..., UnaryAttempt],
         until: float,
     ) -> None:
         self._lane, self._kind, self._request = lane, kind, request
         self._waker, self._alone, self._until = waker, alone, until
-        self._answered: Attempt | None = None
+        self._answered: UnaryAttempt | None = None
 
     async def reply(self) -> Any:
         """The caller's own rows."""
@@ -114,9 +114,6 @@ class CoalescedCall:
         finally:
             lane.leave(caller)
         return caller
-
-    async def replies(self) -> AsyncGenerator[Any, None]:
-        yield await self.reply()
 
     async def trailing_metadata(self) -> Metadata | None:
         return await self._answered.trailing_metadata() if self._answered else None

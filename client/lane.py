@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from rdserve.client import results
 from rdserve.client.rows import T
-from rdserve.client.transport import Attempt, Metadata, Transport, Waker
+from rdserve.client.transport import Metadata, Transport, UnaryAttempt, Waker
 from rdserve.wire.batches import Request, merge, n_rows
 
 # Nobody waits longer behind calls under way: beside so slow a one, what a request costs is little.
@@ -48,7 +48,7 @@ class MergedRequest:
 
     callers: Sequence[Waiting]
     present: set[Waiting]
-    call: Attempt | None = None
+    call: UnaryAttempt | None = None
 
     def settle(self, kind: type[T], reply: Any) -> None:
         """Each caller's part. Raises ReplyError where the reply does not hold all their rows."""
@@ -168,7 +168,7 @@ class Lane:
             call.cancel()
         self._transport.follow(call, self._follow(merged, call))
 
-    async def _follow(self, merged: MergedRequest, call: Attempt) -> None:
+    async def _follow(self, merged: MergedRequest, call: UnaryAttempt) -> None:
         try:
             merged.settle(self._kind, await call.reply())
         except BaseException as error:
