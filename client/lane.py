@@ -87,9 +87,10 @@ class Lane:
     def enter(self) -> bool:
         """Whether a caller goes at once and by itself; it then says `ended`."""
         with self._lock:
-            goes = self.idle and (self._expected <= 1 or monotonic() >= self._until)
-            self._under_way += goes
-            return goes
+            if self._under_way or self._waiting or (self._expected > 1 and monotonic() < self._until):
+                return False
+            self._under_way += 1
+            return True
 
     def join(self, caller: Waiting) -> None:
         """Wait for company; whoever does calls `dispatch` until it has gone."""
@@ -189,7 +190,10 @@ class Lane:
         """A call of so many was answered, or failed: what gathered meanwhile may go."""
         with self._lock:
             self._under_way -= 1
-            self._expected, self._until = callers, monotonic() + self._transport.linger_seconds
+            self._expected = callers
+            self._until = monotonic() + self._transport.linger_seconds if callers > 1 else -inf
+            if not self._waiting:
+                return
         if self.dispatch() < inf:
             with self._lock:
                 self._wake_oldest()
