@@ -64,7 +64,7 @@ serve: install ## keep the digits zoo running on 127.0.0.1:$(PORT)
 zoo: install ## train the digits zoo again
 	$(BIN)/rdserve zoo zoo/digits.toml
 
-bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 6 minutes
+bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 7 minutes
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what was built, not what was trained

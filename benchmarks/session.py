@@ -77,19 +77,19 @@ async def side_by_side(
     meter: Meter, model: str, batched: Sequence[str], unmerged: Sequence[str], *, rounds: int
 ) -> str:
     """The cells that have a target, over every way; which of `batched` was best for single images."""
-    native, clients = [NATIVE, *batched], [CLIENT, MERGED]
+    native, clients = [NATIVE, *batched], [CLIENT, MERGED] if model == SMALL else []
     await meter.warm_up(model, [FRONT, *native, *unmerged, *clients])
     alone = Cell(model, "encode", 1, in_flight=1)
     await meter.compare(alone, [FRONT, *native, IN_PROCESS, *clients], rounds=rounds)
-    few = Cell(model, "encode", 1, in_flight=8)
-    await meter.compare(few, [FRONT, *native, *clients], rounds=rounds)
+    if clients:
+        await meter.compare(Cell(model, "encode", 1, in_flight=8), [FRONT, *native, *clients], rounds=rounds)
     crowd = Cell(model, "encode", 1, in_flight=32)
     await meter.compare(crowd, [FRONT, *native, *unmerged, *clients], rounds=rounds)
     best = best_batched(meter.results, crowd) or batched[0]
     if model == PAPER:  # where a visit takes seconds
         native = [NATIVE, best]
     many = Cell(model, "encode", 64, in_flight=32)
-    await meter.compare(many, [FRONT, *native, IN_PROCESS, MERGED], rounds=rounds)
+    await meter.compare(many, [FRONT, *native, IN_PROCESS, *clients], rounds=rounds)
     return best
 
 

@@ -56,7 +56,7 @@ def targets(results: Results, small: str, paper: str, scoring: dict[str, float])
 
 
 def _of_the_client(results: Results, model: str) -> list[BenchmarkTarget]:
-    """A client that merges calls beside TorchServe's batching; for one caller, beside one that does not."""
+    """A client that merges its calls, beside TorchServe's own batching; for one caller beside a plain one."""
     found = []
     for in_flight, dearer in ((32, 1.0), (8, 1.1)):
         cell = Cell(model, "encode", 1, in_flight=in_flight)

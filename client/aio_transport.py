@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from rdserve.client.errors import InputError
-from rdserve.client.transport import Attempt, Metadata
+from rdserve.client.transport import Metadata, StreamAttempt, UnaryAttempt
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 
 
@@ -20,33 +19,35 @@ class AioTransport:
     def __init__(self, opened: Callable[[], grpc.aio.Channel], *, own: bool) -> None:
         self._opened, self._own = opened, own
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: Any = None
         self._changed = asyncio.Event()
         self._followers: set[asyncio.Task[None]] = set()
 
-    @cached_property
+    @property
     def channel(self) -> grpc.aio.Channel:
-        self._loop = asyncio.get_running_loop()
-        return self._opened()
-
-    @cached_property
-    def _stub(self) -> Any:
-        return VaeServiceStub(self.channel)
+        """Raises InputError in another event loop than the first."""
+        loop = asyncio.get_running_loop()
+        if self._channel is None:
+            self._loop, self._channel = loop, self._opened()
+            self._stub = VaeServiceStub(self._channel)
+        if loop is not self._loop:
+            raise InputError("this client belongs to the event loop in which it was first used; make another")
+        return self._channel
 
     @property
     def service(self) -> Any:
-        stub = self._stub
-        if asyncio.get_running_loop() is not self._loop:
-            raise InputError("this client belongs to the event loop in which it was first used; make another")
-        return stub
+        _ = self.channel  # opened, and of this loop
+        return self._stub
 
     def unary(
         self, method: Any, request: Any, timeout: float, metadata: Metadata, *, ahead: bool = False
-    ) -> Attempt:
+    ) -> UnaryAttempt:
         return self._begin(method, request, timeout, metadata, None)
 
     def stream(
         self, method: Any, request: Any, timeout: float, metadata: Metadata, *, wait_for_ready: bool = False
-    ) -> Attempt:
+    ) -> StreamAttempt:
         return self._begin(method, request, timeout, metadata, wait_for_ready)
 
     def _begin(
@@ -57,7 +58,7 @@ class AioTransport:
         except grpc.aio.UsageError as error:  # a channel that was closed
             raise ValueError(str(error)) from error
 
-    def follow(self, attempt: Attempt, then: Coroutine[Any, Any, None]) -> None:
+    def follow(self, attempt: UnaryAttempt, then: Coroutine[Any, Any, None]) -> None:
         """In a task beside."""
         task = asyncio.get_running_loop().create_task(then)
         self._followers.add(task)
@@ -86,8 +87,8 @@ class AioTransport:
         return bool(self.channel.get_state() is grpc.ChannelConnectivity.READY)
 
     async def close(self) -> None:
-        if self._own and self._loop is not None:
-            await self.channel.close(None)
+        if self._own and self._channel is not None:
+            await self._channel.close(None)
 
 
 class AioCall:
@@ -117,7 +118,7 @@ class AioCall:
         self._call.cancel()
 
 
-def _raise_cancelled(error: asyncio.CancelledError) -> None:
+def _raise_cancelled(error: asyncio.CancelledError) -> NoReturn:
     """A call that was cancelled, or closed with its client, is an error; a task is asyncio's matter."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -8,12 +8,12 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import monotonic
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
 from rdserve.client.errors import Cancelled, InputError, ServiceError
 from rdserve.client.timing import note
-from rdserve.client.transport import Attempt, Transport
+from rdserve.client.transport import Attempt, StreamAttempt, Transport, UnaryAttempt
 
 ATTEMPTS = 5
 FIRST_SECONDS, MOST_SECONDS = 0.2, 2.0
@@ -21,7 +21,7 @@ FIRST_SECONDS, MOST_SECONDS = 0.2, 2.0
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 PUSHBACK = "grpc-retry-pushback-ms"
 
-Begin = Callable[[float], Attempt]
+A = TypeVar("A", bound=Attempt)
 
 
 class Lifetime:
@@ -43,15 +43,19 @@ class Lifetime:
         self.transport.wake()
 
 
-class RetriedCall:
-    """A call under way, of one reply (`reply`) or of many (`replies`, once).
+class Retried(Generic[A]):
+    """A call under way.
 
     begin: seconds left -> one attempt. until: the deadline, on the monotonic clock. typed: grpc's error in
     this package's terms. Only `cancel` may be called from another thread.
     """
 
     def __init__(
-        self, begin: Begin, until: float, lifetime: Lifetime, typed: Callable[[grpc.RpcError], ServiceError]
+        self,
+        begin: Callable[[float], A],
+        until: float,
+        lifetime: Lifetime,
+        typed: Callable[[grpc.RpcError], ServiceError],
     ) -> None:
         self._begin, self._until, self._lifetime, self._typed = begin, until, lifetime, typed
         self._made = 1
@@ -64,38 +68,7 @@ class RetriedCall:
         self._lifetime.transport.wake()
         self._attempt.cancel()
 
-    async def reply(self) -> Any:
-        """The reply. Raises ServiceError."""
-        while True:
-            try:
-                reply = await self._attempt.reply()
-            except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                await self._again(error)
-            except ValueError as error:
-                raise self._hung_up() from error
-            else:
-                await note(self._attempt)
-                return reply
-
-    async def replies(self) -> AsyncGenerator[Any, None]:
-        """The replies; the call is cancelled when the iteration ends. Raises ServiceError."""
-        begun = False
-        try:
-            while True:
-                try:
-                    async with aclosing(self._attempt.replies()) as replies:
-                        async for reply in replies:
-                            begun = True
-                            yield reply
-                except (grpc.RpcError, grpc.FutureCancelledError) as error:
-                    await self._again(error, forbidden=begun)
-                else:
-                    await note(self._attempt)
-                    return
-        finally:
-            self._attempt.cancel()
-
-    def _start(self) -> Attempt:
+    def _start(self) -> A:
         self._lifetime.check()
         try:
             return self._begin(max(0.0, self._until - monotonic()))
@@ -119,6 +92,45 @@ class RetriedCall:
         self._made += 1
         self._attempt = self._start()
         if self._cancelled:
+            self._attempt.cancel()
+
+
+class RetriedCall(Retried[UnaryAttempt]):
+    """Of one reply."""
+
+    async def reply(self) -> Any:
+        """The reply. Raises ServiceError."""
+        while True:
+            try:
+                reply = await self._attempt.reply()
+            except (grpc.RpcError, grpc.FutureCancelledError) as error:
+                await self._again(error)
+            except ValueError as error:
+                raise self._hung_up() from error
+            else:
+                await note(self._attempt)
+                return reply
+
+
+class RetriedStream(Retried[StreamAttempt]):
+    """Of many replies, to be iterated over once."""
+
+    async def replies(self) -> AsyncGenerator[Any, None]:
+        """The replies; the call is cancelled when the iteration ends. Raises ServiceError."""
+        begun = False
+        try:
+            while True:
+                try:
+                    async with aclosing(self._attempt.replies()) as replies:
+                        async for reply in replies:
+                            begun = True
+                            yield reply
+                except (grpc.RpcError, grpc.FutureCancelledError) as error:
+                    await self._again(error, forbidden=begun)
+                else:
+                    await note(self._attempt)
+                    return
+        finally:
             self._attempt.cancel()
 
 

@@ -42,7 +42,7 @@ def blocking(
 
     @wraps(method)
     def call(client: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return run(method(client.base, *args, **kwargs))
+        return run(method(client._base, *args, **kwargs))
 
     return call
 
@@ -54,6 +54,6 @@ def iterating(
 
     @wraps(method)
     def call(client: Any, /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
-        return iterate(method(client.base, *args, **kwargs))
+        return iterate(method(client._base, *args, **kwargs))
 
     return call

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 from rdserve.client.blocking import run
-from rdserve.client.transport import Attempt, Metadata
+from rdserve.client.transport import Metadata, StreamAttempt, UnaryAttempt
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 
 
@@ -25,17 +25,17 @@ class BlockingTransport:
 
     def unary(
         self, method: Any, request: Any, timeout: float, metadata: Metadata, *, ahead: bool = False
-    ) -> Attempt:
+    ) -> UnaryAttempt:
         if ahead:
             return CallAhead(method.future(request, timeout=timeout, metadata=metadata))
         return CallInPlace(method, request, timeout, metadata)
 
     def stream(
         self, method: Any, request: Any, timeout: float, metadata: Metadata, *, wait_for_ready: bool = False
-    ) -> Attempt:
+    ) -> StreamAttempt:
         return CallAhead(method(request, timeout=timeout, metadata=metadata, wait_for_ready=wait_for_ready))
 
-    def follow(self, attempt: Attempt, then: Coroutine[Any, Any, None]) -> None:
+    def follow(self, attempt: UnaryAttempt, then: Coroutine[Any, Any, None]) -> None:
         """In the channel's own thread, once there is a reply."""
         assert isinstance(attempt, CallAhead)
         attempt.call.add_done_callback(lambda _: run(then))
@@ -82,9 +82,6 @@ class CallInPlace:
         request, timeout, metadata = self._arguments
         reply, self._call = self._method.with_call(request, timeout=timeout, metadata=metadata)
         return reply
-
-    async def replies(self) -> AsyncGenerator[Any, None]:
-        yield await self.reply()
 
     async def trailing_metadata(self) -> Metadata | None:
         found: Metadata | None = self._call.trailing_metadata()

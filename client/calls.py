@@ -11,15 +11,16 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client import chunking, results, unreachable
-from rdserve.client.attempts import Begin, Lifetime, RetriedCall
+from rdserve.client.attempts import Lifetime, RetriedCall, RetriedStream
 from rdserve.client.coalescing import MAX_ROWS, Coalescer
 from rdserve.client.errors import ServiceError
 from rdserve.client.rows import Operation, Rows, T
-from rdserve.client.transport import Transport
+from rdserve.client.transport import Transport, UnaryAttempt
 from rdserve.wire.batches import slices
 
 Ids = NDArray[np.integer[Any]]
 Progress = Callable[[int], None]
+Begin = Callable[[float], UnaryAttempt]
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,15 @@ class Caller:
         last = part.stop == len(rows.array)
         return ChunkCall(self._begin(begin, self.deadline()), operation.kind, part.stop - part.start, last)
 
-    def stream(self, method: str, request: object, until: float) -> RetriedCall:
+    def stream(self, method: str, request: object, until: float) -> RetriedStream:
         """A call of many replies, begun, with a deadline as of `deadline`."""
         made = getattr(self.transport.service, method)
-        return self._begin(lambda left: self.transport.stream(made, request, left, self.metadata), until)
+        return RetriedStream(
+            lambda left: self.transport.stream(made, request, left, self.metadata),
+            until,
+            self.lifetime,
+            self._typed,
+        )
 
     def _unary(self, method: str, request: object, *, ahead: bool = False) -> Begin:
         made = getattr(self.transport.service, method)

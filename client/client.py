@@ -49,7 +49,7 @@ class Client:
         self.address, self.timeout = address, timeout
         security = Security(tls, cert, key, token)
         opened = channel_opener(address, security, grpc) if channel is None else security.given(channel)
-        self.base = BaseClient(
+        self._base = BaseClient(
             BlockingTransport(opened(), own=channel is None),
             address if channel is None else "a given channel",
             timeout=timeout,
@@ -68,7 +68,7 @@ class Client:
 
     def close(self) -> None:
         """Cancel what is in flight, in whatever thread, and hang up; calls from then on raise InputError."""
-        run(self.base.close())
+        run(self._base.close())
 
     wait_for_ready = blocking(BaseClient.wait_for_ready)
     models = blocking(BaseClient.models)
@@ -96,5 +96,5 @@ class Client:
         others go on; what fails for all is raised by the iteration, which can be cancelled.
         """
         return CompareStream(
-            self.base.score_models(models, images, n_samples=n_samples, seed=seed, example_ids=example_ids)
+            self._base.score_models(models, images, n_samples=n_samples, seed=seed, example_ids=example_ids)
         )

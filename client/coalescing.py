@@ -6,8 +6,6 @@ Every caller keeps its own deadline, cancellation and errors. What is merged is 
 `rdserve.client.attempts` decides for each caller whether there is another.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -15,7 +13,7 @@ import grpc
 from rdserve.client import results
 from rdserve.client.attempts import pause_seconds
 from rdserve.client.lane import Lane, Waiting
-from rdserve.client.transport import Attempt, Metadata, Transport, Waker
+from rdserve.client.transport import Metadata, Transport, UnaryAttempt
 from rdserve.client.unreachable import OVERDUE
 from rdserve.wire.batches import Request, merge_key, n_rows
 
@@ -42,7 +40,7 @@ class Coalescer:
     """Of one client. metadata: what each call carries."""
 
     def __init__(self, transport: Transport, metadata: Metadata) -> None:
-        self._transport, self._metadata = transport, metadata
+        self.transport, self.metadata = transport, metadata
         self._lanes: dict[tuple[object, ...], Lane] = {}
 
     def begin(
@@ -54,30 +52,20 @@ class Coalescer:
         if lane is None:
             if len(self._lanes) >= MOST_LANES:
                 self._lanes = {key: lane for key, lane in self._lanes.copy().items() if not lane.idle}
-            made = Lane(self._transport, self._metadata, method, kind, most)
+            made = Lane(self.transport, self.metadata, method, kind, most)
             lane = self._lanes.setdefault(key, made)
-        alone = partial(self._transport.unary, method, request, metadata=self._metadata)
-        return CoalescedCall(lane, kind, request, self._transport.waker, alone, monotonic() + timeout)
+        return CoalescedCall(self, lane, method, kind, request, monotonic() + timeout)
 
 
 class CoalescedCall:
-    """One caller's attempt, whose reply is its result. until: its deadline, on the monotonic clock.
-
-    alone: seconds left -> the same attempt by itself.
-    """
+    """One caller's attempt, whose reply is its result. until: its deadline, on the monotonic clock."""
 
     def __init__(
-        self,
-        lane: Lane,
-        kind: type[Any],
-        request: Request,
-        waker: Callable[[], Waker],
-        alone: Callable[..., Attempt],
-        until: float,
+        self, coalescer: Coalescer, lane: Lane, method: Any, kind: type[Any], request: Request, until: float
     ) -> None:
-        self._lane, self._kind, self._request = lane, kind, request
-        self._waker, self._alone, self._until = waker, alone, until
-        self._answered: Attempt | None = None
+        self._coalescer, self._lane = coalescer, lane
+        self._method, self._kind, self._request, self._until = method, kind, request, until
+        self._answered: UnaryAttempt | None = None
 
     async def reply(self) -> Any:
         """The caller's own rows."""
@@ -95,13 +83,14 @@ class CoalescedCall:
         return await self._by_itself()
 
     async def _by_itself(self) -> Any:
-        self._answered = self._alone(timeout=max(0.0, self._until - monotonic()))
+        left, by = max(0.0, self._until - monotonic()), self._coalescer
+        self._answered = by.transport.unary(self._method, self._request, left, by.metadata)
         reply = await self._answered.reply()
         return results.concatenate([results.from_reply(self._kind, reply, n_rows(self._request))])
 
     async def _in_company(self) -> Waiting:
         """Return once it is settled. Raises RpcError at the caller's own deadline."""
-        lane, caller = self._lane, Waiting(self._request, self._until, self._waker())
+        lane, caller = self._lane, Waiting(self._request, self._until, self._coalescer.transport.waker())
         lane.join(caller)
         try:
             while not caller.settled:
@@ -114,9 +103,6 @@ class CoalescedCall:
         finally:
             lane.leave(caller)
         return caller
-
-    async def replies(self) -> AsyncGenerator[Any, None]:
-        yield await self.reply()
 
     async def trailing_metadata(self) -> Metadata | None:
         return await self._answered.trailing_metadata() if self._answered else None

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from rdserve.client import results
 from rdserve.client.rows import T
-from rdserve.client.transport import Attempt, Metadata, Transport, Waker
+from rdserve.client.transport import Metadata, Transport, UnaryAttempt, Waker
 from rdserve.wire.batches import Request, merge, n_rows
 
 # Nobody waits longer behind calls under way: beside so slow a one, what a request costs is little.
@@ -48,7 +48,7 @@ class MergedRequest:
 
     callers: Sequence[Waiting]
     present: set[Waiting]
-    call: Attempt | None = None
+    call: UnaryAttempt | None = None
 
     def settle(self, kind: type[T], reply: Any) -> None:
         """Each caller's part. Raises ReplyError where the reply does not hold all their rows."""
@@ -87,9 +87,10 @@ class Lane:
     def enter(self) -> bool:
         """Whether a caller goes at once and by itself; it then says `ended`."""
         with self._lock:
-            goes = self.idle and (self._expected <= 1 or monotonic() >= self._until)
-            self._under_way += goes
-            return goes
+            if self._under_way or self._waiting or (self._expected > 1 and monotonic() < self._until):
+                return False
+            self._under_way += 1
+            return True
 
     def join(self, caller: Waiting) -> None:
         """Wait for company; whoever does calls `dispatch` until it has gone."""
@@ -168,7 +169,7 @@ class Lane:
             call.cancel()
         self._transport.follow(call, self._follow(merged, call))
 
-    async def _follow(self, merged: MergedRequest, call: Attempt) -> None:
+    async def _follow(self, merged: MergedRequest, call: UnaryAttempt) -> None:
         try:
             merged.settle(self._kind, await call.reply())
         except BaseException as error:
@@ -189,7 +190,10 @@ class Lane:
         """A call of so many was answered, or failed: what gathered meanwhile may go."""
         with self._lock:
             self._under_way -= 1
-            self._expected, self._until = callers, monotonic() + self._transport.linger_seconds
+            self._expected = callers
+            self._until = monotonic() + self._transport.linger_seconds if callers > 1 else -inf
+            if not self._waiting:
+                return
         if self.dispatch() < inf:
             with self._lock:
                 self._wake_oldest()

@@ -13,17 +13,23 @@ class Attempt(Protocol):
     Its errors are grpc's: RpcError, and FutureCancelledError where it was cancelled on this side.
     """
 
-    async def reply(self) -> Any:
-        """Of an RPC of one reply."""
-
-    def replies(self) -> AsyncGenerator[Any, None]:
-        """Of an RPC of many, once."""
-
     async def trailing_metadata(self) -> Metadata | None:
         """Of an RPC that was answered."""
 
     def cancel(self) -> None:
         """From whatever thread may use the client."""
+
+
+class UnaryAttempt(Attempt, Protocol):
+    """Of one reply."""
+
+    async def reply(self) -> Any: ...
+
+
+class StreamAttempt(Attempt, Protocol):
+    """Of many replies, each of which is there once."""
+
+    def replies(self) -> AsyncGenerator[Any, None]: ...
 
 
 class Waker(Protocol):
@@ -54,15 +60,15 @@ class Transport(Protocol):
 
     def unary(
         self, method: Any, request: Any, timeout: float, metadata: Metadata, *, ahead: bool = False
-    ) -> Attempt:
+    ) -> UnaryAttempt:
         """An RPC of one reply. ahead: others may be begun before it is awaited. Raises as `stream`."""
 
     def stream(
         self, method: Any, request: Any, timeout: float, metadata: Metadata, *, wait_for_ready: bool = False
-    ) -> Attempt:
+    ) -> StreamAttempt:
         """An RPC of many replies, begun. Raises ValueError where the channel is closed."""
 
-    def follow(self, attempt: Attempt, then: Coroutine[Any, Any, None]) -> None:
+    def follow(self, attempt: UnaryAttempt, then: Coroutine[Any, Any, None]) -> None:
         """Run `then`, which awaits the attempt's reply and nothing else, in nobody's time."""
 
     def waker(self) -> Waker: ...

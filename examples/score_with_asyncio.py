@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from rdserve.client import AsyncClient
 from rdserve.data import load
 
 
-def batches(size: int = 64) -> Iterator[np.ndarray]:  # type: ignore[type-arg]
+def batches(size: int = 64) -> Iterator[NDArray[np.bool_]]:
     """Batches (n, 8, 8) of the digits test images, in order; of data on a disk they would be read here."""
     images = load("digits", split="test").images
     yield from np.split(images, range(size, len(images), size))

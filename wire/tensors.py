@@ -77,7 +77,7 @@ def to_array(message: Tensor) -> Array:
     Raises:
         ValueError: dtype, shape and byte count disagree. Nothing is allocated before that is known.
     """
-    dtype, shape, data = message.dtype, tuple(message.shape), checked_data(message)
+    dtype, shape, data = _checked(message)
     if dtype == DTYPE_PACKED_BITS:
         bits = row_size(shape)
         packed = np.frombuffer(data, np.uint8).reshape(_rows(shape), (bits + 7) // 8)
@@ -92,12 +92,16 @@ def check_size(message: Tensor) -> None:
 
 def checked_data(message: Tensor) -> bytes:
     """Its bytes, taken out once: each look at `data` copies them. Raises as `check_size`."""
-    needed, data = byte_count(message.dtype, message.shape), message.data
+    return _checked(message)[2]
+
+
+def _checked(message: Tensor) -> tuple[DType.ValueType, tuple[int, ...], bytes]:
+    """Its fields, taken out once."""
+    dtype, shape, data = message.dtype, tuple(message.shape), message.data
+    needed = byte_count(dtype, shape)
     if len(data) != needed:
-        name = DType.Name(message.dtype)
-        shape = tuple(message.shape)
-        raise ValueError(f"{name} of shape {shape} needs {needed} bytes, got {len(data)}")
-    return data
+        raise ValueError(f"{DType.Name(dtype)} of shape {shape} needs {needed} bytes, got {len(data)}")
+    return dtype, shape, data
 
 
 def byte_count(dtype: DType.ValueType, shape: Sequence[int]) -> int:

@@ -112,7 +112,7 @@ def test_threads_go_together_too() -> None:
         first = pool.submit(one, 1000)
         gate.held.wait()
         rest = [pool.submit(one, number) for number in range(10)]
-        asyncio.run(until(lambda: waiting(client.base) == 10))  # type: ignore[arg-type]
+        asyncio.run(until(lambda: waiting(client._base) == 10))  # type: ignore[arg-type]
         gate.opened.set()
         assert first.result() == [1000.0]
         assert [each.result() for each in rest] == [[float(number)] for number in range(10)]
@@ -265,7 +265,7 @@ def test_closing_ends_threads_that_wait_for_company() -> None:
         tasks = [pool.submit(client.score, "m", IMAGE)]
         gate.held.wait()
         tasks += [pool.submit(client.score, "m", IMAGE) for _ in range(2)]
-        asyncio.run(until(lambda: waiting(client.base) == 2))  # type: ignore[arg-type]
+        asyncio.run(until(lambda: waiting(client._base) == 2))  # type: ignore[arg-type]
         client.close()
         for task in tasks:
             with pytest.raises(Cancelled):
