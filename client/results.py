@@ -3,7 +3,8 @@
 N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 """
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -111,6 +112,8 @@ class ModelInfo:
     A model without a card that can be read is FAILED: image_shape is None, the card's other facts are empty.
     dtype, device: what its networks compute in and on, such as "float32" on "cpu AVX2"; empty where the
     server does not say.
+    recipe: all that decided its training but the seed, by name; models of equal recipes are runs of one.
+    Empty where the server does not say. training_seed: of its run; None where that is not known.
     """
 
     name: str
@@ -132,6 +135,8 @@ class ModelInfo:
     reference: Reference | None
     device: str = ""
     annealing_epochs: int = 0
+    recipe: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    training_seed: int | None = None
 
     @property
     def image_size(self) -> str:
@@ -163,6 +168,8 @@ def model_info(message: vae_pb2.Model) -> ModelInfo:
         raise ReplyError(f"model {message.name!r} has image shape {list(shape)}, not (H, W)")
     facts["image_shape"] = shape or None
     facts["state"] = _state(message.state)
+    facts["recipe"] = dict(message.recipe)
+    facts["training_seed"] = message.training_seed if message.HasField("training_seed") else None
     facts["reference"] = _reference(message.reference) if message.HasField("reference") else None
     return ModelInfo(**facts)
 

@@ -13,10 +13,11 @@ from rdserve.client.results import ModelInfo, unserved
 from rdserve.compare import compatibility
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.caution import cautions
+from rdserve.compare.analysis.recipe_groups import check_runs
 from rdserve.compare.analysis.stopping import stopping_status
 from rdserve.compare.comparison import Comparison
 from rdserve.compare.origin import Origin
-from rdserve.compare.scores import ScoredData, ScoreSet, images_sha256
+from rdserve.compare.scores import By, ScoredData, ScoreSet, images_sha256
 from rdserve.compare.scoring.engines import Engine
 from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
@@ -48,6 +49,7 @@ def compare(
     n_samples: int = 1,
     level: float = 0.95,
     beta: float = 1.0,
+    by: By = "model",
     stop: Stop | None = None,
     allow_incomparable: bool = False,
     engine: Engine | None = None,
@@ -62,6 +64,8 @@ def compare(
     labels: (N,) classes. data: what the images are; without it they are named by their own hash.
     seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
     level, beta: of the intervals, and of the D + beta R, that the result reports.
+    by: "recipe" also compares recipes, of which models are runs that differ in their seeds alone: over all
+        their runs, not only these. It needs two runs or more of each, and takes no `stop`.
     stop: when to stop before all images are scored; intervals then hold however often one looks.
     allow_incomparable: compare models of different likelihoods, binarisations or data, with a warning.
     engine: where scoring is called from; over this client by default.
@@ -71,8 +75,8 @@ def compare(
     A model that fails is left out, with a warning and its reason in `failures`.
 
     Raises:
-        InputError: a model that is not there or does not fit the images, models that do not compare,
-            values out of range, or a folder with rows of another comparison.
+        InputError: a model that is not there or does not fit the images, models that do not compare, one
+            run twice by recipe, values out of range, or a folder with rows of another comparison.
         RdserveError: no model gave all its scores; `error.__notes__` names the first that failed.
     """
     if not 0 < level < 1 or not beta >= 0:
@@ -82,6 +86,8 @@ def compare(
     names = [model.name for model in chosen]
     if stop and stop.baseline is not None and stop.baseline not in names:
         raise InputError(f"the baseline {stop.baseline!r} is none of {', '.join(names)}")
+    if by == "recipe":
+        check_runs(chosen)
     classes = None if labels is None else np.asarray(labels, np.int64)
     if classes is not None and classes.shape != (len(pixels),):
         raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
@@ -100,6 +106,7 @@ def compare(
         level=level,
         beta=beta,
         method="sequential" if stop else "t",
+        by=by,
         warnings=left_out + warnings + (compatibility.foreign(chosen, about) if data else ()),
     )
     shown = pixels if order is None else pixels[order]

@@ -11,12 +11,14 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.scores import ARRAYS, Rows, ScoredData, ScoreSet, rows_of
+from rdserve.compare.scores import ARRAYS, By, Rows, ScoredData, ScoreSet, rows_of
 from rdserve.compare.statistics.intervals import Method
 
 SCHEMA = "rdserve-comparison-data/1"
 
-_INFO, _METHOD = TypeAdapter(ModelInfo), TypeAdapter(Method)
+_INFO = TypeAdapter(ModelInfo)
+_METHOD: TypeAdapter[Method] = TypeAdapter(Method)
+_BY: TypeAdapter[By] = TypeAdapter(By)
 
 
 def to_document(scored: ScoreSet, rows: Rows | slice = slice(None)) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def to_document(scored: ScoreSet, rows: Rows | slice = slice(None)) -> dict[str,
         "n_samples": scored.n_samples,
         "level": scored.level,
         "method": scored.method,
+        "by": scored.by,
         "beta": scored.beta,
         "warnings": list(scored.warnings),
         "failures": dict(scored.failures),
@@ -72,6 +75,7 @@ def _scored(document: Mapping[str, Any]) -> ScoreSet:
         level=float(document["level"]),
         beta=float(document["beta"]),
         method=_METHOD.validate_python(document["method"]),
+        by=_BY.validate_python(document.get("by", "model")),
         warnings=tuple(document["warnings"]),
         failures=dict(document["failures"]),
     )

@@ -6,6 +6,7 @@ All else (statistics, tables, figures, files) is computed from one `ScoreSet`.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from rdserve.compare.stretches import stretches
 ARRAYS = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
 
 Rows = NDArray[np.int64]
+# What is compared: each model as it is, or recipes, of which models are runs.
+By = Literal["model", "recipe"]
 
 
 def images_sha256(images: NDArray[np.bool_]) -> str:
@@ -51,6 +54,7 @@ class ScoreSet:
     example_ids: (N,) uint64, with the seed the names of the noise. labels: (N,) or None.
     level: confidence in all that is called sure at once, and of an interval that stands by itself.
     method: "sequential" where scoring stopped on what it saw.
+    by: "recipe" where models are also compared as runs of their recipes, for a fixed number of images.
     beta: the weight of R in the D + beta R that is reported.
     warnings: what a reader of any output must know, such as models that do not quite compare.
     failures: models that gave no scores, by name, with the reason.
@@ -67,6 +71,7 @@ class ScoreSet:
     level: float = 0.95
     beta: float = 1.0
     method: Method = "t"
+    by: By = "model"
     warnings: tuple[str, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
@@ -76,6 +81,8 @@ class ScoreSet:
             raise InputError(f"{len(self.models)} models but {len(self.scores)} scores")
         if len(set(self.names)) < len(self.names):
             raise InputError(f"each model once, got {', '.join(self.names)}")
+        if self.by == "recipe" and self.method == "sequential":
+            raise InputError("recipes need a number of images that is fixed beforehand: leave out `stop`")
         sizes = {name: len(score.rate_nats) for name, score in zip(self.names, self.scores, strict=True)}
         if self.labels is not None:
             sizes["labels"] = len(self.labels)

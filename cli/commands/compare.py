@@ -47,6 +47,13 @@ class EngineName(StrEnum):
     RAY = "ray"
 
 
+class ByName(StrEnum):
+    """model: each as it is. recipe: models that differ in the seed of their training alone, together."""
+
+    MODEL = "model"
+    RECIPE = "recipe"
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
@@ -97,6 +104,9 @@ class CompareOptions:
     seed: Seed = 0
     level: Level = 0.95
     beta: Beta = 1.0
+    by: Annotated[
+        ByName, typer.Option(help="recipe: compare over runs, models that differ in their seed alone.")
+    ] = ByName.MODEL
     equivalence_margin: Margin = None
     sequential: Annotated[bool, typer.Option("--sequential", help="Stop once the answer is known.")] = False
     allow_incomparable: Annotated[
@@ -127,6 +137,15 @@ class CompareOptions:
         """Where scores are kept until the report is written."""
         return self.out / "rows"
 
+    def check(self) -> None:
+        """Raises InputError for options that do not go together."""
+        if self.limits.any and not self.baseline:
+            raise InputError("a limit is on what changed since a baseline: name it with --baseline")
+        if self.by is ByName.RECIPE and self.sequential:
+            raise InputError("--by recipe needs a number of images that is fixed beforehand, no --sequential")
+        if self.by is ByName.RECIPE and self.equivalence_margin is not None:
+            raise InputError("--equivalence-margin tells of models, not of recipes: leave out --by recipe")
+
     @property
     def stop(self) -> api.Stop | None:
         return api.Stop(self.baseline, self.equivalence_margin or 0.0) if self.sequential else None
@@ -142,8 +161,7 @@ def compare(
 ) -> None:
     """Score images on several models with the same noise, and say which is better, and for which beta."""
     with connection(server, trust, timeout=timeout, models=serve) as client:
-        if options.limits.any and not options.baseline:
-            raise InputError("a limit is on what changed since a baseline: name it with --baseline")
+        options.check()
         source = what.read()
         names = _choose(client.models(), options, source)
         arguments = {} if serve else trust.arguments()
@@ -203,6 +221,7 @@ def _score(
             n_samples=options.n_samples,
             level=options.level,
             beta=options.beta,
+            by=options.by.value,
             stop=options.stop,
             allow_incomparable=options.allow_incomparable,
             engine=engine,

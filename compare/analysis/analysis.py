@@ -7,6 +7,7 @@ from rdserve.compare.analysis.by_class import Classes, by_class
 from rdserve.compare.analysis.dominance import dominated
 from rdserve.compare.analysis.leader import Leader, leader
 from rdserve.compare.analysis.pairs import Pairs, pairs
+from rdserve.compare.analysis.recipes import Recipes, compared
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.analysis.sweeps import Gap, Sweep, gaps, sweeps
 from rdserve.compare.scores import ScoreSet
@@ -96,6 +97,11 @@ class Analysis:
         if reference not in self._classes:
             self._classes[reference] = by_class(self.scored, reference)
         return self._classes[reference]
+
+    @cached_property
+    def recipes(self) -> Recipes | None:
+        """Recipe against recipe, over runs and images; None where models alone are compared."""
+        return compared(self.scored) if self.scored.by == "recipe" else None
 
     @cached_property
     def sweeps(self) -> tuple[Sweep, ...]:

@@ -1,9 +1,12 @@
 """What a reader must know of the images themselves: too few of them, or differences too skewed."""
 
 import numpy as np
+from rdserve.compare.analysis.levels import has_recipes
 from rdserve.compare.analysis.pairs import Pairs
+from rdserve.compare.analysis.recipe_groups import group
 from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics.intervals import FEW
+from rdserve.compare.statistics.runs import FEW_RUNS
 from rdserve.compare.statistics.sequential import START
 
 # A sample skewness of this times sqrt(n) widens intervals that hold together by a quarter or more.
@@ -23,7 +26,21 @@ def cautions(scored: ScoreSet, pairs: Pairs) -> tuple[str, ...]:
         found.append(f"only {scored.n} images: an interval that holds at any time begins at {START}")
     if scored.n >= FEW and pairs:
         found += _skewed(pairs)
+    if scored.by == "recipe":
+        found += _few_runs(scored)
     return tuple(found)
+
+
+def _few_runs(scored: ScoreSet) -> list[str]:
+    if not has_recipes(scored):
+        return ["no two recipes have two runs or more: nothing is told of recipes, only of these checkpoints"]
+    few = [recipe.name for recipe in group(scored.models) if 1 < recipe.runs < FEW_RUNS]
+    if not few:
+        return []
+    return [
+        f"{', '.join(few)}: {FEW_RUNS - 1} runs alone, so that how much its runs differ is no more than a "
+        f"guess, and intervals may err more often than said; train {FEW_RUNS} or more"
+    ]
 
 
 def _skewed(pairs: Pairs) -> list[str]:

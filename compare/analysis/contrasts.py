@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.client.results import Score
 from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics import skewness
 from rdserve.compare.statistics.paired import weighted
@@ -51,15 +50,18 @@ class Contrasts:
         return np.where((self.error == 0) & (self.mean == 0), 0.0, ratio)
 
 
-def contrasts(scored: ScoreSet, a: Int64, b: Int64) -> Contrasts:
-    """Of pairs of models at positions a and b (P,)."""
+def contrasts(scored: ScoreSet, a: Int64, b: Int64, mix: Float64 | None = None) -> Contrasts:
+    """Of pairs at positions a and b (P,): of models, or of mixtures with weights `mix` (G, M)."""
     n, beta = scored.n, scored.beta
-    means = np.array([[s.rate_nats.mean(), s.distortion_nats.mean()] for s in scored.scores]).T
-    rate, distortion = means[:, a] - means[:, b]
-    mean = np.stack([rate, distortion, rate + distortion, distortion + beta * rate])
+    means = means_of(scored)
+    if mix is not None:
+        means = means @ mix.T
+    mean = means[:, a] - means[:, b]
     sums = _Sums(len(a))
     for rows in stretches(n):
-        values = _values(scored.scores, rows, beta)
+        values = values_of(scored, rows)
+        if mix is not None:
+            values = mix @ values
         for block in slices(len(a), max(1, BLOCK // values.shape[-1])):
             sums.add(block, values, a[block], b[block], mean[:, block])
     if beta == 1:
@@ -104,11 +106,18 @@ class _Sums:
             one[3] = one[2]
 
 
-def _values(scores: tuple[Score, ...], rows: slice, beta: float) -> Float64:
+def means_of(scored: ScoreSet) -> Float64:
+    """(4, M): QUANTITIES of every model."""
+    means = [[score.rate_nats.mean(), score.distortion_nats.mean()] for score in scored.scores]
+    rate, distortion = np.array(means).T
+    return np.stack([rate, distortion, rate + distortion, distortion + scored.beta * rate])
+
+
+def values_of(scored: ScoreSet, rows: slice) -> Float64:
     """(3, M, rows): R, D and R + D; where beta is not 1, (4, M, rows) with D + beta R."""
+    columns = zip(*((score.rate_nats, score.distortion_nats) for score in scored.scores), strict=True)
     rate, distortion = (
-        np.stack([np.asarray(column[rows], np.float64) for column in columns])
-        for columns in zip(*((score.rate_nats, score.distortion_nats) for score in scores), strict=True)
+        np.stack([np.asarray(column[rows], np.float64) for column in quantity]) for quantity in columns
     )
-    weighted = [] if beta == 1 else [distortion + beta * rate]
+    weighted = [] if scored.beta == 1 else [distortion + scored.beta * rate]
     return np.stack([rate, distortion, distortion + rate, *weighted])

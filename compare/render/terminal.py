@@ -6,8 +6,10 @@ from io import StringIO
 
 from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
+from rdserve.compare.analysis.levels import has_recipes
 from rdserve.compare.analysis.pairs import Pair
 from rdserve.compare.render.formatting import nats, objective, p_value, shortened, signed, with_error
+from rdserve.compare.render.recipe_tables import recipe_differences_table, recipes_table
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics.equivalence import same
@@ -184,16 +186,29 @@ def show(
     baseline: str | None = None,
     equivalence_margin: float | None = None,
 ) -> None:
-    """The models, their differences to the baseline or to the best, and the verdict in words."""
+    """The models, their differences to the baseline or to the best, and the verdict in words.
+
+    By recipe, the recipes and their differences in place of those of the models.
+    """
     on.print(comparison_table(analysis.rows))
-    if len(analysis.rows) > 1:
+    for table in _differences(analysis, baseline, equivalence_margin):
         on.print()
-        on.print(differences_table(analysis, baseline=baseline, equivalence_margin=equivalence_margin))
-    if classes := class_table(analysis, baseline):
-        on.print()
-        on.print(classes)
+        on.print(table)
     on.print()
     on.print(Text(verdict(analysis, baseline)), width=min(on.width, WIDTH))
+
+
+def _differences(
+    analysis: Analysis, baseline: str | None, equivalence_margin: float | None
+) -> list[Table | Group]:
+    scored, found = analysis.scored, analysis.recipes
+    if found and has_recipes(scored):
+        return [recipes_table(found, scored), recipe_differences_table(found, scored, baseline)]
+    if len(analysis.rows) < 2:
+        return []
+    differences = differences_table(analysis, baseline=baseline, equivalence_margin=equivalence_margin)
+    classes = class_table(analysis, baseline)
+    return [differences, classes] if classes else [differences]
 
 
 def as_text(analysis: Analysis, width: int = WIDTH) -> str:

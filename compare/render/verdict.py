@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import Classes
 from rdserve.compare.analysis.leader import Leader
+from rdserve.compare.analysis.levels import has_recipes
 from rdserve.compare.analysis.pairs import Pair
+from rdserve.compare.analysis.recipe_groups import group
 from rdserve.compare.analysis.stopping import StoppingStatus, stopping_status
 from rdserve.compare.render.formatting import MOST_NAMED, listed, nats, objective, signed, warned
+from rdserve.compare.render.recipe_verdict import of_recipes
 from rdserve.compare.statistics.frontier import convex_hull, coordinates
 from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES
 from rdserve.compare.statistics.paired import Difference
@@ -26,9 +29,12 @@ def verdict(analysis: Analysis, baseline: str | None = None) -> str:
 def answer(analysis: Analysis, baseline: str | None = None) -> str:
     """Plain text; with probability `level` all of it is true: every sign, interval and range of beta in it.
 
-    baseline: of three models or more, tell which are better and which worse than this one.
+    baseline: of three models or more, tell which are better and which worse than this one; by recipe, of
+    three recipes than its own.
     """
     scored = analysis.scored
+    if analysis.recipes and has_recipes(scored):
+        return " ".join(of_recipes(analysis.recipes, scored, baseline))
     if len(scored.models) == 1:
         said = [_alone(analysis)]
     elif len(scored.models) == 2:
@@ -37,10 +43,16 @@ def answer(analysis: Analysis, baseline: str | None = None) -> str:
         said = _of_many(analysis) if baseline is None else _against(analysis, baseline)
         said += _collapsed(analysis)
     if len(scored.models) > 1:
-        said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
+        said.append(_of_checkpoints(analysis))
     if scored.method == "sequential":
         said.append(_stopped(stopping_status(analysis, baseline)))
     return " ".join(said)
+
+
+def _of_checkpoints(analysis: Analysis) -> str:
+    said = "This is of these checkpoints: other runs of their recipes may differ otherwise"
+    several = sum(recipe.runs > 1 for recipe in group(analysis.scored.models)) > 1
+    return f"{said}; of recipes tells --by recipe." if several else f"{said}."
 
 
 def _named(analysis: Analysis, name: str) -> str:

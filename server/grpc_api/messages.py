@@ -1,5 +1,6 @@
 """What the registry knows, as messages."""
 
+from rdserve.models import card_recipe
 from rdserve.models.card import Card
 from rdserve.server.registry import ModelRecord
 from rdserve.v1.vae_pb2 import Model, Reference
@@ -29,4 +30,7 @@ def _describe(card: Card, message: Model) -> None:
     message.data_sha256 = card.data.sha256
     message.weights_sha256 = card.weights.sha256
     message.code_version = card.code_version
+    message.recipe.update(card_recipe.recipe(card))
+    if (seed := card_recipe.training_seed(card)) is not None:
+        message.training_seed = seed
     message.reference.CopyFrom(Reference(**card.reference.model_dump(exclude={"quantiles"})))

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import Classes
+from rdserve.compare.analysis.levels import has_recipes
+from rdserve.compare.analysis.recipes import Recipes
 from rdserve.compare.analysis.signature import fields
 from rdserve.compare.render.document import in_report
 from rdserve.compare.render.figures.layout import CROWD, plane_layout
@@ -98,6 +100,7 @@ class Page:
     signed: what the signature says, field by field. frame: left, top, right and bottom of the plane, pixels.
     cell, small: height and width of an image in the table and beside the plane, pixels.
     n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them.
+    recipes: None where nothing is told of them.
     independent_nats: what an image costs if pixels are independent; None without images."""
 
     analysis: Analysis
@@ -116,6 +119,7 @@ class Page:
     signed: Sequence[tuple[str, str]]
     n_held: int
     classes: Classes | None
+    recipes: Recipes | None
     objective: str
     independent_nats: float | None
     size: tuple[float, float] = (WIDTH, HEIGHT)
@@ -143,6 +147,7 @@ def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[np.bo
         ],
         n_held=in_report(analysis.scored),
         classes=analysis.classes and analysis.classes.largest(MOST_CLASSES),
+        recipes=analysis.recipes if has_recipes(analysis.scored) else None,
         objective=objective(analysis.scored.beta),
         independent_nats=None if images is None else independent_pixels_nats(images),
     )

@@ -4,7 +4,8 @@ isort:skip_file
 Latent-variable models in the rate-distortion plane.
 
 Every RPC works on rows: images (N, H, W) or latents (N, Z). A row's answer depends on the
-model, the row and its noise key (seed, example id) only, never on the rows beside it.
+model, the row and its noise key (seed, example id), and on the rows beside it by rounding alone:
+sums of floats depend on the size of a batch, which moves R and D by up to 5e-5 nats.
 Rates, distortions and bounds are nats per example, summed over pixels and latents.
 
 A request names its model "name", whatever version is served, or "name@version": that version,
@@ -190,6 +191,26 @@ class Model(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class RecipeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -209,6 +230,8 @@ class Model(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     ANNEALING_EPOCHS_FIELD_NUMBER: _builtins.int
+    RECIPE_FIELD_NUMBER: _builtins.int
+    TRAINING_SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelState.ValueType
@@ -235,10 +258,18 @@ class Model(_message.Message):
     """
     annealing_epochs: _builtins.int
     """Over how many epochs of training beta rose from 0; 0 where it did not."""
+    training_seed: _builtins.int
+    """Of the run that made it; absent where the card does not say."""
     @_builtins.property
     def image_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def reference(self) -> Global___Reference: ...
+    @_builtins.property
+    def recipe(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """All that decided its training but the seed, by name, as text. Models of equal recipes are runs of one.
+        Empty for a model without a card.
+        """
+
     def __init__(
         self,
         *,
@@ -261,12 +292,16 @@ class Model(_message.Message):
         reference: Global___Reference | None = ...,
         device: _builtins.str = ...,
         annealing_epochs: _builtins.int = ...,
+        recipe: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        training_seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_training_seed", b"_training_seed", "reference", b"reference", "training_seed", b"training_seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "family", b"family", "image_shape", b"image_shape", "latent_dim", b"latent_dim", "likelihood", b"likelihood", "name", b"name", "objective", b"objective", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_training_seed", b"_training_seed", "annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "family", b"family", "image_shape", b"image_shape", "latent_dim", b"latent_dim", "likelihood", b"likelihood", "name", b"name", "objective", b"objective", "recipe", b"recipe", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "training_seed", b"training_seed", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__training_seed: _TypeAlias = _typing.Literal["training_seed"]  # noqa: Y015
+    _WhichOneofArgType__training_seed: _TypeAlias = _typing.Literal["_training_seed", b"_training_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__training_seed) -> _WhichOneofReturnType__training_seed | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
 
@@ -390,7 +425,9 @@ class EncodeResponse(_message.Message):
 
     @_builtins.property
     def posterior_scale(self) -> Global___Tensor:
-        """(N, Z) float32: standard deviation of each latent given the latents before it."""
+        """(N, Z) float32: standard deviation of each latent. Where the encoder has a flow (family "+.."), that of
+        its Gaussian before the flow, which may be far from the latent's own: take that from several `latents`.
+        """
 
     @_builtins.property
     def latents(self) -> Global___Tensor:
