@@ -27,7 +27,7 @@ def read_images(
     """
     if (file is None) == (data is None):
         raise InputError("give --images FILE, or --data NAME")
-    images = load(data, split=split, root=root).images if data else _read(file or Path(), "images")
+    images = load(data, split=split, root=root).images if data else read_array(file or Path(), "images")
     return images[:limit]
 
 
@@ -37,7 +37,7 @@ def read_labels(file: Path, n: int) -> Array:
     Raises:
         InputError: a file that holds no such array, or fewer labels.
     """
-    labels = _read(file, "labels")
+    labels = read_array(file, "labels")
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{file}: labels are whole numbers (N,), got {labels.dtype} {labels.shape}")
     if len(labels) < n:
@@ -45,8 +45,12 @@ def read_labels(file: Path, n: int) -> Array:
     return labels[:n]
 
 
-def _read(file: Path, name: str) -> Array:
-    """The one array of a file, or the one of that name."""
+def read_array(file: Path, name: str) -> Array:
+    """The one array of a .npy or .npz file, or the one of that name.
+
+    Raises:
+        InputError: a file that holds no such array.
+    """
     try:
         with file.open("rb") as stream:
             if not stream.read(len(_NPY)).startswith(_MAGIC):

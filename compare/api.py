@@ -16,12 +16,12 @@ from rdserve.compare.analysis.caution import cautions
 from rdserve.compare.analysis.recipe_groups import check_runs
 from rdserve.compare.analysis.stopping import stopping_status
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.group_ids import as_group_ids, looks, shuffled
 from rdserve.compare.origin import Origin
 from rdserve.compare.scores import By, ScoredData, ScoreSet, images_sha256
 from rdserve.compare.scoring.engines import Engine
 from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
-from rdserve.wire.batches import slices
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Stop:
 
     baseline: stop instead once each other model is known to be better or worse than this one.
     equivalence_margin: models that surely differ by less than so many nats need no decision.
-    chunk: images between looks; nothing is said before `rdserve.compare.statistics.sequential.START`.
+    chunk: images between looks, and the rest of the last one's group; nothing is said before
+        `rdserve.compare.statistics.sequential.START` of them.
     """
 
     baseline: str | None = None
@@ -44,6 +45,7 @@ def compare(
     images: ArrayLike,
     *,
     labels: ArrayLike | None = None,
+    group_ids: ArrayLike | None = None,
     data: ScoredData | None = None,
     seed: int = 0,
     n_samples: int = 1,
@@ -62,6 +64,8 @@ def compare(
     models: None for all that serve and take the images; what is left out is named in `warnings`.
     images: those of a file that is mapped (np.load with mmap_mode) are read a stretch at a time.
     labels: (N,) classes. data: what the images are; without it they are named by their own hash.
+    group_ids: (N,) numbers or names of what an image is of, such as its writer, patient or film: images of
+        one group depend on one another, and all errors, intervals and tests are then of groups.
     seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
     level, beta: of the intervals, and of the D + beta R, that the result reports.
     by: "recipe" also compares recipes, of which models are runs that differ in their seeds alone: over all
@@ -91,8 +95,9 @@ def compare(
     classes = None if labels is None else np.asarray(labels, np.int64)
     if classes is not None and classes.shape != (len(pixels),):
         raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
+    groups = None if group_ids is None else as_group_ids(group_ids, len(pixels))
     # Data sets may be sorted by class.
-    order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
+    order = shuffled(len(pixels), groups, np.random.default_rng(seed)) if stop else None
     about = data or ScoredData("images", "", images_sha256(pixels))
     warnings = compatibility.check(chosen, allow_incomparable=allow_incomparable)
     unscored = ScoreSet(
@@ -103,6 +108,7 @@ def compare(
         seed=seed,
         n_samples=n_samples,
         labels=_ordered(classes, order),
+        group_ids=_ordered(groups, order),
         level=level,
         beta=beta,
         method="sequential" if stop else "t",
@@ -150,8 +156,8 @@ def _chosen(
 
 def _score(run: ScoringRun, models: Sequence[ModelInfo], unscored: ScoreSet, stop: Stop | None) -> Analysis:
     """Add images chunk by chunk until all are scored, or until what `stop` asks is known."""
-    for part in slices(unscored.n, stop.chunk if stop else unscored.n):
-        analysis = Analysis(_scored(unscored, models, run.until(part.stop), part.stop))
+    for n in looks(unscored.n, unscored.group_ids, stop.chunk) if stop else [unscored.n]:
+        analysis = Analysis(_scored(unscored, models, run.until(n), n))
         if stop and stopping_status(analysis, stop.baseline, stop.equivalence_margin).settled:
             break
     scored = analysis.scored
@@ -168,6 +174,7 @@ def _scored(unscored: ScoreSet, models: Sequence[ModelInfo], outcome: ScoringOut
         scores=tuple(outcome.scores.values()),
         example_ids=unscored.example_ids[:n],
         labels=_ordered(unscored.labels, slice(n)),
+        group_ids=_ordered(unscored.group_ids, slice(n)),
         warnings=unscored.warnings + failed,
         failures=outcome.failures,
     )

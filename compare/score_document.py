@@ -38,6 +38,7 @@ def to_document(scored: ScoreSet, rows: Rows | slice = slice(None)) -> dict[str,
         "failures": dict(scored.failures),
         "example_ids": ids,
         "labels": None if scored.labels is None else scored.labels[rows],
+        "group_ids": None if scored.group_ids is None else scored.group_ids[rows],
         "models": [
             {"info": asdict(info), "rate_is_exact": score.rate_is_exact}
             | {name: getattr(score, name) for name in ARRAYS}
@@ -63,7 +64,7 @@ def from_document(document: Mapping[str, Any]) -> ScoreSet:
 def _scored(document: Mapping[str, Any]) -> ScoreSet:
     models: Sequence[Mapping[str, Any]] = document["models"]
     data = {name: str(document["data"][name]) for name in ("name", "split", "sha256")}
-    labels = document["labels"]
+    labels, groups = document["labels"], document.get("group_ids")
     return ScoreSet(
         models=tuple(_INFO.validate_python(model["info"]) for model in models),
         scores=tuple(_score(model) for model in models),
@@ -72,6 +73,7 @@ def _scored(document: Mapping[str, Any]) -> ScoreSet:
         seed=int(document["seed"]),
         n_samples=int(document["n_samples"]),
         labels=None if labels is None else np.array(labels, np.int64),
+        group_ids=None if groups is None else np.array(groups, np.int64),
         level=float(document["level"]),
         beta=float(document["beta"]),
         method=_METHOD.validate_python(document["method"]),

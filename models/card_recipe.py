@@ -22,6 +22,7 @@ DEFAULTS: dict[str, str] = {
     "precision": "float32",
     "execution": "eager",
     "weights_dtype": "float32",
+    "preprocess": "none",
     "start": "",
 }
 # Entries of `training` that came out rather than went in.
@@ -38,7 +39,8 @@ def recipe(card: Card) -> dict[str, str]:
     """
     facts: dict[str, str | int | float | bool] = {
         **(DEFAULTS if _OURS in card.training else {}),
-        **card.architecture.model_dump(),
+        **{name: it for name, it in card.training.items() if name != SEED and not _OUTCOME.fullmatch(name)},
+        **card.architecture.model_dump(exclude_none=True),
         "objective": card.objective.name,
         **card.objective.model_dump(exclude={"name"}),
         "likelihood": card.likelihood,
@@ -46,7 +48,6 @@ def recipe(card: Card) -> dict[str, str]:
         "data_sha256": card.data.sha256,
         "weights_dtype": card.weights.dtype,
         "code_version": card.code_version,
-        **{name: it for name, it in card.training.items() if name != SEED and not _OUTCOME.fullmatch(name)},
     }
     return {name: _text(value) for name, value in sorted(facts.items())}
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import console, progress
 from rdserve.cli.exits import writing
+from rdserve.cli.group_files import read_groups
 from rdserve.cli.image_files import read_images, read_labels
 from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Serve, Server, Split, Timeout
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
@@ -56,10 +57,14 @@ class ByName(StrEnum):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
+    """Images (N, H, W), their classes and groups (N,), and the data set they are of.
+
+    about: None for one's own.
+    """
 
     images: NDArray[np.bool_]
     labels: NDArray[np.integer] | None
+    groups: NDArray[Any] | None
     about: ScoredData | None
 
 
@@ -72,6 +77,13 @@ class ImageOptions:
     ] = None
     images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
     labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="Ids of dependent images, such as writers: .npy, .npz, .csv, or a line each."),
+    ] = None
+    group_column: Annotated[str | None, typer.Option(help="Of --groups, where that is a .csv or .tsv.")] = (
+        None
+    )
     split: Split = "test"
     limit: Limit = None
     data_root: DataRoot = None
@@ -80,19 +92,31 @@ class ImageOptions:
         """The first `limit` of them.
 
         Raises:
-            InputError: two sources, labels of no file of images, or a file that holds no such array.
+            InputError: two sources, labels of no file of images, not one group id per image, or a file that
+                holds no such array.
             DataError: as `rdserve.data.load`.
         """
         if self.images is not None:
             pixels = read_images(self.images, self.data, split=self.split, limit=self.limit)
             labels = None if self.labels is None else read_labels(self.labels, len(pixels))
-            return LabelledImages(pixels, labels, None)
+            return LabelledImages(pixels, labels, self._groups(len(pixels)), None)
         if self.labels is not None:
             raise InputError("--labels are of images of your own; give --images FILE too")
         dataset = load(self.data or "digits", split=self.split, root=self.data_root)
         classes = None if dataset.labels is None else dataset.labels[: self.limit]
         about = ScoredData(dataset.name, dataset.split, dataset.sha256)
-        return LabelledImages(dataset.images[: self.limit], classes, about)
+        pixels = dataset.images[: self.limit]
+        return LabelledImages(pixels, classes, self._groups(len(pixels)), about)
+
+    def _groups(self, n: int) -> NDArray[Any] | None:
+        if self.groups is None:
+            if self.group_column is not None:
+                raise InputError("--group-column is of --groups FILE; give that too")
+            return None
+        ids = read_groups(self.groups, self.group_column)[: self.limit]
+        if ids.shape != (n,):
+            raise InputError(f"{self.groups} holds {len(ids)} group ids for {n} images: give one for each")
+        return ids
 
 
 @dataclass(frozen=True)
@@ -216,6 +240,7 @@ def _score(
             names,
             source.images,
             labels=source.labels,
+            group_ids=source.groups,
             data=source.about,
             seed=options.seed,
             n_samples=options.n_samples,

@@ -139,15 +139,15 @@ def compared(scored: ScoreSet) -> Recipes:
     found = group(scored.models)
     mix = averaging(scored, found)
     moments = run_moments(scored, mix)
-    rows = [_row(one, at, moments, scored.n) for at, one in enumerate(found)]
+    rows = [_row(one, at, moments) for at, one in enumerate(found)]
     rows.sort(key=lambda row: (row.rate.value, row.distortion.value))
     return Recipes(tuple(rows), tuple(_pairs(scored, found, mix, moments)), level_of_recipes(scored))
 
 
-def _row(recipe: Recipe, at: int, of: RunMoments, n: int) -> RecipeSummary:
+def _row(recipe: Recipe, at: int, of: RunMoments) -> RecipeSummary:
     errors = np.sqrt(of.between / of.runs + of.images**2)
     rate, distortion, total, weighted = map(Mean, of.mean[:, at].tolist(), errors[:, at].tolist())
-    apart = of_runs_alone(of.between, of.interaction, n)[:, at].tolist()
+    apart = of_runs_alone(of.between, of.interaction, of.n)[:, at].tolist()
     return RecipeSummary(recipe, rate, distortion, total, weighted, (apart[0], apart[1], apart[2]))
 
 
@@ -155,7 +155,12 @@ def _pairs(scored: ScoreSet, found: Sequence[Recipe], mix: Float64, moments: Run
     a, b = np.array(list(combinations(range(len(found)), 2)), np.int64).reshape(-1, 2).T
     images = contrasts(scored, a, b, mix)
     error = crossed_error(
-        moments.between[:, a], moments.runs[a], moments.between[:, b], moments.runs[b], images.error, images.n
+        moments.between[:, a],
+        moments.runs[a],
+        moments.between[:, b],
+        moments.runs[b],
+        images.error,
+        images.worth,
     )
     columns = _Columns.of(scored, images, error)
     adjusted = holm(columns.p_value[QUANTITIES.index("weighted")]).tolist()
@@ -185,7 +190,7 @@ class _Columns:
             # Of the images' part of the mean alone: of what so few runs are skewed nobody knows.
             lean = np.where(error.both > 0, images.skewness * (error.images / error.both) ** 3, 0.0)
             ratio = np.where((error.both == 0) & (images.mean == 0), 0.0, images.mean / error.both)
-        far = skewness.reach(stats.t.ppf((1 + share) / 2, freedom), lean, images.n)
+        far = skewness.reach(stats.t.ppf((1 + share) / 2, freedom), lean, images.units)
         return cls(
             images,
             error,

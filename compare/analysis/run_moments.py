@@ -15,12 +15,14 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RunMoments:
-    """Of G recipes over n images. Nats; first axis: QUANTITIES. NaN where a recipe has one run, or n is 1.
+    """Of G recipes over images. Nats; first axis: QUANTITIES. NaN where a recipe has one run, or n is 1.
 
-    runs: (G,) how many. mean: (4, G). images: (4, G) standard error over images, runs averaged.
-    between: (4, G) variance of the means of a recipe's runs. interaction: (4, G) mean square of run by image.
+    n: images, or groups of them. runs: (G,) how many. mean: (4, G).
+    images: (4, G) standard error over images, runs averaged. between: (4, G) variance of the means of a
+    recipe's runs. interaction: (4, G) mean square of run by image.
     """
 
+    n: int
     runs: Float64
     mean: Float64
     images: Float64
@@ -35,12 +37,13 @@ def averaging(scored: ScoreSet, recipes: Sequence[Recipe]) -> Float64:
 
 def run_moments(scored: ScoreSet, mix: Float64) -> RunMoments:
     """Of recipes whose runs `averaging` weighs; every model is a run of one."""
-    n, runs, of = scored.n, np.count_nonzero(mix, axis=1).astype(np.float64), mix.argmax(0)
+    units = scored.units
+    n, runs, of = units.n, np.count_nonzero(mix, axis=1).astype(np.float64), mix.argmax(0)
     means = means_of(scored)
     mean = means @ mix.T
     squares, within = np.zeros(mean.shape), np.zeros(mean.shape)
     for rows in stretches(n):
-        own = values_of(scored, rows) - means[: 3 if scored.beta == 1 else 4, :, None]
+        own = values_of(units, rows) - means[: 3 if scored.beta == 1 else 4, :, None]
         shared = mix @ own
         rest = own - shared[:, of]
         squares[: len(own)] += (shared**2).sum(-1)
@@ -51,4 +54,4 @@ def run_moments(scored: ScoreSet, mix: Float64) -> RunMoments:
         between = ((means - mean[:, of]) ** 2 @ (mix > 0).T) / (runs - 1)
         interaction = within / (runs - 1) / (n - 1)
         images = np.sqrt(squares / (n - 1) / n)
-    return RunMoments(runs, mean, images, between, interaction)
+    return RunMoments(n, runs, mean, images, between, interaction)

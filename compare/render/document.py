@@ -29,6 +29,8 @@ DEFINITIONS = {
     "elbo_nats": "-(rate_nats + distortion_nats)",
     "importance_bound_nats": "mean of log (1/K) sum_k m(z_k) d(x|z_k) / e(z_k|x), K = n_samples",
     "*_standard_error_nats": "over examples; that of elbo_nats is of the per-example sums",
+    "data.n_groups": "groups of examples that depend on one another, of which errors, intervals and tests "
+    "are then (cluster-robust); null where each example is independent of all others",
     "pairs": "mean over examples of a's value minus b's, with the same noise; negative favours a",
     "pairs.total": "of rate_nats + distortion_nats",
     "pairs.weighted": "of distortion_nats + beta rate_nats, beta as in `examples`",
@@ -72,7 +74,8 @@ def to_document(analysis: Analysis, *, n: int | None = None) -> dict[str, Any]:
         "signature": analysis.signature,
         "units": "nats per example, summed over pixels and latents",
         "definitions": DEFINITIONS,
-        "data": asdict(scored.data) | {"n": scored.n, "example_ids_sha256": ids_sha256(scored)},
+        "data": asdict(scored.data)
+        | {"n": scored.n, "n_groups": scored.n_groups, "example_ids_sha256": ids_sha256(scored)},
         "seed": scored.seed,
         "n_samples": scored.n_samples,
         "level": scored.level,

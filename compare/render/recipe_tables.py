@@ -3,6 +3,7 @@
 import math
 
 from rdserve.compare.analysis.recipes import RecipeDifference, Recipes, RecipeSummary
+from rdserve.compare.analysis.sample import sample
 from rdserve.compare.render.formatting import nats, objective, p_value, shortened, signed, with_error
 from rdserve.compare.scores import ScoreSet
 from rich.table import Table
@@ -21,7 +22,7 @@ def recipes_table(found: Recipes, scored: ScoreSet) -> Table:
     for row in found.rows:
         table.add_row(*_cells(row), style="bold" if row is found.best else "")
     table.caption = (
-        f"nats: mean ± standard error over runs and {scored.n} images\n"
+        f"nats: mean ± standard error over runs and {sample(scored)}\n"
         "runs apart: standard deviation of R + D from run to run, images aside"
     )
     return table

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rdserve.compare.analysis.recipes import RecipeDifference, RecipePair, Recipes, RecipeSummary
+from rdserve.compare.analysis.sample import sample
 from rdserve.compare.render.formatting import listed, nats, objective, signed
 from rdserve.compare.scores import ScoreSet
 
@@ -54,7 +55,7 @@ def _of_many(
     found: Recipes, told: Sequence[RecipeSummary], scored: ScoreSet, baseline: str | None
 ) -> list[str]:
     what, runs = objective(scored.beta), sum(row.recipe.runs for row in told)
-    over = f"{len(told)} recipes with {runs} runs on {scored.n} images"
+    over = f"{len(told)} recipes with {runs} runs on {sample(scored)}"
     reference = found.of(baseline) if baseline else found.best.recipe.name
     names = {-1: "surely better", 1: "surely worse", 0: "not told apart"}
     sides: dict[str, list[str]] = {side: [] for side in names.values()}

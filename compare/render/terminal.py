@@ -29,8 +29,11 @@ NAME_WIDTH, REFERENCE_WIDTH = 30, 24
 MOST_BESIDE, BESIDE_WIDTH, MOST_CLASSES = 3, 24, 20
 
 
-def comparison_table(rows: Sequence[ModelSummary]) -> Table:
-    """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold."""
+def comparison_table(rows: Sequence[ModelSummary], sample: str = "") -> Table:
+    """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold.
+
+    sample: what the errors are over, in words; the rows' images unless told.
+    """
     best = entropy_bound(coordinates(rows))
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
     table.add_column("model", no_wrap=True)
@@ -42,7 +45,7 @@ def comparison_table(rows: Sequence[ModelSummary]) -> Table:
     for row in rows:
         table.add_row(*_cells(row), style="bold" if -row.elbo_nats <= best else "")
     table.caption = (
-        f"mean ± standard error over {rows[0].n} images; -ELBO = R + D, its best in bold\n"
+        f"mean ± standard error over {sample or f'{rows[0].n} images'}; -ELBO = R + D, its best in bold\n"
         "frontier: ● no model has both R and D lower"
     )
     if any(row.collapsed for row in rows):
@@ -138,8 +141,9 @@ def class_table(analysis: Analysis, baseline: str | None = None) -> Group | None
         cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
         table.add_row(str(label), str(size), *map(Text, cells))
     caption = f"{what} minus that of {reference}, ± half its interval; better, worse: by Holm over all shown"
-    if min(found.sizes) < FEW:
-        caption += f"\nfewer than {FEW} images of a class: its intervals are no more than a guess"
+    if min(found.independent) < FEW:
+        what = "images" if analysis.scored.n_groups is None else "groups"
+        caption += f"\nfewer than {FEW} {what} of a class: its intervals are no more than a guess"
     return Group(table, Text(caption, "dim"))
 
 
@@ -151,6 +155,7 @@ def _outcome(scored: ScoreSet, pair: Pair, margin: float | None) -> str:
             margin=margin,
             level=scored.level,
             method=scored.method,
+            groups=scored.group_ids,
         )
         return {"equivalent": "same", "different": "other", "undecided": "open"}[found]
     return {-1: "better", 0: "open", 1: "worse"}[pair.together(pair.weighted).sign]
@@ -190,7 +195,7 @@ def show(
 
     By recipe, the recipes and their differences in place of those of the models.
     """
-    on.print(comparison_table(analysis.rows))
+    on.print(comparison_table(analysis.rows, analysis.sample))
     for table in _differences(analysis, baseline, equivalence_margin):
         on.print()
         on.print(table)

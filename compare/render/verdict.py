@@ -45,7 +45,7 @@ def answer(analysis: Analysis, baseline: str | None = None) -> str:
     if len(scored.models) > 1:
         said.append(_of_checkpoints(analysis))
     if scored.method == "sequential":
-        said.append(_stopped(stopping_status(analysis, baseline)))
+        said.append(_stopped(stopping_status(analysis, baseline), scored.n_groups))
     return " ".join(said)
 
 
@@ -83,7 +83,7 @@ def _alone(analysis: Analysis) -> str:
     row = analysis.best
     name = _named(analysis, row.name)
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
-    return f"{name} alone: {place} nats over {row.n} images, and nothing to compare it with."
+    return f"{name} alone: {place} nats over {analysis.sample}, and nothing to compare it with."
 
 
 def _of_two(analysis: Analysis, pair: Pair) -> list[str]:
@@ -151,7 +151,7 @@ def _range(low: float, high: float) -> str:
 
 def _of_many(analysis: Analysis) -> list[str]:
     scored, best = analysis.scored, analysis.leader
-    count = f"Of {len(scored.models)} models on {scored.n} images"
+    count = f"Of {len(scored.models)} models on {analysis.sample}"
     lowest = f"{_named(analysis, best.name)} has the lowest {objective(scored.beta)}, {nats(best.value)} nats"
     said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(analysis)]
     if beaten := list(analysis.dominated_by):
@@ -213,7 +213,7 @@ def _against(analysis: Analysis, baseline: str) -> list[str]:
         for side, names in sides.items()
         if names
     ]
-    start = f"Against {baseline}, by {objective(analysis.scored.beta)} on {analysis.scored.n} images"
+    start = f"Against {baseline}, by {objective(analysis.scored.beta)} on {analysis.sample}"
     return [f"{start}: {'; '.join(parts)}."]
 
 
@@ -233,13 +233,17 @@ def _best_along_beta(rows: Sequence[ModelSummary]) -> str:
     return f"By the means, the least D + beta R is that of {listed(parts, len(parts))}."
 
 
-def _stopped(status: StoppingStatus) -> str:
+def _of_groups(groups: int | None) -> str:
+    return "" if groups is None else f" of {groups} groups"
+
+
+def _stopped(status: StoppingStatus, groups: int | None) -> str:
     """What is open, and what it would take."""
     if status.settled:
-        return f"Settled after {status.n} images."
+        return f"Settled after {status.n} images{_of_groups(groups)}."
     pairs = ", ".join(f"{a} against {b}" for a, b in status.open[:3])
     rest = f" and {len(status.open) - 3} more" if len(status.open) > 3 else ""
-    return f"Open after {status.n} images: {pairs}{rest}; {_price(status.more_needed)}."
+    return f"Open after {status.n} images{_of_groups(groups)}: {pairs}{rest}; {_price(status.more_needed)}."
 
 
 def _price(more: int | None) -> str:

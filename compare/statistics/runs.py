@@ -44,12 +44,12 @@ def crossed_error(
     between_b: ArrayLike,
     runs_b: ArrayLike,
     images: ArrayLike,
-    n: int,
+    n: float,
 ) -> CrossedError:
     """Of differences a - b, arrays of one shape.
 
     between_a, between_b: variances of the means of each recipe's runs, nats^2, NaN of a single run; runs_a,
-    runs_b: how many. images: standard error of the difference over n images, runs averaged, nats.
+    runs_b: how many. images: standard error of the difference over n independent images, runs averaged, nats.
     """
     k = [np.asarray(runs, np.float64) for runs in (runs_a, runs_b)]
     parts = [np.asarray(v, np.float64) / of for v, of in zip((between_a, between_b), k, strict=True)]

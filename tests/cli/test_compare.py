@@ -220,13 +220,18 @@ def test_a_mistake_is_one_line(in_process_service: str, arguments: tuple[str, ..
 def test_images_of_ones_own_with_their_classes(in_process_service: str, tmp_path: Path) -> None:
     digits = load("digits", split="test")
     np.savez(tmp_path / "own.npz", images=digits.images[:12], labels=digits.labels[:12])
+    (tmp_path / "by.csv").write_text("page,writer\n" + "".join(f"{i},{'abc'[i % 3]}\n" for i in range(12)))
     wanted = ("compare", "--server", in_process_service, "--models", "tiny-ppp,tiny-mmm", "--limit", "10")
     own = ("--images", tmp_path / "own.npz", "--labels", tmp_path / "own.npz", "--out", tmp_path / "report")
+    own += ("--groups", tmp_path / "by.csv", "--group-column", "writer")
     done = rdserve(*wanted, *own)
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "report" / "comparison.json").read_text())
     assert document["data"]["name"] == "images"
     assert document["examples"]["labels"] == digits.labels[:10].tolist()
+    assert document["examples"]["group_ids"] == [0, 1, 2] * 3 + [0]
+    assert "10 images in 3 groups" in done.stdout
+    assert "only 10 images" in " ".join(done.stdout.split())
     with Client(in_process_service) as client:
         score = client.score("tiny-mmm", digits.images[:10])
     (rate,) = (model["rate_nats"] for model in document["models"] if model["name"] == "tiny-mmm")
