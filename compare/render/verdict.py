@@ -52,7 +52,7 @@ def answer(analysis: Analysis, baseline: str | None = None) -> str:
 def _of_checkpoints(analysis: Analysis) -> str:
     said = "This is of these checkpoints: other runs of their recipes may differ otherwise"
     several = sum(recipe.runs > 1 for recipe in group(analysis.scored.models)) > 1
-    return f"{said}; of recipes tells --by recipe." if several else f"{said}."
+    return f"{said} (--by recipe compares recipes)." if several else f"{said}."
 
 
 def _named(analysis: Analysis, name: str) -> str:

@@ -186,7 +186,7 @@ def test_the_verdict_is_of_recipes_and_names_single_runs(three: Comparison) -> N
     assert "degrees of freedom" in words
     assert words.endswith("c-s0 has one run: what is said of it is of this checkpoint.")
     assert "checkpoints" in answer(replace(three, by="model").analysis)
-    assert "of recipes tells --by recipe" in answer(replace(three, by="model").analysis)
+    assert "(--by recipe compares recipes)" in answer(replace(three, by="model").analysis)
 
 
 def test_the_verdict_of_many_recipes_is_against_the_best_or_the_baselines() -> None:
