@@ -1,5 +1,8 @@
 """Comparisons of models that exist as numbers alone."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo, Score
@@ -20,6 +23,17 @@ def made(
         labels=labels,
         method=method,
     )
+
+
+def made_by_recipe(values: NDArray[np.float64], runs: Sequence[int]) -> ScoreSet:
+    """The same, of which the first runs[0] are runs of one recipe, the next runs[1] of another, and so on."""
+    scored = made(values)
+    recipes = np.repeat(np.arange(len(runs)), runs).tolist()
+    models = tuple(
+        replace(info, recipe={"at": str(at)}, training_seed=seed)
+        for seed, (info, at) in enumerate(zip(scored.models, recipes, strict=True))
+    )
+    return replace(scored, models=models, by="recipe")
 
 
 def _info(name: str) -> ModelInfo:

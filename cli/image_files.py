@@ -51,7 +51,7 @@ def read_images(file: Path) -> Array:
     Raises:
         InputError, DataError: a file that holds no such array.
     """
-    return _read(file, "images")
+    return read_array(file, "images")
 
 
 def read_labels(file: Path, n: int) -> Array:
@@ -60,7 +60,7 @@ def read_labels(file: Path, n: int) -> Array:
     Raises:
         InputError: a file that holds no such array, or fewer labels.
     """
-    labels = _read(file, "labels")
+    labels = read_array(file, "labels")
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{file}: labels are whole numbers (N,), got {labels.dtype} {labels.shape}")
     if len(labels) < n:
@@ -68,15 +68,19 @@ def read_labels(file: Path, n: int) -> Array:
     return labels[:n]
 
 
-def _read(file: Path, wanted: str) -> Array:
-    """The one array of a file, or the one of that name."""
+def read_array(file: Path, name: str) -> Array:
+    """The one array of a .npy or .npz file, or the one of that name.
+
+    Raises:
+        InputError: a file that holds no such array.
+    """
     try:
         arrays = stored(file)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    if wanted not in arrays and len(arrays) != 1:
-        raise InputError(f"{file} holds {', '.join(arrays) or 'nothing'}; name one of them {wanted}")
-    return arrays.get(wanted, next(iter(arrays.values())))
+    if name not in arrays and len(arrays) != 1:
+        raise InputError(f"{file} holds {', '.join(arrays) or 'nothing'}; name one of them {name}")
+    return arrays.get(name, next(iter(arrays.values())))
 
 
 def check_suffix(out: Path | None, allowed: tuple[str, ...]) -> None:

@@ -3,7 +3,8 @@
 N rows, K samples per row, Z latents, H x W pixels. Nats per example.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -115,6 +116,8 @@ class ModelInfo:
     "lebesgue" where it is a density per unit. latent_shape: of one z. engine: "torch", or "onnx" for graphs.
     dtype, device: what its networks compute in and on, such as "float32" on "cpu AVX2"; empty where the
     server does not say.
+    recipe: all that decided its training but the seed, by name; models of equal recipes are runs of one.
+    Empty where the server does not say. training_seed: of its run; None where that is not known.
     """
 
     name: str
@@ -144,6 +147,8 @@ class ModelInfo:
     latent_shape: tuple[int, ...] = ()
     preprocessing: tuple[str, ...] = ()
     engine: str = ""
+    recipe: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    training_seed: int | None = None
 
     @property
     def image_size(self) -> str:
@@ -184,6 +189,8 @@ def model_info(message: vae_pb2.Model) -> ModelInfo:
     facts["input_kind"] = _word(vae_pb2.InputKind.Name, message.input_kind, "INPUT_KIND_") or "binary"
     facts["measure"] = _word(vae_pb2.Measure.Name, message.measure, "MEASURE_")
     facts["state"] = _state(message.state)
+    facts["recipe"] = dict(message.recipe)
+    facts["training_seed"] = message.training_seed if message.HasField("training_seed") else None
     facts["reference"] = _reference(message.reference) if message.HasField("reference") else None
     return ModelInfo(**facts)
 

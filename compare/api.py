@@ -14,14 +14,15 @@ from rdserve.client.results import ModelInfo, unserved
 from rdserve.compare import compatibility
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.caution import cautions
+from rdserve.compare.analysis.recipe_groups import check_runs
 from rdserve.compare.analysis.stopping import stopping_status
 from rdserve.compare.comparison import Comparison
+from rdserve.compare.group_ids import as_group_ids, looks, shuffled
 from rdserve.compare.origin import Origin
-from rdserve.compare.scores import ScoredData, ScoreSet, images_sha256
+from rdserve.compare.scores import By, ScoredData, ScoreSet, images_sha256
 from rdserve.compare.scoring.engines import Engine
 from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
-from rdserve.wire.batches import slices
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Stop:
 
     baseline: stop instead once each other model is known to be better or worse than this one.
     equivalence_margin: models that surely differ by less than so many nats need no decision.
-    chunk: images between looks; nothing is said before `rdserve.compare.statistics.sequential.START`.
+    chunk: images between looks, and the rest of the last one's group; nothing is said before
+        `rdserve.compare.statistics.sequential.START` of them.
     """
 
     baseline: str | None = None
@@ -44,11 +46,13 @@ def compare(
     images: ArrayLike,
     *,
     labels: ArrayLike | None = None,
+    group_ids: ArrayLike | None = None,
     data: ScoredData | None = None,
     seed: int = 0,
     n_samples: int = 1,
     level: float = 0.95,
     beta: float = 1.0,
+    by: By = "model",
     stop: Stop | None = None,
     allow_incomparable: bool = False,
     engine: Engine | None = None,
@@ -61,8 +65,12 @@ def compare(
     models: None for all that serve and take the images; what is left out is named in `warnings`.
     images: those of a file that is mapped (np.load with mmap_mode) are read a stretch at a time.
     labels: (N,) classes. data: what the images are; without it they are named by their own hash.
+    group_ids: (N,) numbers or names of what an image is of, such as its writer, patient or film: images of
+        one group depend on one another, and all errors, intervals and tests are then of groups.
     seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
     level, beta: of the intervals, and of the D + beta R, that the result reports.
+    by: "recipe" also compares recipes, of which models are runs that differ in their seeds alone: over all
+        their runs, not only these. It needs two runs or more of each, and takes no `stop`.
     stop: when to stop before all images are scored; intervals then hold however often one looks.
     allow_incomparable: compare models of different data, preprocessing, measures or units, with a warning.
     engine: where scoring is called from; over this client by default.
@@ -72,8 +80,8 @@ def compare(
     A model that fails is left out, with a warning and its reason in `failures`.
 
     Raises:
-        InputError: a model that is not there or does not fit the images, models that do not compare,
-            values out of range, or a folder with rows of another comparison.
+        InputError: a model that is not there or does not fit the images, models that do not compare, one
+            run twice by recipe, values out of range, or a folder with rows of another comparison.
         RdserveError: no model gave all its scores; `error.__notes__` names the first that failed.
     """
     if not 0 < level < 1 or not beta >= 0:
@@ -83,11 +91,14 @@ def compare(
     names = [model.name for model in chosen]
     if stop and stop.baseline is not None and stop.baseline not in names:
         raise InputError(f"the baseline {stop.baseline!r} is none of {', '.join(names)}")
+    if by == "recipe":
+        check_runs(chosen)
     classes = None if labels is None else np.asarray(labels, np.int64)
     if classes is not None and classes.shape != (len(pixels),):
         raise InputError(f"one label per image: {len(pixels)} images, labels of shape {classes.shape}")
+    groups = None if group_ids is None else as_group_ids(group_ids, len(pixels))
     # Data sets may be sorted by class.
-    order = np.random.default_rng(seed).permutation(len(pixels)) if stop else None
+    order = shuffled(len(pixels), groups, np.random.default_rng(seed)) if stop else None
     about = data or ScoredData("images", "", images_sha256(pixels))
     warnings = compatibility.check(chosen, allow_incomparable=allow_incomparable)
     unscored = ScoreSet(
@@ -98,9 +109,11 @@ def compare(
         seed=seed,
         n_samples=n_samples,
         labels=_ordered(classes, order),
+        group_ids=_ordered(groups, order),
         level=level,
         beta=beta,
         method="sequential" if stop else "t",
+        by=by,
         warnings=left_out + warnings + (compatibility.foreign(chosen, about) if data else ()),
     )
     shown = pixels if order is None else pixels[order]
@@ -144,8 +157,8 @@ def _chosen(
 
 def _score(run: ScoringRun, models: Sequence[ModelInfo], unscored: ScoreSet, stop: Stop | None) -> Analysis:
     """Add images chunk by chunk until all are scored, or until what `stop` asks is known."""
-    for part in slices(unscored.n, stop.chunk if stop else unscored.n):
-        analysis = Analysis(_scored(unscored, models, run.until(part.stop), part.stop))
+    for n in looks(unscored.n, unscored.group_ids, stop.chunk) if stop else [unscored.n]:
+        analysis = Analysis(_scored(unscored, models, run.until(n), n))
         if stop and stopping_status(analysis, stop.baseline, stop.equivalence_margin).settled:
             break
     scored = analysis.scored
@@ -162,6 +175,7 @@ def _scored(unscored: ScoreSet, models: Sequence[ModelInfo], outcome: ScoringOut
         scores=tuple(outcome.scores.values()),
         example_ids=unscored.example_ids[:n],
         labels=_ordered(unscored.labels, slice(n)),
+        group_ids=_ordered(unscored.group_ids, slice(n)),
         warnings=unscored.warnings + failed,
         failures=outcome.failures,
     )

@@ -101,6 +101,8 @@ class Comparison(ScoreSet):
         columns: dict[str, Any] = {"example_id": self.example_ids}
         if self.labels is not None:
             columns |= {"label": self.labels}
+        if self.group_ids is not None:
+            columns |= {"group": self.group_ids}
         frames = [
             pandas.DataFrame(
                 {"model": info.name} | columns | {name: getattr(score, name) for name in COLUMNS}

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ EXAMPLE_COLUMNS: tuple[Column, ...] = (
     ("elbo_nats", "double", "-(R + D), nats"),
     ("importance_bound_nats", "double", "lower bound on log p(x) from all samples, nats"),
     ("importance_ess", "double", "effective number of those samples"),
+    ("group", "integer", "of images that depend on one another; empty where each is independent"),
 )
 
 
@@ -138,9 +140,9 @@ def _examples(analysis: Analysis) -> Iterator[tuple[object, ...]]:
         for rows in stretches(scored.n):
             ids, score = scored.example_ids[rows].tolist(), rows_of(whole, rows)
             labels = [""] * len(ids) if scored.labels is None else scored.labels[rows].tolist()
-            values = [getattr(score, column).tolist() for column, _, _ in EXAMPLE_COLUMNS[3:]]
-            for example, label, *numbers in zip(ids, labels, *values, strict=True):
-                yield (name, example, label, *numbers)
+            groups = [""] * len(ids) if scored.group_ids is None else scored.group_ids[rows].tolist()
+            values = [getattr(score, column).tolist() for column, _, _ in EXAMPLE_COLUMNS[3:-1]]
+            yield from zip(repeat(name, len(ids)), ids, labels, *values, groups, strict=True)
 
 
 def _sheet(analysis: Analysis, pictures: Pictures) -> Any:

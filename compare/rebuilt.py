@@ -21,6 +21,8 @@ RELATIVE, ABSOLUTE = 1e-7, 1e-11
 # Of a mean over a part of the examples: as good as never by chance.
 MAX_Z = 6.0
 MOST_NAMED = 20
+# What all else is built from.
+VALUES = ("example_ids", "labels", "group_ids", "models")
 # What a part of the examples says as well as all of them.
 OF_ANY_PART = ("schema", "units", "definitions", "seed", "n_samples", "level", "warnings", "failures")
 
@@ -87,7 +89,7 @@ def _of_a_part(document: Mapping[str, Any], analysis: Analysis) -> Iterator[str]
         yield from differences(document.get(name), built[name], name)
     yield from _means(document, analysis)
     # Of the version that wrote the file, and of all the examples.
-    unknown = ("rdserve:", "n:", "ids:")
+    unknown = ("rdserve:", "n:", "ids:", "groups:")
     given, computed = str(document.get("signature")), analysis.signature
     if _without(given, unknown) != _without(computed, unknown):
         yield f"the signature is not that of the examples, which would be {computed}"
@@ -108,9 +110,7 @@ def _means(document: Mapping[str, Any], analysis: Analysis) -> Iterator[str]:
 def _comparable(document: Mapping[str, Any]) -> dict[str, Any]:
     """Without the version that wrote it; of the examples, all but the values that the rest is built from."""
     examples = document["examples"]
-    rest = {
-        name: value for name, value in examples.items() if name not in ("example_ids", "labels", "models")
-    }
+    rest = {name: value for name, value in examples.items() if name not in VALUES}
     stated = str(document.get("signature"))
     return {**document, "signature": _without(stated, ("rdserve:",)), "examples": rest}
 
@@ -119,7 +119,7 @@ def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
     """As it reads back from a file."""
     without = {
         **document,
-        "examples": {**document["examples"], "models": [], "example_ids": [], "labels": None},
+        "examples": {name: it for name, it in document["examples"].items() if name not in VALUES},
     }
     return dict(json.loads("".join(json_stream.text(without))))
 

@@ -11,13 +11,15 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo, Score
-from rdserve.compare.scores import ARRAYS, Rows, ScoredData, ScoreSet, rows_of
+from rdserve.compare.scores import ARRAYS, By, Rows, ScoredData, ScoreSet, rows_of
 from rdserve.compare.statistics.intervals import Method
 from rdserve.data.preprocessing import NONE
 
 SCHEMA = "rdserve-comparison-data/1"
 
-_INFO, _METHOD = TypeAdapter(ModelInfo), TypeAdapter(Method)
+_INFO = TypeAdapter(ModelInfo)
+_METHOD: TypeAdapter[Method] = TypeAdapter(Method)
+_BY: TypeAdapter[By] = TypeAdapter(By)
 
 
 def to_document(scored: ScoreSet, rows: Rows | slice = slice(None)) -> dict[str, Any]:
@@ -31,11 +33,13 @@ def to_document(scored: ScoreSet, rows: Rows | slice = slice(None)) -> dict[str,
         "n_samples": scored.n_samples,
         "level": scored.level,
         "method": scored.method,
+        "by": scored.by,
         "beta": scored.beta,
         "warnings": list(scored.warnings),
         "failures": dict(scored.failures),
         "example_ids": ids,
         "labels": None if scored.labels is None else scored.labels[rows],
+        "group_ids": None if scored.group_ids is None else scored.group_ids[rows],
         "models": [
             {"info": asdict(info), "rate_is_exact": score.rate_is_exact}
             | {name: getattr(score, name) for name in ARRAYS}
@@ -61,7 +65,7 @@ def from_document(document: Mapping[str, Any]) -> ScoreSet:
 def _scored(document: Mapping[str, Any]) -> ScoreSet:
     models: Sequence[Mapping[str, Any]] = document["models"]
     data = {name: str(document["data"][name]) for name in ("name", "split", "sha256")}
-    labels = document["labels"]
+    labels, groups = document["labels"], document.get("group_ids")
     return ScoreSet(
         models=tuple(_INFO.validate_python(model["info"]) for model in models),
         scores=tuple(_score(model) for model in models),
@@ -70,9 +74,11 @@ def _scored(document: Mapping[str, Any]) -> ScoreSet:
         seed=int(document["seed"]),
         n_samples=int(document["n_samples"]),
         labels=None if labels is None else np.array(labels, np.int64),
+        group_ids=None if groups is None else np.array(groups, np.int64),
         level=float(document["level"]),
         beta=float(document["beta"]),
         method=_METHOD.validate_python(document["method"]),
+        by=_BY.validate_python(document.get("by", "model")),
         warnings=tuple(document["warnings"]),
         failures=dict(document["failures"]),
     )

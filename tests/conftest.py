@@ -61,13 +61,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def make_checkpoint() -> MakeCheckpoint:
-    """make_checkpoint(folder, family, **changes to the card) -> folder / name, 8x8 with random weights."""
+    """make_checkpoint(folder, family, **changes to the card) -> folder / name, 8x8 with random weights.
+
+    weights_seed: of the weights, 0 unless told.
+    """
 
     def make(folder: Path, family: str = "---", **changes: object) -> Path:
         architecture = Architecture(family=family, image_size=8, latent_dim=4, width=0.125, n_pseudo_inputs=8)
         name = str(changes.pop("name", f"tiny-{slug(family)}"))
+        torch.manual_seed(int(str(changes.pop("weights_seed", 0))))
         card = tiny_card(name, architecture, **changes)
-        torch.manual_seed(0)
         save(build(architecture), card, folder / card.name)
         return folder / card.name
 

@@ -15,6 +15,7 @@ from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import console, progress
 from rdserve.cli.data_choice import Shape, Stated, chosen, stated_by
 from rdserve.cli.exits import writing
+from rdserve.cli.group_files import read_groups
 from rdserve.cli.image_files import read_images, read_labels
 from rdserve.cli.options import (
     ADDRESS,
@@ -60,12 +61,23 @@ class EngineName(StrEnum):
     RAY = "ray"
 
 
+class ByName(StrEnum):
+    """model: each as it is. recipe: models that differ in the seed of their training alone, together."""
+
+    MODEL = "model"
+    RECIPE = "recipe"
+
+
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images (N, H, W), their classes (N,), and the data set they are of; about: None for one's own."""
+    """Images (N, H, W), their classes and groups (N,), and the data set they are of.
+
+    about: None for one's own.
+    """
 
     images: NDArray[Any]
     labels: NDArray[np.integer[Any]] | None
+    groups: NDArray[Any] | None
     about: ScoredData | None
 
 
@@ -76,6 +88,13 @@ class ImageOptions:
     data: Data = None
     images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
     labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="Ids of dependent images, such as writers: .npy, .npz, .csv, or a line each."),
+    ] = None
+    group_column: Annotated[str | None, typer.Option(help="Of --groups, where that is a .csv or .tsv.")] = (
+        None
+    )
     split: Split = "test"
     limit: Limit = None
     data_root: DataRoot = None
@@ -87,8 +106,8 @@ class ImageOptions:
         models, disagree: as of `rdserve.cli.data_choice.chosen`.
 
         Raises:
-            InputError: two sources, labels of no file of images, a file that holds no such array, or steps
-                that are not the models'.
+            InputError: two sources, labels of no file of images, not one group id per image, a file that
+                holds no such array, or steps that are not the models'.
             DataError: as `rdserve.data.read`.
         """
         if self.images is not None:
@@ -96,7 +115,7 @@ class ImageOptions:
                 raise InputError("give --images FILE, or --data NAME")
             pixels = read_images(self.images)[: self.limit]
             labels = None if self.labels is None else read_labels(self.labels, len(pixels))
-            return LabelledImages(pixels, labels, None)
+            return LabelledImages(pixels, labels, self._groups(len(pixels)), None)
         if self.labels is not None:
             raise InputError("--labels are of images of your own; give --images FILE too")
         dataset = chosen(
@@ -109,7 +128,18 @@ class ImageOptions:
         )
         classes = None if dataset.labels is None else dataset.labels[: self.limit]
         about = ScoredData(dataset.name, dataset.split, dataset.sha256, words(dataset.preprocessing))
-        return LabelledImages(dataset.x[: self.limit], classes, about)
+        pixels = dataset.x[: self.limit]
+        return LabelledImages(pixels, classes, self._groups(len(pixels)), about)
+
+    def _groups(self, n: int) -> NDArray[Any] | None:
+        if self.groups is None:
+            if self.group_column is not None:
+                raise InputError("--group-column is of --groups FILE; give that too")
+            return None
+        ids = read_groups(self.groups, self.group_column)[: self.limit]
+        if ids.shape != (n,):
+            raise InputError(f"{self.groups} holds {len(ids)} group ids for {n} images: give one for each")
+        return ids
 
 
 @dataclass(frozen=True)
@@ -121,6 +151,9 @@ class CompareOptions:
     seed: Seed = 0
     level: Level = 0.95
     beta: Beta = 1.0
+    by: Annotated[
+        ByName, typer.Option(help="recipe: compare over runs, models that differ in their seed alone.")
+    ] = ByName.MODEL
     equivalence_margin: Margin = None
     sequential: Annotated[bool, typer.Option("--sequential", help="Stop once the answer is known.")] = False
     allow_incomparable: Annotated[
@@ -151,6 +184,15 @@ class CompareOptions:
         """Where scores are kept until the report is written."""
         return self.out / "rows"
 
+    def check(self) -> None:
+        """Raises InputError for options that do not go together."""
+        if self.limits.any and not self.baseline:
+            raise InputError("a limit is on what changed since a baseline: name it with --baseline")
+        if self.by is ByName.RECIPE and self.sequential:
+            raise InputError("--by recipe needs a number of images that is fixed beforehand, no --sequential")
+        if self.by is ByName.RECIPE and self.equivalence_margin is not None:
+            raise InputError("--equivalence-margin tells of models, not of recipes: leave out --by recipe")
+
     @property
     def stop(self) -> api.Stop | None:
         return api.Stop(self.baseline, self.equivalence_margin or 0.0) if self.sequential else None
@@ -166,8 +208,7 @@ def compare(
 ) -> None:
     """Score images on several models with the same noise, and say which is better, and for which beta."""
     with connection(server, trust, timeout=timeout, models=serve) as client:
-        if options.limits.any and not options.baseline:
-            raise InputError("a limit is on what changed since a baseline: name it with --baseline")
+        options.check()
         served = client.models()
         source = what.read(lambda shape: _stated(served, options, shape), options.allow_incomparable)
         names = _choose(served, options, source)
@@ -229,11 +270,13 @@ def _score(
             names,
             source.images,
             labels=source.labels,
+            group_ids=source.groups,
             data=source.about,
             seed=options.seed,
             n_samples=options.n_samples,
             level=options.level,
             beta=options.beta,
+            by=options.by.value,
             stop=options.stop,
             allow_incomparable=options.allow_incomparable,
             engine=engine,

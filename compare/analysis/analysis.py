@@ -7,6 +7,8 @@ from rdserve.compare.analysis.by_class import Classes, by_class
 from rdserve.compare.analysis.dominance import dominated
 from rdserve.compare.analysis.leader import Leader, leader
 from rdserve.compare.analysis.pairs import Pairs, pairs
+from rdserve.compare.analysis.recipes import Recipes, compared
+from rdserve.compare.analysis.sample import sample
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.analysis.sweeps import Gap, Sweep, gaps, sweeps
 from rdserve.compare.scores import ScoreSet
@@ -42,13 +44,15 @@ class Analysis:
     @cached_property
     def rows(self) -> tuple[ModelSummary, ...]:
         """The models along the frontier."""
-        return tuple(summarise(self.scored.models, self.scored.scores, n_samples=self.scored.n_samples))
+        of, units = self.scored, self.scored.units.scores
+        return tuple(summarise(of.models, of.scores, n_samples=of.n_samples, units=units))
 
     @cached_property
     def ellipses(self) -> tuple[Ellipse | None, ...]:
         """Where each row's point surely lies."""
-        level, scores = self.scored.level, [self.scored.score(row.name) for row in self.rows]
-        return tuple(confidence_ellipse(s.rate_nats, s.distortion_nats, level=level) for s in scores)
+        level, n = self.scored.level, self.scored.n_independent
+        scores = [self.scored.units.score(row.name) for row in self.rows]
+        return tuple(confidence_ellipse(s.rate_nats, s.distortion_nats, level=level, n=n) for s in scores)
 
     @property
     def best(self) -> ModelSummary:
@@ -98,6 +102,11 @@ class Analysis:
         return self._classes[reference]
 
     @cached_property
+    def recipes(self) -> Recipes | None:
+        """Recipe against recipe, over runs and images; None where models alone are compared."""
+        return compared(self.scored) if self.scored.by == "recipe" else None
+
+    @cached_property
     def sweeps(self) -> tuple[Sweep, ...]:
         """The curves over beta."""
         return sweeps(self.scored, self.best_total)
@@ -110,6 +119,10 @@ class Analysis:
     @property
     def title(self) -> str:
         """ "12 models on digits (test, 400 images)"."""
-        data, m, n = self.scored.data, len(self.scored.models), self.scored.n
-        images = f"{n:,} image{'s' if n > 1 else ''}".replace(",", " ")
-        return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {images})"
+        data, m = self.scored.data, len(self.scored.models)
+        return f"{m} model{'s' if m > 1 else ''} on {data.name} ({data.split}, {self.sample})"
+
+    @property
+    def sample(self) -> str:
+        """ "400 images", or "400 images in 43 groups"."""
+        return sample(self.scored)

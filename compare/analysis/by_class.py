@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from rdserve.compare.analysis.levels import has_classes, level_of_classes
 from rdserve.compare.scores import ScoreSet
+from rdserve.compare.statistics.groups import independent
 from rdserve.compare.statistics.multiplicity import holm
 from rdserve.compare.statistics.paired import Difference, Float64, per_class, weighted
 
@@ -14,7 +15,8 @@ from rdserve.compare.statistics.paired import Difference, Float64, per_class, we
 class Classes:
     """D + beta R of each other model minus the reference's, within each of C classes.
 
-    labels, sizes: (C,) the classes in order, and how many images each has.
+    labels, sizes: (C,) the classes in order, and how many images each has; independent: how many independent
+    ones these are worth, where images come in groups.
     costs: (C,) mean D + beta R of the reference. differences: by model, (C,).
     adjusted: their p-values, by Holm over all models and classes. level: of all that is called sure together.
     """
@@ -22,6 +24,7 @@ class Classes:
     reference: str
     labels: tuple[int, ...]
     sizes: tuple[int, ...]
+    independent: tuple[float, ...]
     costs: tuple[float, ...]
     differences: Mapping[str, tuple[Difference, ...]]
     adjusted: Mapping[str, tuple[float, ...]]
@@ -43,6 +46,7 @@ class Classes:
             self,
             labels=tuple(self.labels[i] for i in at),
             sizes=tuple(self.sizes[i] for i in at),
+            independent=tuple(self.independent[i] for i in at),
             costs=tuple(self.costs[i] for i in at),
             differences={name: tuple(of[i] for i in at) for name, of in self.differences.items()},
             adjusted={name: tuple(of[i] for i in at) for name, of in self.adjusted.items()},
@@ -63,6 +67,10 @@ def by_class(scored: ScoreSet, reference: str) -> Classes | None:
         reference=reference,
         labels=tuple(classes.tolist()),
         sizes=tuple(sizes.tolist()),
+        independent=tuple(
+            independent(size, None if scored.group_ids is None else scored.group_ids[labels == label])
+            for label, size in zip(classes, sizes.tolist(), strict=True)
+        ),
         costs=tuple(float(base[labels == label].mean()) for label in classes),
         differences=differences,
         adjusted={name: tuple(row.tolist()) for name, row in zip(others, adjusted, strict=True)},
@@ -73,5 +81,5 @@ def by_class(scored: ScoreSet, reference: str) -> Classes | None:
 def _within(scored: ScoreSet, name: str, base: Float64) -> tuple[Difference, ...]:
     assert scored.labels is not None
     costs, level = weighted(scored.score(name), scored.beta), scored.level
-    found = per_class(costs, base, scored.labels, level=level, method=scored.method)
+    found = per_class(costs, base, scored.labels, level=level, method=scored.method, groups=scored.group_ids)
     return tuple(found.values())

@@ -11,9 +11,11 @@ from enum import IntEnum
 
 from rdserve.client.errors import InputError
 from rdserve.compare.analysis.contrasts import quantities
+from rdserve.compare.analysis.sample import sample
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics import skewness
+from rdserve.compare.statistics.groups import by_group
 from rdserve.compare.statistics.intervals import Float64, critical, p_differs
 from rdserve.compare.statistics.multiplicity import holm
 from rdserve.compare.statistics.paired import Difference, difference
@@ -77,10 +79,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Gate:
-    """All checks against one baseline. warnings, signature: the comparison's."""
+    """All checks against one baseline. sample: what was scored; warnings, signature: the comparison's."""
 
     baseline: str
     checks: tuple[Check, ...]
+    sample: str
     warnings: tuple[str, ...]
     signature: str
 
@@ -111,7 +114,7 @@ def gate(scored: ScoreSet, baseline: str, limits: Limits) -> Gate:
         raise InputError("a gate needs a limit, such as --max-rate-increase 0.2")
     adjusted = holm([check.p_broken for check in checks]).tolist()
     corrected = tuple(replace(check, p_broken=p) for check, p in zip(checks, adjusted, strict=True))
-    return Gate(baseline, corrected, scored.warnings, signature(scored))
+    return Gate(baseline, corrected, sample(scored), scored.warnings, signature(scored))
 
 
 def _checks(scored: ScoreSet, name: str, baseline: str, limits: Limits) -> list[Check]:
@@ -125,9 +128,10 @@ def _checks(scored: ScoreSet, name: str, baseline: str, limits: Limits) -> list[
 
 
 def _check(scored: ScoreSet, name: str, quantity: str, limit: float, a: Float64, b: Float64) -> Check:
-    found = difference(a, b, level=scored.level, method=scored.method)
+    found = difference(a, b, level=scored.level, method=scored.method, groups=scored.group_ids)
+    d, n = by_group(a - b, scored.group_ids), scored.n_independent
     if scored.method == "t":
-        lean = skewness.skewness(a - b)
-        found = found.reaching(float(skewness.reach(critical(found.level, found.n), lean, found.n)))
-    p = float(p_differs(a - b - limit, scored.method, skewed=True)) if found.mean > limit else 1.0
+        reach = skewness.reach(critical(found.level, n), skewness.skewness(d), d.size)
+        found = found.reaching(float(reach))
+    p = float(p_differs(d - limit, scored.method, skewed=True, n=n)) if found.mean > limit else 1.0
     return Check(name, quantity, limit, found, p)

@@ -77,16 +77,17 @@ class Pairs(Sequence[Pair]):
         As skewed as the most skewed of a pair's four differences needs.
         """
         share = 1 - (1 - self.level) / max(len(self), 1)
-        far = critical(share, self.contrasts.n, self.scored.method, dimensions=2)
-        return skewness.reach(far, np.abs(self.contrasts.skewness).max(0), self.contrasts.n)
+        of = self.contrasts
+        far = critical(share, of.worth, self.scored.method, dimensions=2)
+        return skewness.reach(far, np.abs(of.skewness).max(0), of.units)
 
     @cached_property
     def p_values(self) -> Float64:
         """(4, P): two-sided, of no difference, each by itself."""
-        n, statistic = self.contrasts.n, self.contrasts.statistic
+        of, statistic = self.contrasts, self.contrasts.statistic
         if self.scored.method == "sequential":
-            return sequential.p_value(skewness.reduced(statistic, self.contrasts.skewness, n), n)
-        return np.asarray(2 * stats.t.sf(np.abs(statistic), n - 1), np.float64)
+            return sequential.p_value(skewness.reduced(statistic, of.skewness, of.units), of.worth)
+        return np.asarray(2 * stats.t.sf(np.abs(statistic), of.worth - 1), np.float64)
 
     @cached_property
     def adjusted_p(self) -> Float64:
@@ -108,9 +109,9 @@ class Pairs(Sequence[Pair]):
     def intervals(self) -> tuple[Float64, Float64]:
         """(4, P) each: lower and upper ends, each by itself."""
         of = self.contrasts
-        far: Any = critical(self.scored.level, of.n, self.scored.method)
+        far: Any = critical(self.scored.level, of.worth, self.scored.method)
         if self.scored.method == "sequential":
-            far = skewness.reach(far, of.skewness, of.n)
+            far = skewness.reach(far, of.skewness, of.units)
         return intervals.ends(of.mean, of.error, far)
 
     @cached_property

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import version
 
+import numpy as np
+from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo
 from rdserve.compare.scores import ScoreSet
 
@@ -16,7 +18,8 @@ def signature(scored: ScoreSet) -> str:
     """Fields as `key:value`, divided by `|`, in printable ASCII; two that are equal name the same numbers.
 
     R and D are named by their definitions; K is the number of samples of e(z|x); data, ids and weights
-    are the first 12 hexadecimal digits of SHA-256; what is said once holds for every model.
+    are the first 12 hexadecimal digits of SHA-256, and so are group ids, where there are any, after how many
+    groups there are; what is said once holds for every model.
     """
     models, data = scored.models, scored.data
     fields = {
@@ -30,6 +33,7 @@ def signature(scored: ScoreSet) -> str:
         "seed": str(scored.seed),
         "data": f"{_safe(data.name)}/{_safe(data.split)}@{_safe(data.sha256[:SHORT])}",
         "ids": ids_sha256(scored)[:SHORT],
+        **({} if scored.group_ids is None else {"groups": _groups(scored.n_groups, scored.group_ids)}),
         "weights": ",".join(f"{_safe(model.name)}@{_safe(model.weights_sha256[:SHORT])}" for model in models),
         "code": _one_or_each(models, "code_version"),
         "dtype": _one_or_each(models, "dtype"),
@@ -46,6 +50,10 @@ def fields(line: str) -> list[tuple[str, str]]:
 def ids_sha256(scored: ScoreSet) -> str:
     """SHA-256 of the example ids, as little-endian 64-bit integers in order."""
     return hashlib.sha256(scored.example_ids.astype("<u8").tobytes()).hexdigest()
+
+
+def _groups(count: int | None, ids: NDArray[np.int64]) -> str:
+    return f"{count}@{hashlib.sha256(ids.astype('<i8').tobytes()).hexdigest()[:SHORT]}"
 
 
 def _kind(exact: Iterable[bool]) -> str:

@@ -1,6 +1,7 @@
 """When to stop scoring: what is settled so far, whenever one looks, and what it would still take."""
 
 from dataclasses import dataclass
+from math import ceil
 
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.statistics.paired import Difference, weighted
@@ -11,7 +12,7 @@ from rdserve.compare.statistics.sequential import more_needed
 class StoppingStatus:
     """The question: which model has the least D + beta R? Or, with a baseline: which are better, which worse?
 
-    n: images so far. open: pairs that the answer still waits for.
+    n: images so far, in whole groups. open: pairs that the answer still waits for.
     more_needed: images that settle all of them if means and deviations stay; None if no number would.
     """
 
@@ -39,9 +40,12 @@ def stopping_status(
         pair for pair in asked.against(best) if not _settled(pair.together(pair.weighted), equivalence_margin)
     ]
     share = 1 - (1 - asked.level) / len(asked)
-    cost = {name: weighted(scored.score(name), scored.beta) for pair in waiting for name in (pair.a, pair.b)}
-    needed = [more_needed(cost[pair.a] - cost[pair.b], share, dimensions=2) for pair in waiting]
-    known = [max(more, 1) for more in needed if more is not None]
+    cost = {
+        name: weighted(scored.units.score(name), scored.beta) for pair in waiting for name in (pair.a, pair.b)
+    }
+    worth = scored.n_independent
+    needed = [more_needed(cost[pair.a] - cost[pair.b], share, dimensions=2, n=worth) for pair in waiting]
+    known = [ceil(max(more, 1) * scored.n / worth) for more in needed if more is not None]
     return StoppingStatus(
         scored.n,
         tuple((pair.a, pair.b) for pair in waiting),

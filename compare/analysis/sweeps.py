@@ -105,15 +105,16 @@ class Law:
 
     @classmethod
     def of(cls, scored: ScoreSet, a: Sequence[str], b: Sequence[str]) -> "Law":
-        scores = [scored.score(name) for name in (*a, *b)]
+        units = scored.units
+        scores = [units.score(name) for name in (*a, *b)]
         columns = [column for score in scores for column in (score.rate_nats, score.distortion_nats)]
-        n, means = scored.n, np.array([column.mean() for column in columns])
+        n, means = units.n, np.array([column.mean() for column in columns])
         total = np.zeros((len(columns), len(columns)))
         for rows in stretches(n):
             part = np.stack([column[rows] for column in columns]) - means[:, None]
             total += part @ part.T
-        fixed = scored.method != "sequential" and n > 2
-        reach = critical(scored.level, n) if fixed else None
+        fixed = scored.method != "sequential" and scored.n_independent > 2
+        reach = critical(scored.level, scored.n_independent) if fixed else None
         return cls(means, total / max(n - 1, 1) / n, len(a), reach)
 
     def estimate(self, measure: Measure) -> Estimate | None:

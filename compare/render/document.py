@@ -13,6 +13,7 @@ from rdserve.compare import score_document
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.contrasts import QUANTITIES
 from rdserve.compare.analysis.pairs import Pairs
+from rdserve.compare.analysis.recipes import Recipes, RecipeSummary
 from rdserve.compare.analysis.signature import ids_sha256
 from rdserve.compare.analysis.sweeps import Sweep
 from rdserve.compare.scores import ScoreSet
@@ -28,6 +29,8 @@ DEFINITIONS = {
     "elbo_nats": "-(rate_nats + distortion_nats)",
     "importance_bound_nats": "mean of log (1/K) sum_k m(z_k) d(x|z_k) / e(z_k|x), K = n_samples",
     "*_standard_error_nats": "over examples; that of elbo_nats is of the per-example sums",
+    "data.n_groups": "groups of examples that depend on one another, of which errors, intervals and tests "
+    "are then (cluster-robust); null where each example is independent of all others",
     "pairs": "mean over examples of a's value minus b's, with the same noise; negative favours a",
     "pairs.total": "of rate_nats + distortion_nats",
     "pairs.weighted": "of distortion_nats + beta rate_nats, beta as in `examples`",
@@ -38,7 +41,14 @@ DEFINITIONS = {
     "pairs.adjusted_p": "of `total`, by Holm over all pairs",
     "models.dominated_by": "a model surely lower in both R and D, by `pairs.reach`",
     "classes": "of D + beta R within each class, each model's minus the reference's; Holm over all of them, "
-    "of which those below a fifth of 1 - `level` are called sure",
+    "of which those below a fifth of 1 - `level` are called sure; by recipe, a fifth of that",
+    "recipes": "models whose training differs in the seed alone are runs of one recipe; means over runs and "
+    "images, with standard errors over both; null where models alone are compared",
+    "recipes.*_between_runs_nats": "standard deviation from run to run, without what these images add",
+    "recipes.pairs": "a's mean minus b's over runs and images; interval and p_value each by itself at "
+    "`level`; together: hold all at once, with probability recipes.level; from_runs, from_images: standard "
+    "errors",
+    "recipes.pairs.adjusted_p": "of `weighted`, by Holm over all pairs of recipes",
     "curves.sweeps": "models of one family over beta; excess: area between their hull and D = H - R",
     "curves.gaps": "Bjontegaard's means over what both curves reach: how much more b needs than a",
 }
@@ -64,7 +74,8 @@ def to_document(analysis: Analysis, *, n: int | None = None) -> dict[str, Any]:
         "signature": analysis.signature,
         "units": "nats per example, summed over pixels and latents",
         "definitions": DEFINITIONS,
-        "data": scored.data.document() | {"n": scored.n, "example_ids_sha256": ids_sha256(scored)},
+        "data": scored.data.document()
+        | {"n": scored.n, "n_groups": scored.n_groups, "example_ids_sha256": ids_sha256(scored)},
         "seed": scored.seed,
         "n_samples": scored.n_samples,
         "level": scored.level,
@@ -77,6 +88,7 @@ def to_document(analysis: Analysis, *, n: int | None = None) -> dict[str, Any]:
         ],
         "pairs": _pairs(analysis.pairs),
         "classes": _classes(analysis),
+        "recipes": None if analysis.recipes is None else _recipes(analysis.recipes),
         "curves": {
             "sweeps": [_sweep(one) for one in analysis.sweeps],
             "gaps": [asdict(one) for one in analysis.gaps],
@@ -108,6 +120,29 @@ def _classes(analysis: Analysis) -> dict[str, Any] | None:
             }
             for name in found.differences
         ],
+    }
+
+
+def _recipes(found: Recipes) -> dict[str, Any]:
+    return {
+        "level": found.level,
+        "recipes": [_recipe(row) for row in found.rows],
+        "pairs": [asdict(pair) for pair in found.pairs],
+    }
+
+
+def _recipe(row: RecipeSummary) -> dict[str, Any]:
+    one, document = row.recipe, dict[str, Any]()
+    for name, mean in (("rate", row.rate), ("distortion", row.distortion), ("total", row.total)):
+        document |= {f"{name}_nats": mean.value, f"{name}_standard_error_nats": mean.standard_error}
+    between = zip(("rate", "distortion", "total"), row.between_runs, strict=True)
+    return {
+        "name": one.name,
+        "models": list(one.models),
+        "seeds": list(one.seeds),
+        "differs_in": dict(one.facts),
+        **document,
+        **{f"{name}_between_runs_nats": deviation for name, deviation in between},
     }
 
 

@@ -39,7 +39,7 @@ def to_markdown(gate: Gate) -> str:
         "|---|---|---:|---|---:|---|",
         *map(_line, gate.checks),
         "",
-        f"Paired differences over {gate.checks[0].difference.n} images, {level:.0%} intervals, each by "
+        f"Paired differences over {gate.sample}, {level:.0%} intervals, each by "
         f"itself: a check errs in at most {(1 - level) / 2:.1%} of cases, either way. "
         "What fails is by Holm over all checks.",
         *(f"\n> **Warning:** {warning}" for warning in gate.warnings),

@@ -57,7 +57,7 @@ def to_markdown(analysis: Analysis) -> str:
         mark = "**" if row.name == analysis.best.name else ""
         dagger = f" {MARK}" if row.collapsed else ""
         lines.append(f"| {mark}{markdown(name)}{mark}{dagger} | {markdown(family)} | {' | '.join(numbers)} |")
-    what = f"Nats per image, mean ± standard error over {analysis.scored.n} images"
+    what = f"Nats per image, mean ± standard error over {analysis.sample}"
     lines += [
         "",
         f"{what}; Δ is paired, with intervals that hold together with {100 * analysis.scored.level:g}%.",

@@ -6,8 +6,10 @@ from io import StringIO
 
 from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
+from rdserve.compare.analysis.levels import has_recipes
 from rdserve.compare.analysis.pairs import Pair
 from rdserve.compare.render.formatting import nats, objective, p_value, shortened, signed, with_error
+from rdserve.compare.render.recipe_tables import recipe_differences_table, recipes_table
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.scores import ScoreSet
 from rdserve.compare.statistics.equivalence import same
@@ -27,8 +29,11 @@ NAME_WIDTH, REFERENCE_WIDTH = 30, 24
 MOST_BESIDE, BESIDE_WIDTH, MOST_CLASSES = 3, 24, 20
 
 
-def comparison_table(rows: Sequence[ModelSummary]) -> Table:
-    """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold."""
+def comparison_table(rows: Sequence[ModelSummary], sample: str = "") -> Table:
+    """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold.
+
+    sample: what the errors are over, in words; the rows' images unless told.
+    """
     best = entropy_bound(coordinates(rows))
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
     table.add_column("model", no_wrap=True)
@@ -40,7 +45,7 @@ def comparison_table(rows: Sequence[ModelSummary]) -> Table:
     for row in rows:
         table.add_row(*_cells(row), style="bold" if -row.elbo_nats <= best else "")
     table.caption = (
-        f"mean ± standard error over {rows[0].n} images; -ELBO = R + D, its best in bold\n"
+        f"mean ± standard error over {sample or f'{rows[0].n} images'}; -ELBO = R + D, its best in bold\n"
         "frontier: ● no model has both R and D lower"
     )
     if any(row.collapsed for row in rows):
@@ -136,8 +141,9 @@ def class_table(analysis: Analysis, baseline: str | None = None) -> Group | None
         cells = [f"{_with_reach(of[i])} {words[signs[name][i]]}" for name, of in found.differences.items()]
         table.add_row(str(label), str(size), *map(Text, cells))
     caption = f"{what} minus that of {reference}, ± half its interval; better, worse: by Holm over all shown"
-    if min(found.sizes) < FEW:
-        caption += f"\nfewer than {FEW} images of a class: its intervals are no more than a guess"
+    if min(found.independent) < FEW:
+        what = "images" if analysis.scored.n_groups is None else "groups"
+        caption += f"\nfewer than {FEW} {what} of a class: its intervals are no more than a guess"
     return Group(table, Text(caption, "dim"))
 
 
@@ -149,6 +155,7 @@ def _outcome(scored: ScoreSet, pair: Pair, margin: float | None) -> str:
             margin=margin,
             level=scored.level,
             method=scored.method,
+            groups=scored.group_ids,
         )
         return {"equivalent": "same", "different": "other", "undecided": "open"}[found]
     return {-1: "better", 0: "open", 1: "worse"}[pair.together(pair.weighted).sign]
@@ -184,16 +191,29 @@ def show(
     baseline: str | None = None,
     equivalence_margin: float | None = None,
 ) -> None:
-    """The models, their differences to the baseline or to the best, and the verdict in words."""
-    on.print(comparison_table(analysis.rows))
-    if len(analysis.rows) > 1:
+    """The models, their differences to the baseline or to the best, and the verdict in words.
+
+    By recipe, the recipes and their differences in place of those of the models.
+    """
+    on.print(comparison_table(analysis.rows, analysis.sample))
+    for table in _differences(analysis, baseline, equivalence_margin):
         on.print()
-        on.print(differences_table(analysis, baseline=baseline, equivalence_margin=equivalence_margin))
-    if classes := class_table(analysis, baseline):
-        on.print()
-        on.print(classes)
+        on.print(table)
     on.print()
     on.print(Text(verdict(analysis, baseline)), width=min(on.width, WIDTH))
+
+
+def _differences(
+    analysis: Analysis, baseline: str | None, equivalence_margin: float | None
+) -> list[Table | Group]:
+    scored, found = analysis.scored, analysis.recipes
+    if found and has_recipes(scored):
+        return [recipes_table(found, scored), recipe_differences_table(found, scored, baseline)]
+    if len(analysis.rows) < 2:
+        return []
+    differences = differences_table(analysis, baseline=baseline, equivalence_margin=equivalence_margin)
+    classes = class_table(analysis, baseline)
+    return [differences, classes] if classes else [differences]
 
 
 def as_text(analysis: Analysis, width: int = WIDTH) -> str:

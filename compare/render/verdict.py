@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import Classes
 from rdserve.compare.analysis.leader import Leader
+from rdserve.compare.analysis.levels import has_recipes
 from rdserve.compare.analysis.pairs import Pair
+from rdserve.compare.analysis.recipe_groups import group
 from rdserve.compare.analysis.stopping import StoppingStatus, stopping_status
 from rdserve.compare.render.formatting import MOST_NAMED, listed, nats, objective, signed, warned
+from rdserve.compare.render.recipe_verdict import of_recipes
 from rdserve.compare.statistics.frontier import convex_hull, coordinates
 from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES
 from rdserve.compare.statistics.paired import Difference
@@ -26,9 +29,12 @@ def verdict(analysis: Analysis, baseline: str | None = None) -> str:
 def answer(analysis: Analysis, baseline: str | None = None) -> str:
     """Plain text; with probability `level` all of it is true: every sign, interval and range of beta in it.
 
-    baseline: of three models or more, tell which are better and which worse than this one.
+    baseline: of three models or more, tell which are better and which worse than this one; by recipe, of
+    three recipes than its own.
     """
     scored = analysis.scored
+    if analysis.recipes and has_recipes(scored):
+        return " ".join(of_recipes(analysis.recipes, scored, baseline))
     if len(scored.models) == 1:
         said = [_alone(analysis)]
     elif len(scored.models) == 2:
@@ -37,10 +43,16 @@ def answer(analysis: Analysis, baseline: str | None = None) -> str:
         said = _of_many(analysis) if baseline is None else _against(analysis, baseline)
         said += _collapsed(analysis)
     if len(scored.models) > 1:
-        said.append("This is of these checkpoints: other runs of their recipes may differ otherwise.")
+        said.append(_of_checkpoints(analysis))
     if scored.method == "sequential":
-        said.append(_stopped(stopping_status(analysis, baseline)))
+        said.append(_stopped(stopping_status(analysis, baseline), scored.n_groups))
     return " ".join(said)
+
+
+def _of_checkpoints(analysis: Analysis) -> str:
+    said = "This is of these checkpoints: other runs of their recipes may differ otherwise"
+    several = sum(recipe.runs > 1 for recipe in group(analysis.scored.models)) > 1
+    return f"{said} (--by recipe compares recipes)." if several else f"{said}."
 
 
 def _named(analysis: Analysis, name: str) -> str:
@@ -71,7 +83,7 @@ def _alone(analysis: Analysis) -> str:
     row = analysis.best
     name = _named(analysis, row.name)
     place = f"R = {nats(row.rate_nats)}, D = {nats(row.distortion_nats)}, R + D = {nats(-row.elbo_nats)}"
-    return f"{name} alone: {place} nats over {row.n} images, and nothing to compare it with."
+    return f"{name} alone: {place} nats over {analysis.sample}, and nothing to compare it with."
 
 
 def _of_two(analysis: Analysis, pair: Pair) -> list[str]:
@@ -139,7 +151,7 @@ def _range(low: float, high: float) -> str:
 
 def _of_many(analysis: Analysis) -> list[str]:
     scored, best = analysis.scored, analysis.leader
-    count = f"Of {len(scored.models)} models on {scored.n} images"
+    count = f"Of {len(scored.models)} models on {analysis.sample}"
     lowest = f"{_named(analysis, best.name)} has the lowest {objective(scored.beta)}, {nats(best.value)} nats"
     said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(analysis)]
     if beaten := list(analysis.dominated_by):
@@ -201,7 +213,7 @@ def _against(analysis: Analysis, baseline: str) -> list[str]:
         for side, names in sides.items()
         if names
     ]
-    start = f"Against {baseline}, by {objective(analysis.scored.beta)} on {analysis.scored.n} images"
+    start = f"Against {baseline}, by {objective(analysis.scored.beta)} on {analysis.sample}"
     return [f"{start}: {'; '.join(parts)}."]
 
 
@@ -221,13 +233,17 @@ def _best_along_beta(rows: Sequence[ModelSummary]) -> str:
     return f"By the means, the least D + beta R is that of {listed(parts, len(parts))}."
 
 
-def _stopped(status: StoppingStatus) -> str:
+def _of_groups(groups: int | None) -> str:
+    return "" if groups is None else f" of {groups} groups"
+
+
+def _stopped(status: StoppingStatus, groups: int | None) -> str:
     """What is open, and what it would take."""
     if status.settled:
-        return f"Settled after {status.n} images."
+        return f"Settled after {status.n} images{_of_groups(groups)}."
     pairs = ", ".join(f"{a} against {b}" for a, b in status.open[:3])
     rest = f" and {len(status.open) - 3} more" if len(status.open) > 3 else ""
-    return f"Open after {status.n} images: {pairs}{rest}; {_price(status.more_needed)}."
+    return f"Open after {status.n} images{_of_groups(groups)}: {pairs}{rest}; {_price(status.more_needed)}."
 
 
 def _price(more: int | None) -> str:

@@ -27,17 +27,20 @@ class Ellipse:
         return np.asarray(self.centre + (circle * self.semi_axes) @ along, np.float64)
 
 
-def confidence_ellipse(rate: Float64, distortion: Float64, *, level: float = 0.95) -> Ellipse | None:
+def confidence_ellipse(
+    rate: Float64, distortion: Float64, *, level: float = 0.95, n: float | None = None
+) -> Ellipse | None:
     """Region of the mean of per-example rates and distortions (N,), by Hotelling's T squared.
 
-    R and D of an example are correlated, so the region leans. None for fewer than three examples.
+    R and D of an example are correlated, so the region leans. None for two independent examples or fewer.
+    n: how many independent ones the N are worth, if not N.
 
     Source: Johnson and Wichern, Applied Multivariate Statistical Analysis, section 5.4.
     """
-    n = len(rate)
-    if n < 3:
+    worth = n or len(rate)
+    if worth <= 2:
         return None
-    values, vectors = np.linalg.eigh(np.cov(rate, distortion) / n)
-    major, minor = critical(level, n, dimensions=2) * np.sqrt(np.maximum(values[::-1], 0.0))
+    values, vectors = np.linalg.eigh(np.cov(rate, distortion) / len(rate))
+    major, minor = critical(level, worth, dimensions=2) * np.sqrt(np.maximum(values[::-1], 0.0))
     angle = float(np.arctan2(vectors[1, 1], vectors[0, 1]))
     return Ellipse((float(rate.mean()), float(distortion.mean())), (float(major), float(minor)), angle)

@@ -1,10 +1,11 @@
 """Are two sets of scores the same in practice? For one model in another precision, compiled, or elsewhere."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from rdserve.compare.statistics.groups import by_group, independent
 from rdserve.compare.statistics.intervals import Interval, Method, interval, p_below
 from rdserve.compare.statistics.paired import Difference, difference
 
@@ -31,10 +32,17 @@ class Equivalence:
 
 
 def equivalence(
-    a: ArrayLike, b: ArrayLike, *, margin: float, level: float = 0.95, method: Method = "t"
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    margin: float,
+    level: float = 0.95,
+    method: Method = "t",
+    groups: NDArray[Any] | None = None,
 ) -> Equivalence:
     """Test per-example values a and b, (N,) each, of the same examples, to a margin in nats.
 
+    groups: (N,) ids of examples that depend on one another.
     "different" is said where the two-sided interval at `level` lies wholly outside the margin.
     Source: D. J. Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987).
 
@@ -43,10 +51,11 @@ def equivalence(
     """
     if not margin > 0:
         raise ValueError(f"the margin is a number of nats above 0, got {margin}")
-    found = difference(a, b, level=level, method=method)
-    d = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    p = float(max(p_below(d, margin, method), p_below(-d, margin, method)))
-    inner = interval(d, 2 * level - 1, method)
+    found = difference(a, b, level=level, method=method, groups=groups)
+    d = by_group(np.asarray(a, np.float64) - np.asarray(b, np.float64), groups)
+    n = independent(found.n, groups)
+    p = float(max(p_below(d, margin, method, n), p_below(-d, margin, method, n)))
+    inner = interval(d, 2 * level - 1, method, n)
     return Equivalence(found, margin, p, inner, _outcome(found.interval, p, margin, level))
 
 
@@ -56,13 +65,21 @@ def _outcome(interval: Interval, p: float, margin: float, level: float) -> Outco
     return "different" if interval.low > margin or interval.high < -margin else "undecided"
 
 
-def same(a: "Score", b: "Score", *, margin: float, level: float = 0.95, method: Method = "t") -> Outcome:
+def same(
+    a: "Score",
+    b: "Score",
+    *,
+    margin: float,
+    level: float = 0.95,
+    method: Method = "t",
+    groups: NDArray[Any] | None = None,
+) -> Outcome:
     """Whether two models agree in R and in D: "equivalent" if in both, "different" if surely not in one.
 
     "equivalent" needs both tests, and so no correction; "different" is at `level` for each of them.
     """
     found = {
-        equivalence(x, y, margin=margin, level=level, method=method).outcome
+        equivalence(x, y, margin=margin, level=level, method=method, groups=groups).outcome
         for x, y in ((a.rate_nats, b.rate_nats), (a.distortion_nats, b.distortion_nats))
     }
     if "different" in found:

@@ -31,8 +31,8 @@ class Interval(NamedTuple):
         return int(self.low > 0) - int(self.high < 0)
 
 
-def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) -> float:
-    """How many standard errors the interval reaches to either side of the mean of n examples.
+def critical(level: float, n: float, method: Method = "t", dimensions: int = 1) -> float:
+    """How many standard errors the interval reaches to either side of the mean of n independent examples.
 
     dimensions: 2 where all weightings of two values of each example shall hold at once: Hotelling's
     quantile, which no t of a weighting of two means exceeds (Scheffe). Infinite where n is too small.
@@ -47,10 +47,13 @@ def critical(level: float, n: int, method: Method = "t", dimensions: int = 1) ->
     return math.sqrt((n - 1) * math.expm1(-2 * math.log1p(-level) / (n - 2))) if n > 2 else math.inf
 
 
-def limits(d: Float64, level: float, method: Method = "t") -> tuple[Float64, Float64]:
-    """Lower and upper ends for the mean of (..., N) over the last axis."""
+def limits(d: Float64, level: float, method: Method = "t", n: float | None = None) -> tuple[Float64, Float64]:
+    """Lower and upper ends for the mean of (..., N) over the last axis.
+
+    n: how many independent ones the N are worth, where they are groups of unequal size; here and below.
+    """
     mean, error = moments(d)
-    reach: ArrayLike = critical(level, d.shape[-1], method)
+    reach: ArrayLike = critical(level, n or d.shape[-1], method)
     if method == "sequential":
         reach = skew.reach(reach, skew.skewness(d), d.shape[-1])
     return ends(mean, error, reach)
@@ -64,35 +67,35 @@ def ends(mean: ArrayLike, error: ArrayLike, reach: ArrayLike) -> tuple[Float64, 
     return centre - half, centre + half
 
 
-def interval(d: Float64, level: float, method: Method = "t") -> Interval:
+def interval(d: Float64, level: float, method: Method = "t", n: float | None = None) -> Interval:
     """For the mean of d (N,); the whole line where the examples are too few."""
-    low, high = limits(d, level, method)
+    low, high = limits(d, level, method, n)
     return Interval(float(low), float(high))
 
 
-def p_differs(d: Float64, method: Method = "t", *, skewed: bool = False) -> Float64:
+def p_differs(d: Float64, method: Method = "t", *, skewed: bool = False, n: float | None = None) -> Float64:
     """Two-sided p-value of mean zero over the last axis of (..., N).
 
     skewed: make up for skewness, as "sequential" always does.
     """
-    statistic, n = _statistic(d, 0.0), d.shape[-1]
+    statistic, count = _statistic(d, 0.0), d.shape[-1]
     if method == "sequential":
-        return _sequential(d, statistic)
-    size = skew.reduced(statistic, skew.skewness(d), n) if skewed else np.abs(statistic)
-    return np.asarray(2 * stats.t.sf(size, n - 1), np.float64)
+        return _sequential(d, statistic, n)
+    size = skew.reduced(statistic, skew.skewness(d), count) if skewed else np.abs(statistic)
+    return np.asarray(2 * stats.t.sf(size, (n or count) - 1), np.float64)
 
 
-def p_below(d: Float64, limit: float, method: Method = "t") -> Float64:
+def p_below(d: Float64, limit: float, method: Method = "t", n: float | None = None) -> Float64:
     """One-sided, over the last axis of (..., N): small where the mean is surely below `limit`."""
     statistic = _statistic(d, limit)
     if method == "sequential":
-        return np.where(statistic < 0, _sequential(d, statistic), 1.0)
-    return np.asarray(stats.t.cdf(statistic, d.shape[-1] - 1), np.float64)
+        return np.where(statistic < 0, _sequential(d, statistic, n), 1.0)
+    return np.asarray(stats.t.cdf(statistic, (n or d.shape[-1]) - 1), np.float64)
 
 
-def _sequential(d: Float64, statistic: Float64) -> Float64:
-    n = d.shape[-1]
-    return sequential.p_value(skew.reduced(statistic, skew.skewness(d), n), n)
+def _sequential(d: Float64, statistic: Float64, n: float | None) -> Float64:
+    count = d.shape[-1]
+    return sequential.p_value(skew.reduced(statistic, skew.skewness(d), count), n or count)
 
 
 def _statistic(d: Float64, at: float) -> Float64:

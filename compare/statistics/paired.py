@@ -3,11 +3,12 @@ difference leaves that out, and with shared noise most of the sampling noise too
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rdserve.compare.statistics import intervals
+from rdserve.compare.statistics.groups import by_group, independent
 from rdserve.compare.statistics.intervals import Interval, Method
 from rdserve.compare.statistics.summaries import moments
 
@@ -66,10 +67,12 @@ def difference(
     *,
     level: float = 0.95,
     method: Method = "t",
+    groups: NDArray[Any] | None = None,
 ) -> Difference:
     """Compare per-example values a and b, (N,) each, of the same examples in the same order.
 
-    method: of the interval and the p-value (`rdserve.compare.statistics.intervals`).
+    method: of the interval and the p-value (`rdserve.compare.statistics.intervals`). groups: (N,) ids of
+    examples that depend on one another (`rdserve.compare.statistics.groups`).
 
     Raises:
         ValueError: not two (N,) arrays of one length, N > 0; a difference that is not a number.
@@ -80,13 +83,14 @@ def difference(
     d = first - second
     if len(bad := np.flatnonzero(np.isnan(d))):
         raise ValueError(f"{first[bad[0]]} minus {second[bad[0]]} in row {bad[0]}: a difference is a number")
-    mean, error = moments(d)
+    units, n = by_group(d, groups), independent(d.size, groups)
+    mean, error = moments(units)
     wins, losses = int((d < 0).sum()), int((d > 0).sum())
     return Difference(
         mean=float(mean),
         standard_error=float(error),
-        interval=intervals.interval(d, level, method),
-        p_value=float(intervals.p_differs(d, method)),
+        interval=intervals.interval(units, level, method, n),
+        p_value=float(intervals.p_differs(units, method, n=n)),
         level=level,
         n=d.size,
         wins=wins,
@@ -96,13 +100,21 @@ def difference(
 
 
 def per_class(
-    a: ArrayLike, b: ArrayLike, labels: ArrayLike, *, level: float = 0.95, method: Method = "t"
+    a: ArrayLike,
+    b: ArrayLike,
+    labels: ArrayLike,
+    *,
+    level: float = 0.95,
+    method: Method = "t",
+    groups: NDArray[Any] | None = None,
 ) -> dict[int, Difference]:
     """The difference within each class of labels (N,), each by itself."""
     first, second, of = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(labels)
     if of.shape != first.shape:
         raise ValueError(f"one label per example: {first.shape} values, {of.shape} labels")
-    return {
-        int(label): difference(first[of == label], second[of == label], level=level, method=method)
-        for label in np.unique(of)
-    }
+    found = {}
+    for label in np.unique(of):
+        rows = of == label
+        within = None if groups is None else groups[rows]
+        found[int(label)] = difference(first[rows], second[rows], level=level, method=method, groups=within)
+    return found

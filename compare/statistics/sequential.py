@@ -38,7 +38,7 @@ def margin(n: ArrayLike, level: float = 0.95, dimensions: int = 1) -> Float64:
     return np.where(t < START, np.inf, width)
 
 
-def p_value(statistic: ArrayLike, n: int) -> Float64:
+def p_value(statistic: ArrayLike, n: float) -> Float64:
     """The least 1 - level whose interval leaves out zero, for mean over standard error after n examples.
 
     Of values without skewness. May be read at any time; 1 before START, NaN for a NaN statistic.
@@ -67,15 +67,19 @@ def confidence_sequence(differences: ArrayLike, level: float = 0.95) -> tuple[Fl
     return d[..., :1] + mean - reach, d[..., :1] + mean + reach
 
 
-def more_needed(differences: ArrayLike, level: float = 0.95, dimensions: int = 1) -> int | None:
-    """How many more examples settle the sign of the mean of (n,) if their mean, deviation and skewness stay.
+def more_needed(
+    differences: ArrayLike, level: float = 0.95, dimensions: int = 1, n: float | None = None
+) -> int | None:
+    """How many more examples settle the sign of the mean of (N,) if their mean, deviation and skewness stay.
 
-    None: no number would. dimensions: as of `margin`.
+    None: no number would. dimensions: as of `margin`. n: how many independent ones the N are worth, if not N.
     """
     d = np.asarray(differences, np.float64)
     if d.size < 2:
         return None
-    mean, deviation, lean = abs(float(d.mean())), float(d.std(ddof=1)), skew.skewness(d)
+    size = n or d.size
+    mean, deviation = abs(float(d.mean())), float(d.std(ddof=1)) * math.sqrt(size / d.size)
+    lean = skew.skewness(d) * math.sqrt(size / d.size)
 
     def short(n: float) -> float:
         """Nats by which the interval after n examples reaches beyond zero."""
@@ -84,12 +88,12 @@ def more_needed(differences: ArrayLike, level: float = 0.95, dimensions: int = 1
 
     if short(MOST) >= 0:
         return None
-    if d.size >= START and short(d.size) < 0:
+    if size >= START and short(size) < 0:
         return 0
-    now = max(d.size, START) + 0.5
+    now = max(size, START) + 0.5
     total = START
     if short(now) > 0:
         total = math.ceil(
             math.exp(brentq(lambda log_n: short(math.exp(log_n)), math.log(now), math.log(MOST)))
         )
-    return max(1, total - d.size)
+    return max(1, math.ceil(total - size))

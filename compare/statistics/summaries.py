@@ -78,10 +78,15 @@ def mean(values: ArrayLike) -> Mean:
 
 
 def summarise(
-    models: Sequence["ModelInfo"], scores: Sequence["Score"], *, n_samples: int
+    models: Sequence["ModelInfo"],
+    scores: Sequence["Score"],
+    *,
+    n_samples: int,
+    units: Sequence["Score"] | None = None,
 ) -> list[ModelSummary]:
     """One row per model, sorted along the frontier: by rate, then by distortion.
 
+    units: what errors are computed from, where examples are not independent.
     Raises:
         ValueError: scores of different numbers of examples.
     """
@@ -90,15 +95,19 @@ def summarise(
     means = [(mean(score.rate_nats), mean(score.distortion_nats)) for score in scores]
     best = pareto(np.array([[rate.value, distortion.value] for rate, distortion in means]).reshape(-1, 2))
     rows = [
-        _row(model, score, n_samples, bool(on_frontier))
-        for model, score, on_frontier in zip(models, scores, best, strict=True)
+        _row(model, score, of, n_samples, bool(on_frontier))
+        for model, score, of, on_frontier in zip(models, scores, units or scores, best, strict=True)
     ]
     return along_frontier(rows)
 
 
-def _row(model: "ModelInfo", score: "Score", n_samples: int, on_frontier: bool) -> ModelSummary:
-    rate, distortion = mean(score.rate_nats), mean(score.distortion_nats)
-    elbo, bound = mean(score.elbo_nats), mean(score.importance_bound_nats)
+def _row(
+    model: "ModelInfo", score: "Score", units: "Score", n_samples: int, on_frontier: bool
+) -> ModelSummary:
+    rate, distortion, elbo, bound = (
+        mean(getattr(score, name))._replace(standard_error=mean(getattr(units, name)).standard_error)
+        for name in ("rate_nats", "distortion_nats", "elbo_nats", "importance_bound_nats")
+    )
     return ModelSummary(
         name=model.name,
         family=model.family,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from rdserve.models import card_recipe
 from rdserve.models.card import Card, OnnxCard
 from rdserve.models.card_parts import InputKind as Kind
 from rdserve.models.card_parts import InputSpec
@@ -69,6 +70,9 @@ def _describe(card: Card, message: Model) -> None:
     message.data_sha256 = card.data.sha256
     message.weights_sha256 = card.weights_sha256
     message.code_version = card.code_version
+    message.recipe.update(card_recipe.recipe(card))
+    if (seed := card_recipe.training_seed(card)) is not None:
+        message.training_seed = seed
     message.reference.CopyFrom(Reference(**card.reference.model_dump(exclude={"quantiles"})))
     message.engine = card.engine
     _describe_x(card.input, message)

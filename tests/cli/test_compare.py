@@ -1,10 +1,12 @@
 import html
 import json
+import re
 import resource
 import shlex
 import signal
 import subprocess
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,6 +24,7 @@ from rdserve.compare.scoring import run
 from rdserve.compare.statistics import summaries
 from rdserve.data import load
 from rdserve.models.card_parts import InputSpec
+from rdserve.trainer.config import configure
 from rdserve.v1 import vae_pb2
 from scripted import scripted
 from shell import RDSERVE, rdserve
@@ -146,6 +149,35 @@ def test_stops_once_the_answer_is_known(in_process_service: str, tmp_path: Path)
     assert max(examples["example_ids"]) > 200  # in random order
 
 
+def test_models_that_differ_in_their_seed_are_compared_as_recipes(
+    front: Callable[..., Front], make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    """From cards over the wire to the files, and verified; a run that is there twice is refused."""
+    models, out = tmp_path / "models", tmp_path / "out"
+    for at, (epochs, seed) in enumerate(product((60, 120), range(3))):
+        training = configure("---", "digits", epochs=epochs, seed=seed).as_dict()
+        make_checkpoint(models, name=f"e{epochs}-s{seed}", training=training, weights_seed=at)
+    make_checkpoint(models, name="twin", training={"seed": 0}, weights_seed=0)
+    make_checkpoint(models, name="twin-again", training={"seed": 0}, weights_seed=0)
+    asked = ("--server", front(models).address, "--limit", "40", "--by", "recipe", "--out", out)
+    runs = ",".join(f"e{epochs}-s{seed}" for epochs in (60, 120) for seed in range(3))
+    done = rdserve("compare", "--models", runs, *asked)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Recipes? e(60|120) \(3 runs\) (and|is better than) e(60|120) \(3 runs\)", done.stdout)
+    recipes = json.loads((out / "comparison.json").read_text())["recipes"]
+    assert {(one["name"], tuple(one["seeds"])) for one in recipes["recipes"]} == {
+        ("e60", (0, 1, 2)),
+        ("e120", (0, 1, 2)),
+    }
+    assert {one["differs_in"]["epochs"] for one in recipes["recipes"]} == {"60", "120"}
+    for file in ("comparison.json", "report.html"):
+        verified = rdserve("verify", out / file, "--server", asked[1])
+        assert verified.returncode == 0, verified.stdout
+    done = rdserve("compare", "--models", "twin,twin-again", *asked)
+    assert done.returncode == Code.USAGE
+    assert "twin and twin-again are one run, of one recipe and seed 0" in done.stderr
+
+
 def test_what_does_not_compare_is_refused_or_marked_everywhere(
     front: Callable[..., Front], make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
@@ -174,6 +206,8 @@ def test_what_does_not_compare_is_refused_or_marked_everywhere(
         (("--data", "nope"), "no data set 'nope'"),
         (("--split", "dev"), "no split 'dev'"),
         (("--models", ","), "no model to compare on digits"),
+        (("--by", "recipe", "--sequential"), "--by recipe needs a number of images that is fixed beforehand"),
+        (("--by", "recipe", "--equivalence-margin", "1"), "--equivalence-margin tells of models"),
     ],
 )
 def test_a_mistake_is_one_line(in_process_service: str, arguments: tuple[str, ...], line: str) -> None:
@@ -186,13 +220,18 @@ def test_a_mistake_is_one_line(in_process_service: str, arguments: tuple[str, ..
 def test_images_of_ones_own_with_their_classes(in_process_service: str, tmp_path: Path) -> None:
     digits = load("digits", split="test")
     np.savez(tmp_path / "own.npz", images=digits.images[:12], labels=digits.labels[:12])
+    (tmp_path / "by.csv").write_text("page,writer\n" + "".join(f"{i},{'abc'[i % 3]}\n" for i in range(12)))
     wanted = ("compare", "--server", in_process_service, "--models", "tiny-ppp,tiny-mmm", "--limit", "10")
     own = ("--images", tmp_path / "own.npz", "--labels", tmp_path / "own.npz", "--out", tmp_path / "report")
+    own += ("--groups", tmp_path / "by.csv", "--group-column", "writer")
     done = rdserve(*wanted, *own)
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "report" / "comparison.json").read_text())
     assert document["data"]["name"] == "images"
     assert document["examples"]["labels"] == digits.labels[:10].tolist()
+    assert document["examples"]["group_ids"] == [0, 1, 2] * 3 + [0]
+    assert "10 images in 3 groups" in done.stdout
+    assert "only 10 images" in " ".join(done.stdout.split())
     with Client(in_process_service) as client:
         score = client.score("tiny-mmm", digits.images[:10])
     (rate,) = (model["rate_nats"] for model in document["models"] if model["name"] == "tiny-mmm")

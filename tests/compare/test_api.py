@@ -81,6 +81,18 @@ def test_stopping_early_scores_as_scoring_all(client: Client) -> None:
     assert (early.labels == TEST.labels[early.example_ids.astype(np.int64)]).all()  # type: ignore[index]
 
 
+def test_stopping_looks_at_whole_groups(client: Client) -> None:
+    names = np.array([f"writer {i if i < 340 else 340 + i // 2}" for i in range(400)])
+    early = compare(client, MODELS, TEST.images, group_ids=names, stop=Stop(chunk=50), beta=3.0)
+    seen = names[early.example_ids.astype(np.int64)]
+    rest = set(names) - set(seen)
+    assert sum(name in rest for name in names) == 400 - early.n
+    assert early.group_ids is not None
+    assert len(set(zip(seen.tolist(), early.group_ids.tolist(), strict=True))) == early.n_groups
+    assert 1 + np.count_nonzero(np.diff(early.group_ids)) == early.n_groups
+    assert (early.to_frame()["group"][: early.n] == early.group_ids).all()
+
+
 def test_pairing_and_shared_noise_see_what_means_hide(client: Client) -> None:
     """Of eleven sets of 150 images, unpaired intervals see the difference in four, paired ones in all."""
     images = np.concatenate([load("digits", split=split).images for split in ("train", "valid", "test")])
@@ -116,6 +128,10 @@ def test_mistakes(client: Client) -> None:
         compare(client, MODELS, images, level=95)
     with pytest.raises(InputError, match="one label per image"):
         compare(client, MODELS, images, labels=[1])
+    with pytest.raises(InputError, match=r"one group id per image: 2 images, group ids of shape \(3,\)"):
+        compare(client, MODELS, images, group_ids=["a", "b", "c"])
+    with pytest.raises(InputError, match="fixed beforehand"):
+        compare(client, MODELS, images, by="recipe", stop=Stop())
     with pytest.raises(InputError, match="baseline 'x' is none of"):
         compare(client, MODELS, images, stop=Stop(baseline="x"))
 

@@ -49,6 +49,8 @@ def test_models_are_listed_with_their_cards(stub: VaeServiceStub) -> None:
     mpv = stub.GetModel(GetModelRequest(model="tiny-mpv")).model
     assert (mpv.family, list(mpv.image_shape), mpv.latent_dim) == ("-+v", [8, 8], 4)
     assert (mpv.objective, mpv.beta, mpv.annealing_epochs) == ("beta-vae", 1.0, 0)
+    assert (mpv.recipe["family"], mpv.recipe["code_version"]) == ("-+v", "0")
+    assert not mpv.HasField("training_seed")
     assert mpv == models[1]
 
 

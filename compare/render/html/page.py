@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.by_class import Classes
+from rdserve.compare.analysis.levels import has_recipes
+from rdserve.compare.analysis.recipes import RecipePair, Recipes
 from rdserve.compare.analysis.signature import fields
 from rdserve.compare.render.document import in_report
 from rdserve.compare.render.figures.layout import CROWD, plane_layout
@@ -51,6 +53,8 @@ SIGNED = {
 # Wanted edge of an image in the table and beside the plane, pixels.
 CELL, SMALL_CELL = 48, 34
 MOST_CLASSES = 24
+# Pairs of recipes that a table shows: of 12 all, of more those with the best one.
+MOST_RECIPE_PAIRS = 66
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Page:
     signed: what the signature says, field by field. frame: left, top, right and bottom of the plane, pixels.
     cell, small: height and width of an image in the table and beside the plane, pixels.
     n_held: images whose values the page holds. classes: the largest; objective: the D + beta R of them.
+    recipes: None where nothing is told of them. recipe_pairs: those that are shown, of two runs or more each.
     independent_nats: what an image costs if pixels are independent; None without images."""
 
     analysis: Analysis
@@ -117,6 +122,8 @@ class Page:
     signed: Sequence[tuple[str, str]]
     n_held: int
     classes: Classes | None
+    recipes: Recipes | None
+    recipe_pairs: Sequence[RecipePair]
     objective: str
     independent_nats: float | None
     size: tuple[float, float] = (WIDTH, HEIGHT)
@@ -125,6 +132,7 @@ class Page:
 
 def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[Any] | None) -> Page:
     """Gather what the templates need. images: all that were scored, where they are at hand."""
+    recipes = analysis.recipes if has_recipes(analysis.scored) else None
     return Page(
         analysis=analysis,
         models=[_model(analysis, index, row, pictures) for index, row in enumerate(analysis.rows)],
@@ -144,6 +152,8 @@ def page_of(analysis: Analysis, pictures: Pictures | None, images: NDArray[Any] 
         ],
         n_held=in_report(analysis.scored),
         classes=analysis.classes and analysis.classes.largest(MOST_CLASSES),
+        recipes=recipes,
+        recipe_pairs=_recipe_pairs(recipes) if recipes else (),
         objective=objective(analysis.scored.beta),
         independent_nats=_independent(images),
     )
@@ -169,6 +179,12 @@ def _model(analysis: Analysis, index: int, row: ModelSummary, pictures: Pictures
         against_best=analysis.against_best(row.name),
         drawn=pictures is not None and row.name in pictures.reconstructions,
     )
+
+
+def _recipe_pairs(found: Recipes) -> Sequence[RecipePair]:
+    if len(found.told) <= MOST_RECIPE_PAIRS:
+        return found.told
+    return [pair for pair in found.against(found.best.recipe.name) if pair.told]
 
 
 def family_in_words(family: str) -> str:

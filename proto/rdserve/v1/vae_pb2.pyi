@@ -278,6 +278,26 @@ class Model(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class RecipeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -308,6 +328,8 @@ class Model(_message.Message):
     LATENT_SHAPE_FIELD_NUMBER: _builtins.int
     PREPROCESSING_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    RECIPE_FIELD_NUMBER: _builtins.int
+    TRAINING_SEED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     state: Global___ModelState.ValueType
@@ -343,6 +365,8 @@ class Model(_message.Message):
     """Distortions compare only between models of the same data, preprocessing, measure and unit."""
     engine: _builtins.str
     """"torch" for our families, "onnx" for graphs."""
+    training_seed: _builtins.int
+    """Of the run that made it; absent where the card does not say."""
     @_builtins.property
     def image_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -366,6 +390,12 @@ class Model(_message.Message):
     @_builtins.property
     def preprocessing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What became of the raw data before they were x, in order, each as JSON (docs/data.md)."""
+
+    @_builtins.property
+    def recipe(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """All that decided its training but the seed, by name, as text. Models of equal recipes are runs of one.
+        Empty for a model without a card.
+        """
 
     def __init__(
         self,
@@ -400,12 +430,16 @@ class Model(_message.Message):
         latent_shape: _abc.Iterable[_builtins.int] | None = ...,
         preprocessing: _abc.Iterable[_builtins.str] | None = ...,
         engine: _builtins.str = ...,
+        recipe: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        training_seed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["likelihood_law", b"likelihood_law", "marginal_law", b"marginal_law", "posterior_law", b"posterior_law", "reference", b"reference"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_training_seed", b"_training_seed", "likelihood_law", b"likelihood_law", "marginal_law", b"marginal_law", "posterior_law", b"posterior_law", "reference", b"reference", "training_seed", b"training_seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "engine", b"engine", "family", b"family", "image_shape", b"image_shape", "input_kind", b"input_kind", "input_shape", b"input_shape", "latent_dim", b"latent_dim", "latent_shape", b"latent_shape", "levels", b"levels", "likelihood", b"likelihood", "likelihood_law", b"likelihood_law", "marginal_law", b"marginal_law", "measure", b"measure", "name", b"name", "objective", b"objective", "posterior_law", b"posterior_law", "preprocessing", b"preprocessing", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "unit", b"unit", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_training_seed", b"_training_seed", "annealing_epochs", b"annealing_epochs", "beta", b"beta", "binarisation", b"binarisation", "code_version", b"code_version", "data_name", b"data_name", "data_sha256", b"data_sha256", "device", b"device", "dtype", b"dtype", "engine", b"engine", "family", b"family", "image_shape", b"image_shape", "input_kind", b"input_kind", "input_shape", b"input_shape", "latent_dim", b"latent_dim", "latent_shape", b"latent_shape", "levels", b"levels", "likelihood", b"likelihood", "likelihood_law", b"likelihood_law", "marginal_law", b"marginal_law", "measure", b"measure", "name", b"name", "objective", b"objective", "posterior_law", b"posterior_law", "preprocessing", b"preprocessing", "recipe", b"recipe", "reference", b"reference", "state", b"state", "state_reason", b"state_reason", "training_seed", b"training_seed", "unit", b"unit", "version", b"version", "weights_sha256", b"weights_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__training_seed: _TypeAlias = _typing.Literal["training_seed"]  # noqa: Y015
+    _WhichOneofArgType__training_seed: _TypeAlias = _typing.Literal["_training_seed", b"_training_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__training_seed) -> _WhichOneofReturnType__training_seed | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
 
