@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rdserve.cli import study_inputs
-from rdserve.cli.commands.bounds import N_GENERATED, K, N, bound
+from rdserve.cli.commands.bounds import N_FITTED, N_GENERATED, K, N, NFitted, bound, others_than
 from rdserve.cli.commands.figures import Images
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import progress
@@ -23,6 +23,14 @@ NBounds = Annotated[int, typer.Option(min=2, help="Images in the mixture that bo
 NGenerated = Annotated[int, typer.Option(min=0, help="Pairs drawn from each model for bounds; 0: no bounds.")]
 
 
+class Sizes(NamedTuple):
+    """Of what bounds come from: images, training images for a density of codes, pairs of a model's own."""
+
+    n: int
+    n_fitted: int
+    n_generated: int
+
+
 def results(
     trust: Trust,
     models: Annotated[
@@ -34,6 +42,7 @@ def results(
     limit: study_inputs.Limit = None,
     images: Images = 100,
     n_bounds: NBounds = N,
+    n_fitted: NFitted = N_FITTED,
     n_generated: NGenerated = N_GENERATED,
     out: Annotated[Path, typer.Option(help="Folder for results.json and results.md.")] = Path("report"),
     work: study_inputs.Work = study_inputs.WORK,
@@ -44,9 +53,11 @@ def results(
     chosen = chosen_splits(splits)
     with connection(server, trust, timeout=timeout, models=models) as client:
         scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
-        study = _study(client, scored, data, data_root, images, models, n_bounds, n_generated)
+        folders = _folders(models)
+        bounds = _bounds(scored[JUDGED_ON], folders, data_root, Sizes(n_bounds, n_fitted, n_generated))
+        study = _study(client, scored, data_root, images, folders, bounds)
     wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
-    wanted |= {"n-bounds": n_bounds, "n-generated": n_generated}
+    wanted |= {"n-bounds": n_bounds, "n-fitted": n_fitted, "n-generated": n_generated}
     found = document(study, _command(wanted))
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text("".join(json_stream.text(found, "\n")) + "\n", encoding="utf-8")
@@ -81,31 +92,36 @@ def _scored(
 def _study(
     client: Client,
     scored: dict[str, ScoredZoo],
-    data: str,
     root: Path | None,
     n_images: int,
-    folder: Path | None,
-    n_bounds: int,
-    n_generated: int,
+    folders: Mapping[str, Path],
+    bounds: Mapping[str, Mapping[str, Any]],
 ) -> Study:
     judged = scored[JUDGED_ON]
     few = study_inputs.few(judged.examples, n_images)
-    classifier = study_inputs.trained_classifier(data, root)
+    classifier = study_inputs.trained_classifier(judged.examples.dataset.name, root)
     categorised = study_inputs.categorised(client, judged.all, few, classifier)
-    folders = _folders(folder)
-    bounds = {}
-    if n_generated >= 2 and folders:
-        mixed = study_inputs.few(judged.examples, n_bounds)
-        there = [model.name for model in judged.all if model.name in folders]
-        with progress("bounding", len(there)) as done:
-            for name in there:
-                one = bound(folders[name], mixed, seed=0, n_generated=n_generated, k=K)
-                bounds[name] = one.document()
-                done(1)
     cards = {name: read_card(place) for name, place in folders.items()}
     architectures = {name: card.architecture.model_dump() for name, card in cards.items()}
     training = {name: card.training for name, card in cards.items()}
     return Study(scored, categorised, few, classifier, bounds, architectures, training)
+
+
+def _bounds(
+    judged: ScoredZoo, folders: Mapping[str, Path], root: Path | None, sizes: Sizes
+) -> dict[str, dict[str, Any]]:
+    """By model, of those whose weights are at hand."""
+    there = [model.name for model in judged.all if model.name in folders]
+    if not there or sizes.n_generated < 2:
+        return {}
+    mixed, bounds = study_inputs.few(judged.examples, sizes.n), {}
+    others = others_than(mixed, root, sizes.n_fitted)
+    with progress("bounding", len(there)) as done:
+        for name in there:
+            one = bound(folders[name], mixed, others, seed=0, n_generated=sizes.n_generated, k=K)
+            bounds[name] = one.document()
+            done(1)
+    return bounds
 
 
 def _folders(zoo: Path | None) -> dict[str, Path]:
