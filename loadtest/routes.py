@@ -1,14 +1,17 @@
 """A way to a model. Each takes the same serialized requests and returns bytes that nobody parses, so what
 differs between two is the way itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import grpc
 from grpc import aio
 from rdserve.loadtest.load import Send
 from rdserve.loadtest.requests import Bodies
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from rdserve.wire.service import SERVICE
+
+Metadata = Sequence[tuple[str, str]]
 
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -25,22 +28,32 @@ class Route(Protocol):
 
 
 class Front:
-    """rdserve's gRPC service."""
+    """rdserve's gRPC service. credentials: those of TLS; metadata: sent with every call, such as a token."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = aio.insecure_channel(address, options=OPTIONS)
+    def __init__(
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        self._metadata = tuple(metadata)
+        self._channel = (
+            aio.secure_channel(address, credentials, options=OPTIONS)
+            if credentials
+            else aio.insecure_channel(address, options=OPTIONS)
+        )
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        return over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public)
+        return over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public, self._metadata)
 
 
-def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send:
+def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...], metadata: Metadata = ()) -> Send:
     """Calls of one gRPC method with these requests in turn."""
     call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
     each = in_turn(requests)
 
     async def send(number: int) -> None:
-        await call(each(number), timeout=300)
+        await call(each(number), timeout=300, metadata=metadata)
 
     return send
 

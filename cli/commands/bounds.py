@@ -19,7 +19,7 @@ from rdserve.study.subset import Examples, examples
 from rich.table import Table
 
 HEADS = ("R", "D", "H - D", "I low", "I most", "KL least", "KL high", "E", "I_d low", "G")
-N, N_FITTED, N_GENERATED, K = 1000, 10_000, 200, 16
+N, N_FITTED, N_GENERATED, K = 1000, 5000, 200, 16
 NFitted = Annotated[
     int, typer.Option(min=2, help="Training images to whose codes a density is fitted, which bounds I.")
 ]

@@ -15,9 +15,8 @@ from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import console, progress
 from rdserve.cli.exits import writing
 from rdserve.cli.image_files import read_images, read_labels
-from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Serve, Server, Split, Timeout
-from rdserve.client import Client, InputError, ModelInfo, RdserveError
-from rdserve.client.results import unserved
+from rdserve.cli.options import ADDRESS, DataRoot, Limit, Seed, Serve, Server, Split, Timeout
+from rdserve.client import Client, InputError, RdserveError
 from rdserve.compare import api, compatibility, export
 from rdserve.compare.analysis.gate import GateOutcome, Limits, gate
 from rdserve.compare.comparison import Comparison
@@ -27,6 +26,7 @@ from rdserve.compare.scores import ScoredData
 from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.compare.scoring.pictures import Pictures
+from rdserve.compare.served import served
 from rdserve.data import load
 
 JUNIT, SUMMARY = "gate.xml", "gate.md"
@@ -35,6 +35,10 @@ GATE = "Gate: exit 0 if kept, 1 if broken, 2 if undecided; 64 and above if it co
 Most = Annotated[float | None, typer.Option(rich_help_panel=GATE, help="Nats above the baseline's, at most.")]
 Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence in all that is called sure.")]
 Beta = Annotated[float, typer.Option(min=0.0, help="Weigh the models by D + beta R.")]
+Samples = Annotated[
+    int | None,
+    typer.Option(min=1, help="Samples of e(z|x) per image; 8 of up to 1,000 images, fewer of more."),
+]
 Margin = Annotated[
     float | None, typer.Option(min=1e-9, help="Models within so many nats, in R and in D, are the same.")
 ]
@@ -93,7 +97,7 @@ class CompareOptions:
     """How to score and compare, and what to allow."""
 
     models: Annotated[str, typer.Option(help="Names, separated by commas; or all.")] = "all"
-    n_samples: NSamples = 1
+    n_samples: Samples = None
     seed: Seed = 0
     level: Level = 0.95
     beta: Beta = 1.0
@@ -145,7 +149,7 @@ def compare(
         if options.limits.any and not options.baseline:
             raise InputError("a limit is on what changed since a baseline: name it with --baseline")
         source = what.read()
-        names = _choose(client.models(), options, source)
+        names = _choose(client, options, source)
         arguments = {} if serve else trust.arguments()
         engine = Local(client) if options.engine is EngineName.LOCAL else _ray(client, timeout, arguments)
         with writing(options.out):
@@ -163,24 +167,25 @@ def compare(
     raise typer.Exit(outcome)
 
 
-def _choose(served: Sequence[ModelInfo], options: CompareOptions, source: LabelledImages) -> list[str]:
+def _choose(client: Client, options: CompareOptions, source: LabelledImages) -> list[str]:
     """The models asked for by name and the baseline; or all that fit the data, saying which do not.
 
     Raises:
         InputError: a name that is not served, or no model left.
+        Unavailable: the service is starting, and a named model may be yet to come.
     """
-    faults = {model.name: compatibility.misfit(model, source.images.shape[1:]) for model in served}
-    asked = [name.strip() for name in options.models.split(",") if name.strip()]
-    if options.models == "all":
+    all_of_them = options.models == "all"
+    asked = [] if all_of_them else [name.strip() for name in options.models.split(",") if name.strip()]
+    known = served(client, dict.fromkeys([*asked, options.baseline] if options.baseline else asked))
+    if all_of_them:
+        shape = source.images.shape[1:]
+        faults = {name: compatibility.misfit(model, shape) for name, model in known.items()}
         for name in filter(faults.get, faults):
             typer.echo(f"left out: model {name!r} {faults[name]}", err=True)
         asked = [name for name, fault in faults.items() if not fault]
     if not asked:
         raise InputError(f"no model to compare on {source.about.name if source.about else 'these images'}")
-    names = list(dict.fromkeys([*asked, options.baseline] if options.baseline else asked))
-    if unknown := unserved(names, faults):
-        raise InputError(unknown)
-    return names
+    return list(dict.fromkeys([*asked, options.baseline] if options.baseline else asked))
 
 
 def _ray(client: Client, timeout: float, trust: dict[str, Any]) -> Engine:
