@@ -1,16 +1,20 @@
 """`rdserve results`: a served zoo on every split, beside the paper's numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote
 
 import typer
+from rdserve import __version__
 from rdserve.cli import study_inputs
-from rdserve.cli.commands.bounds import N_FITTED, N_GENERATED, K, N, NFitted, bound, others_than
+from rdserve.cli.commands.bounds import N_FITTED, N_GENERATED, Bounds, K, N, NFitted, bound, others_than
 from rdserve.cli.commands.figures import Images
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import progress
+from rdserve.cli.kept import kept
 from rdserve.cli.options import ADDRESS, DataRoot, Server, Timeout
 from rdserve.client import Client
 from rdserve.compare.render import json_stream
@@ -54,7 +58,7 @@ def results(
     with connection(server, trust, timeout=timeout, models=models) as client:
         scored = {split: _scored(client, data, split, data_root, limit, work) for split in chosen}
         folders = _folders(models)
-        bounds = _bounds(scored[JUDGED_ON], folders, data_root, Sizes(n_bounds, n_fitted, n_generated))
+        bounds = _bounds(scored[JUDGED_ON], folders, data_root, Sizes(n_bounds, n_fitted, n_generated), work)
         study = _study(client, scored, data_root, images, folders, bounds)
     wanted = {"models": models, "data": data, "splits": splits, "limit": limit, "images": images}
     wanted |= {"n-bounds": n_bounds, "n-fitted": n_fitted, "n-generated": n_generated}
@@ -108,20 +112,28 @@ def _study(
 
 
 def _bounds(
-    judged: ScoredZoo, folders: Mapping[str, Path], root: Path | None, sizes: Sizes
+    judged: ScoredZoo, folders: Mapping[str, Path], root: Path | None, sizes: Sizes, work: Path
 ) -> dict[str, dict[str, Any]]:
-    """By model, of those whose weights are at hand."""
+    """By model, of those whose weights are at hand; those that `work` has are not computed again."""
     there = [model.name for model in judged.all if model.name in folders]
     if not there or sizes.n_generated < 2:
         return {}
     mixed, bounds = study_inputs.few(judged.examples, sizes.n), {}
     others = others_than(mixed, root, sizes.n_fitted)
+    data = {"sha256": mixed.dataset.sha256, "split": mixed.dataset.split}
+    facts = {**data, **sizes._asdict(), "k": K, "seed": 0, "version": __version__}
     with progress("bounding", len(there)) as done:
         for name in there:
-            one = bound(folders[name], mixed, others, seed=0, n_generated=sizes.n_generated, k=K)
-            bounds[name] = one.document()
+            place = folders[name]
+            ask = partial(bound, place, mixed, others, seed=0, n_generated=sizes.n_generated, k=K)
+            of = {**facts, "weights_sha256": read_card(place).weights.sha256}
+            bounds[name] = kept(work / f"bounds-{quote(name, safe='')}.json", of, _document_of(ask))
             done(1)
     return bounds
+
+
+def _document_of(ask: Callable[[], Bounds]) -> Callable[[], dict[str, Any]]:
+    return lambda: ask().document()
 
 
 def _folders(zoo: Path | None) -> dict[str, Path]:
