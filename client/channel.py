@@ -84,11 +84,12 @@ def channel_opener(address: str, security: Security, flavour: Any) -> Callable[[
     }
     options = list(settings.items())
     if security.tls:
-        return partial(flavour.secure_channel, address, _credentials(security), options)
+        return partial(flavour.secure_channel, address, credentials(security), options)
     return partial(flavour.insecure_channel, address, options)
 
 
-def _credentials(security: Security) -> grpc.ChannelCredentials:
+def credentials(security: Security) -> grpc.ChannelCredentials:
+    """What TLS asks for. Raises InputError where a file cannot be read."""
     roots = None if isinstance(security.tls, bool) else _read(security.tls)
     if security.cert is None or security.key is None:
         return grpc.ssl_channel_credentials(roots)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from rdserve.client.client import Client
 from rdserve.client.errors import InputError
 from rdserve.client.inputs import as_examples
-from rdserve.client.results import ModelInfo, unserved
+from rdserve.client.results import ModelInfo
 from rdserve.compare import compatibility
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.caution import cautions
@@ -23,6 +23,16 @@ from rdserve.compare.scores import By, ScoredData, ScoreSet, images_sha256
 from rdserve.compare.scoring.engines import Engine
 from rdserve.compare.scoring.executor import Progress
 from rdserve.compare.scoring.run import ScoringOutcome, ScoringRun
+from rdserve.compare.served import served
+
+# Posterior samples per image, where nobody says how many: an even number, as many as SAMPLES over all images
+# of a model are. Two are the fewest that show how far an ELBO falls short.
+SAMPLES, MOST_SAMPLES, LEAST_SAMPLES = 8_000, 8, 2
+
+
+def default_samples(n: int) -> int:
+    """Posterior samples of each of n images: 8 of up to 1,000 of them, 6 to 1,333, 4 to 2,000, else 2."""
+    return max(LEAST_SAMPLES, min(MOST_SAMPLES, SAMPLES // max(1, n)) // 2 * 2)
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ def compare(
     group_ids: ArrayLike | None = None,
     data: ScoredData | None = None,
     seed: int = 0,
-    n_samples: int = 1,
+    n_samples: int | None = None,
     level: float = 0.95,
     beta: float = 1.0,
     by: By = "model",
@@ -67,7 +77,8 @@ def compare(
     labels: (N,) classes. data: what the images are; without it they are named by their own hash.
     group_ids: (N,) numbers or names of what an image is of, such as its writer, patient or film: images of
         one group depend on one another, and all errors, intervals and tests are then of groups.
-    seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K.
+    seed: of the noise; image i has example id i. n_samples: of e(z|x) per image, K; None
+        for `default_samples` of so many images.
     level, beta: of the intervals, and of the D + beta R, that the result reports.
     by: "recipe" also compares recipes, of which models are runs that differ in their seeds alone: over all
         their runs, not only these. It needs two runs or more of each, and takes no `stop`.
@@ -87,6 +98,7 @@ def compare(
     if not 0 < level < 1 or not beta >= 0:
         raise InputError(f"level lies between 0 and 1 and beta is at least 0, got {level} and {beta}")
     pixels = as_examples(images)
+    k = default_samples(len(pixels)) if n_samples is None else n_samples
     chosen, left_out = _chosen(client, models, pixels)
     names = [model.name for model in chosen]
     if stop and stop.baseline is not None and stop.baseline not in names:
@@ -107,7 +119,7 @@ def compare(
         example_ids=(np.arange(len(pixels)) if order is None else order).astype(np.uint64),
         data=about,
         seed=seed,
-        n_samples=n_samples,
+        n_samples=k,
         labels=_ordered(classes, order),
         group_ids=_ordered(groups, order),
         level=level,
@@ -123,7 +135,7 @@ def compare(
         shown,
         ids=unscored.example_ids,
         seed=seed,
-        n_samples=n_samples,
+        n_samples=k,
         folder=folder,
         restart=restart,
         on_progress=on_progress,
@@ -136,21 +148,20 @@ def _chosen(
     client: Client, names: Sequence[str] | None, x: NDArray[Any]
 ) -> tuple[list[ModelInfo], tuple[str, ...]]:
     """The models asked for; of all, those that can be scored, and a sentence for each that cannot."""
-    served = {model.name: model for model in client.models()}
     if names is None:
-        faults = {name: compatibility.misfit(model, x) for name, model in served.items()}
+        known = {model.name: model for model in client.models()}
+        faults = {name: compatibility.misfit(model, x) for name, model in known.items()}
         left_out = tuple(f"{name} is left out: it {fault}" for name, fault in faults.items() if fault)
-        chosen = [model for name, model in served.items() if not faults[name]]
+        chosen = [model for name, model in known.items() if not faults[name]]
         if not chosen:
             raise InputError("; ".join(["no model to compare", *left_out]))
         return chosen, left_out
     if not names:
         raise InputError("no model to compare")
-    if unknown := unserved(names, served):
-        raise InputError(unknown)
     if len(set(names)) < len(names):
         raise InputError(f"each model once, got {', '.join(names)}")
-    chosen = [served[name] for name in names]
+    known = served(client, names)
+    chosen = [known[name] for name in names]
     compatibility.check_fit(chosen, x)
     return chosen, ()
 

@@ -4,6 +4,7 @@ differs between two is the way itself."""
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import grpc
 from grpc import aio
 from rdserve.client import AsyncClient
 from rdserve.loadtest.load import Send
@@ -12,6 +13,8 @@ from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from rdserve.wire.service import SERVICE
 
 T = TypeVar("T")
+Metadata = Sequence[tuple[str, str]]
+
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -27,13 +30,23 @@ class Route(Protocol):
 
 
 class Front:
-    """rdserve's gRPC service."""
+    """rdserve's gRPC service. credentials: those of TLS; metadata: sent with every call, such as a token."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = aio.insecure_channel(address, options=OPTIONS)
+    def __init__(
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        self._metadata = tuple(metadata)
+        self._channel = (
+            aio.secure_channel(address, credentials, options=OPTIONS)
+            if credentials
+            else aio.insecure_channel(address, options=OPTIONS)
+        )
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
-        return over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public)
+        return over(self._channel, f"/{SERVICE}/{op.capitalize()}", bodies.public, self._metadata)
 
 
 class ThroughClient:
@@ -52,13 +65,13 @@ class ThroughClient:
         return send
 
 
-def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...]) -> Send:
+def over(channel: aio.Channel, method: str, requests: tuple[bytes, ...], metadata: Metadata = ()) -> Send:
     """Calls of one gRPC method with these requests in turn."""
     call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
     each = in_turn(requests)
 
     async def send(number: int) -> None:
-        await call(each(number), timeout=300)
+        await call(each(number), timeout=300, metadata=metadata)
 
     return send
 

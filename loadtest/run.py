@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rdserve.loadtest import plan
 from rdserve.loadtest.meter import Announce, Effort, Meter
@@ -11,10 +11,13 @@ from rdserve.loadtest.routes import Front
 
 
 async def front_only(
-    address: str, shapes: Mapping[str, tuple[int, int]], effort: Effort, announce: Announce
+    front: Callable[[], Front], shapes: Mapping[str, tuple[int, int]], effort: Effort, announce: Announce
 ) -> Results:
-    """The whole grid, and open loops, of each model; shapes: those of its images."""
-    meter = Meter({FRONT: Front(address)}, shapes, effort, announce)
+    """The whole grid, and open loops, of each model; shapes: those of its images.
+
+    front: made in the loop that calls it.
+    """
+    meter = Meter({FRONT: front()}, shapes, effort, announce)
     for name in shapes:
         await plan.everything(meter, name)
         await plan.open_loops(meter, name, [FRONT])

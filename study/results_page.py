@@ -10,9 +10,10 @@ Document = dict[str, Any]
 BOUNDS = ("I low", "I most", "KL least", "KL high", "E", "I_d low", "G")
 BOUNDS_WORDS = """\
 H - D <= I <= R, where H is taken as the least R + D above, in expectation not below it: H - D is no sure
-bound. On average I low is at most I, and I most at least: the lesser of R and of the leave-one-out
-estimate. KL = R - I is that of the aggregate posterior from m(z); its least is R - I most.
-E <= I_d low <= I_d <= G on average. `models/information.py` has the sources."""
+bound. On average I low is at most I, and I most at least: the least of R, of the leave-one-out estimate,
+and of one by a density fitted to the codes of other images. KL = R - I is that of the aggregate posterior
+from m(z); its least is R - I most. E <= I_d low <= I_d <= G on average. `models/information.py` has the
+sources."""
 
 
 def render(document: Document) -> str:
@@ -192,7 +193,7 @@ def _bounds(document: Document) -> list[str]:
         mark = "\\*" if one["saturated"] else ""
         cells = [f"{inner[name]['value']:.2f}" for name in ("rate", "distortion")]
         cells.append(f"{-document['best']['elbo_nats'] - inner['distortion']['value']:.2f}")
-        most = min(inner["high"]["value"], inner["rate"]["value"])
+        most = one["most"]["value"]
         least = inner["rate"]["value"] - most
         cells += [
             _short(nats) + mark
@@ -204,8 +205,9 @@ def _bounds(document: Document) -> list[str]:
     return [
         "## What the code tells",
         "",
-        f"On {n} images ({first['split']}), one z each, and {first['generated']['n']} pairs (x, z) of each "
-        f"model's own, K = {first['generated']['k']}, seed {first['seed']}.",
+        f"On {n} images ({first['split']}), one z each, a density fitted to the codes of "
+        f"{first['encoded']['n_fitted']} others ({first['fitted_on']}), and {first['generated']['n']} pairs "
+        f"(x, z) of each model's own, K = {first['generated']['k']}, seed {first['seed']}.",
         BOUNDS_WORDS,
         "",
         *_table(["model", "R", "D", "H - D", *BOUNDS], rows),

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 from rdserve.cli.connection import Trust, connection
 from rdserve.client import InputError
+from rdserve.client.channel import Security, credentials
 from rdserve.loadtest.meter import QUICK, Effort
 from rdserve.loadtest.report import show
+from rdserve.loadtest.routes import Front
 from rdserve.loadtest.run import front_only
 from rich.console import Console
 
@@ -19,6 +21,7 @@ _say = partial(typer.echo, err=True)
 
 
 def bench(
+    trust: Trust,
     server: Annotated[
         str | None, typer.Option(help="Measure this service alone; else one of its own, beside TorchServe.")
     ] = None,
@@ -41,7 +44,7 @@ def bench(
 ) -> None:
     """Measure throughput and latency, and what the front costs beside TorchServe and the bare model."""
     if server and not soak and not sampling:
-        _measure(server, models, out, quick)
+        _measure(server, trust, models, out, quick)
     else:
         given = {"--out": out, "--sampling": sampling, "--soak": soak}
         options = [str(word) for option in given.items() if option[1] for word in option]
@@ -60,17 +63,20 @@ def _yardsticks(options: list[str]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *options])
 
 
-def _measure(server: str, models: str | None, out: Path, quick: bool) -> None:
-    shapes = _shapes(server, models, quick)
-    results = asyncio.run(front_only(server, shapes, QUICK if quick else Effort(), _say))
+def _measure(server: str, trust: Trust, models: str | None, out: Path, quick: bool) -> None:
+    shapes = _shapes(server, trust, models, quick)
+    security = Security(**trust.arguments())
+    tls = credentials(security) if security.tls else None
+    front = partial(Front, server, tls, security.metadata)
+    results = asyncio.run(front_only(front, shapes, QUICK if quick else Effort(), _say))
     results.write(out)
     show(results, Console(width=None if sys.stdout.isatty() else 160))
     typer.echo(f"every cell and ratio: {out}")
 
 
-def _shapes(server: str, models: str | None, quick: bool) -> dict[str, tuple[int, int]]:
+def _shapes(server: str, trust: Trust, models: str | None, quick: bool) -> dict[str, tuple[int, int]]:
     """Shape of the images of each model to measure."""
-    with connection(server, Trust(), timeout=30.0) as client:
+    with connection(server, trust, timeout=30.0) as client:
         chosen = [client.model(name) for name in models.split(",")] if models else client.models()
         shapes = {}
         for model in chosen:

@@ -13,7 +13,7 @@ from rdserve.cli.data_choice import Stated
 from rdserve.cli.options import DataRoot, DataSet, Preprocess, Seed, Split
 from rdserve.client import InputError
 from rdserve.compare.render.formatting import shortened
-from rdserve.data import DataError, Dataset
+from rdserve.data import DataError, Dataset, load
 from rdserve.models.card import CardError, read_card
 from rdserve.models.engines import load_model
 from rdserve.models.information import Encoded, Generated, both
@@ -21,16 +21,23 @@ from rdserve.study.subset import Examples, examples
 from rich.table import Table
 
 HEADS = ("R", "D", "H - D", "I low", "I most", "KL least", "KL high", "E", "I_d low", "G")
-N, N_GENERATED, K = 1000, 200, 16
+N, N_FITTED, N_GENERATED, K = 1000, 5000, 200, 16
+NFitted = Annotated[
+    int, typer.Option(min=2, help="Training images to whose codes a density is fitted, which bounds I.")
+]
 NAME_WIDTH = 26
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of one model, from n images of a split and n_generated pairs of its own, with the noise of `seed`."""
+    """Of one model, from n images of a split and n_generated pairs of its own, with the noise of `seed`.
+
+    fitted_on: the split of the images to whose codes a density was fitted.
+    """
 
     model: str
     split: str
+    fitted_on: str
     seed: int
     encoded: Encoded
     generated: Generated
@@ -38,6 +45,7 @@ class Bounds:
     def document(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self) | {
+            "most": asdict(self.encoded.most),
             "log_n": self.encoded.ceiling,
             "saturated": self.encoded.saturated,
         }
@@ -53,6 +61,7 @@ def bounds(
     n_generated: Annotated[
         int, typer.Option(min=2, help="Pairs (x, z) drawn from each model.")
     ] = N_GENERATED,
+    n_fitted: NFitted = N_FITTED,
     k: Annotated[int, typer.Option(min=1, help="Samples of e(z|x) that bound the model's own log g(x).")] = K,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="A .json file, besides the table.")] = None,
@@ -67,10 +76,11 @@ def bounds(
             models=lambda shape: stated_on_cards(checkpoints),
         )
         chosen = examples(dataset, limit)
+        others = others_than(chosen, data_root, n_fitted)
         found = []
         with progress("bounding", len(checkpoints)) as done:
             for folder in checkpoints:
-                found.append(bound(folder, chosen, seed=seed, n_generated=n_generated, k=k))
+                found.append(bound(folder, chosen, others, seed=seed, n_generated=n_generated, k=k))
                 done(1)
     except (CardError, DataError, InputError, OSError) as error:
         typer.echo(f"rdserve: {error}", err=True)
@@ -86,7 +96,18 @@ def stated_on_cards(checkpoints: Sequence[Path]) -> list[Stated]:
     return [Stated(card.name, card.input.binarisation) for card in map(read_card, checkpoints)]
 
 
-def bound(folder: Path, of: Examples, *, seed: int, n_generated: int, k: int) -> Bounds:
+def others_than(of: Examples, root: Path | None, n: int) -> Examples:
+    """Images that a density of codes is fitted to: of the training split, or, for that one, of valid.
+
+    Raises:
+        DataError: as `rdserve.data.load`.
+    """
+    split = "valid" if of.dataset.split == "train" else "train"
+    of_them = load(of.dataset.name, split=split, root=root, steps=of.dataset.preprocessing)
+    return examples(of_them, n)
+
+
+def bound(folder: Path, of: Examples, others: Examples, *, seed: int, n_generated: int, k: int) -> Bounds:
     """Both sides of one checkpoint. Image i of the split has example id i, and so has pair i.
 
     Raises:
@@ -95,8 +116,8 @@ def bound(folder: Path, of: Examples, *, seed: int, n_generated: int, k: int) ->
     card, vae = load_model(folder)
     if card.input.shape != of.images.shape[1:]:
         raise CardError(f"{folder}: takes {card.input.shape} images, {of.dataset.name} has others")
-    sides = both(vae, of.images, of.rows, seed=seed, n_generated=n_generated, k=k)
-    return Bounds(card.name, of.dataset.split, seed, *sides)
+    sides = both(vae, of.images, of.rows, others.images, seed=seed, n_generated=n_generated, k=k)
+    return Bounds(card.name, of.dataset.split, others.dataset.split, seed, *sides)
 
 
 def table(found: Sequence[Bounds], dataset: Dataset) -> Table:
@@ -138,7 +159,8 @@ def caption(found: Sequence[Bounds], dataset: Dataset) -> str:
         f"nats; {first.encoded.n} images of {dataset.name} ({first.split}), {first.generated.n} pairs drawn "
         f"from each model, K = {first.generated.k}, seed {first.seed}",
         "H - D <= I <= R; H is taken as the least R + D here, on average above it: H - D is no sure bound",
-        "I low, most: on average below and above I; most is the lesser of R and the leave-one-out estimate",
+        "I low, most: on average below and above I; most is the least of R, the leave-one-out estimate, and",
+        f"one by a density fitted to the codes of {first.encoded.n_fitted} images ({first.fitted_on})",
         "KL of the aggregate posterior from m(z), R - I: its least is R - I most",
         "E <= I_d low <= I_d <= G on average, of the model's own pairs (x, z)",
     ]

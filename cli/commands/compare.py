@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,6 @@ from rdserve.cli.options import (
     Data,
     DataRoot,
     Limit,
-    NSamples,
     Preprocess,
     Seed,
     Serve,
@@ -31,7 +30,6 @@ from rdserve.cli.options import (
     Timeout,
 )
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
-from rdserve.client.results import unserved
 from rdserve.compare import api, compatibility, export
 from rdserve.compare.analysis.gate import GateOutcome, Limits, gate
 from rdserve.compare.comparison import Comparison
@@ -41,6 +39,7 @@ from rdserve.compare.scores import ScoredData
 from rdserve.compare.scoring import row_store
 from rdserve.compare.scoring.engines import Engine, Local
 from rdserve.compare.scoring.pictures import Pictures
+from rdserve.compare.served import served
 from rdserve.data.preprocessing import words
 
 JUNIT, SUMMARY = "gate.xml", "gate.md"
@@ -49,6 +48,10 @@ GATE = "Gate: exit 0 if kept, 1 if broken, 2 if undecided; 64 and above if it co
 Most = Annotated[float | None, typer.Option(rich_help_panel=GATE, help="Nats above the baseline's, at most.")]
 Level = Annotated[float, typer.Option(min=0.5, max=0.9999, help="Confidence in all that is called sure.")]
 Beta = Annotated[float, typer.Option(min=0.0, help="Weigh the models by D + beta R.")]
+Samples = Annotated[
+    int | None,
+    typer.Option(min=1, help="Samples of e(z|x) per image; 8 of up to 1,000 images, fewer of more."),
+]
 Margin = Annotated[
     float | None, typer.Option(min=1e-9, help="Models within so many nats, in R and in D, are the same.")
 ]
@@ -147,7 +150,7 @@ class CompareOptions:
     """How to score and compare, and what to allow."""
 
     models: Annotated[str, typer.Option(help="Names, separated by commas; or all.")] = "all"
-    n_samples: NSamples = 1
+    n_samples: Samples = None
     seed: Seed = 0
     level: Level = 0.95
     beta: Beta = 1.0
@@ -209,9 +212,9 @@ def compare(
     """Score images on several models with the same noise, and say which is better, and for which beta."""
     with connection(server, trust, timeout=timeout, models=serve) as client:
         options.check()
-        served = client.models()
-        source = what.read(lambda shape: _stated(served, options, shape), options.allow_incomparable)
-        names = _choose(served, options, source)
+        known = _known(client, options)
+        source = what.read(lambda shape: _stated(known.values(), options, shape), options.allow_incomparable)
+        names = _choose(known, options, source)
         arguments = {} if serve else trust.arguments()
         engine = Local(client) if options.engine is EngineName.LOCAL else _ray(client, timeout, arguments)
         with writing(options.out):
@@ -229,30 +232,38 @@ def compare(
     raise typer.Exit(outcome)
 
 
-def _stated(served: Sequence[ModelInfo], options: CompareOptions, shape: Shape) -> list[Stated]:
+def _known(client: Client, options: CompareOptions) -> dict[str, ModelInfo]:
+    """All models of the service by name, those asked for among them.
+
+    Raises:
+        InputError: a name that is not served.
+        Unavailable: the service is starting, and a named model may be yet to come.
+    """
+    asked = [] if options.models == "all" else [name.strip() for name in options.models.split(",")]
+    return served(client, dict.fromkeys(name for name in [*asked, options.baseline] if name))
+
+
+def _stated(known: Iterable[ModelInfo], options: CompareOptions, shape: Shape) -> list[Stated]:
     """Of the models that are to be compared, as far as they are there."""
     asked = {name.strip() for name in [*options.models.split(","), options.baseline or ""]}
-    return stated_by((model for model in served if options.models == "all" or model.name in asked), shape)
+    return stated_by((model for model in known if options.models == "all" or model.name in asked), shape)
 
 
-def _choose(served: Sequence[ModelInfo], options: CompareOptions, source: LabelledImages) -> list[str]:
+def _choose(known: Mapping[str, ModelInfo], options: CompareOptions, source: LabelledImages) -> list[str]:
     """The models asked for by name and the baseline; or all that fit the data, saying which do not.
 
     Raises:
-        InputError: a name that is not served, or no model left.
+        InputError: no model left.
     """
-    faults = {model.name: compatibility.misfit(model, source.images) for model in served}
     asked = [name.strip() for name in options.models.split(",") if name.strip()]
     if options.models == "all":
+        faults = {name: compatibility.misfit(model, source.images) for name, model in known.items()}
         for name in filter(faults.get, faults):
             typer.echo(f"left out: model {name!r} {faults[name]}", err=True)
         asked = [name for name, fault in faults.items() if not fault]
     if not asked:
         raise InputError(f"no model to compare on {source.about.name if source.about else 'these images'}")
-    names = list(dict.fromkeys([*asked, options.baseline] if options.baseline else asked))
-    if unknown := unserved(names, faults):
-        raise InputError(unknown)
-    return names
+    return list(dict.fromkeys([*asked, options.baseline] if options.baseline else asked))
 
 
 def _ray(client: Client, timeout: float, trust: dict[str, Any]) -> Engine:

@@ -12,6 +12,7 @@ from rdserve.compare.analysis.sample import sample
 from rdserve.compare.analysis.signature import signature
 from rdserve.compare.analysis.sweeps import Gap, Sweep, gaps, sweeps
 from rdserve.compare.scores import ScoreSet
+from rdserve.compare.statistics.bound_gap import Tightness, tightness
 from rdserve.compare.statistics.ellipse import Ellipse, confidence_ellipse
 from rdserve.compare.statistics.frontier import coordinates, entropy_bound
 from rdserve.compare.statistics.paired import Difference
@@ -73,6 +74,18 @@ class Analysis:
     def dominated_by(self) -> dict[str, str]:
         """Per model that another one surely beats in both R and D, that other one."""
         return dominated(self.pairs)
+
+    @cached_property
+    def tightness(self) -> dict[str, Tightness]:
+        """Per model, how far its ELBO falls short of log p(x) at least; empty for one sample per image."""
+        scored = self.scored
+        found = {name: tightness(scored.score(name), scored.n_samples) for name in scored.names}
+        return {name: one for name, one in found.items() if one}
+
+    @cached_property
+    def unidentified(self) -> tuple[str, ...]:
+        """Models of which the gap of the bounds may make the difference in ELBO to the best."""
+        return tuple(pair.a for pair in self.pairs.against(self.best.name) if pair.identified is False)
 
     @cached_property
     def signature(self) -> str:

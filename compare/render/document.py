@@ -17,6 +17,7 @@ from rdserve.compare.analysis.recipes import Recipes, RecipeSummary
 from rdserve.compare.analysis.signature import ids_sha256
 from rdserve.compare.analysis.sweeps import Sweep
 from rdserve.compare.scores import ScoreSet
+from rdserve.compare.statistics.bound_gap import Tightness
 from rdserve.compare.statistics.preference import Preference
 
 SCHEMA = "rdserve-comparison/2"
@@ -28,6 +29,9 @@ DEFINITIONS = {
     "distortion_nats": "mean over examples of -log d(x|z), z from e(z|x), summed over pixels",
     "elbo_nats": "-(rate_nats + distortion_nats)",
     "importance_bound_nats": "mean of log (1/K) sum_k m(z_k) d(x|z_k) / e(z_k|x), K = n_samples",
+    "models.tightness": "gap: of importance_bound_nats over elbo_nats, at most that of log p(x); "
+    "effective_samples of the n_samples, and on what share of the examples these are few (fewer than 2): "
+    "there more samples would raise the bound",
     "*_standard_error_nats": "over examples; that of elbo_nats is of the per-example sums",
     "data.n_groups": "groups of examples that depend on one another, of which errors, intervals and tests "
     "are then (cluster-robust); null where each example is independent of all others",
@@ -39,6 +43,8 @@ DEFINITIONS = {
     "their D + beta R, lie together with probability `level` (less what is left to the classes)",
     "pairs.preference": "answers that hold together for all beta and all pairs, by `reach`",
     "pairs.adjusted_p": "of `total`, by Holm over all pairs",
+    "pairs.identified": "whether the difference in ELBO exceeds both models' gaps of `tightness`; else these "
+    "may make it. null for one sample, which shows no gap",
     "models.dominated_by": "a model surely lower in both R and D, by `pairs.reach`",
     "classes": "of D + beta R within each class, each model's minus the reference's; Holm over all of them, "
     "of which those below a fifth of 1 - `level` are called sure; by recipe, a fifth of that",
@@ -83,7 +89,9 @@ def to_document(analysis: Analysis, *, n: int | None = None) -> dict[str, Any]:
         "failures": dict(scored.failures),
         "best_rate_plus_distortion_nats": analysis.best_total,
         "models": [
-            asdict(row) | {"dominated_by": analysis.dominated_by.get(row.name), "collapsed": row.collapsed}
+            asdict(row)
+            | {"dominated_by": analysis.dominated_by.get(row.name), "collapsed": row.collapsed}
+            | {"tightness": _tightness(analysis.tightness.get(row.name))}
             for row in analysis.rows
         ],
         "pairs": _pairs(analysis.pairs),
@@ -102,6 +110,17 @@ def _examples(scored: ScoreSet, n: int) -> dict[str, Any]:
         return score_document.to_document(scored)
     rows = np.linspace(0, scored.n - 1, n).round().astype(np.int64)
     return score_document.to_document(scored, rows) | {"part_of": scored.n}
+
+
+def _tightness(found: Tightness | None) -> dict[str, float] | None:
+    if found is None:
+        return None
+    return {
+        "gap_nats": found.gap.value,
+        "gap_standard_error_nats": found.gap.standard_error,
+        "effective_samples": found.effective_samples,
+        "few_effective_share": found.thin,
+    }
 
 
 def _classes(analysis: Analysis) -> dict[str, Any] | None:

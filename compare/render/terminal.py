@@ -1,7 +1,7 @@
 """What a person sees in a terminal: tables that fit 100 columns."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 
 from rdserve.client.results import ModelInfo
@@ -12,6 +12,7 @@ from rdserve.compare.render.formatting import nats, objective, p_value, shortene
 from rdserve.compare.render.recipe_tables import recipe_differences_table, recipes_table
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.scores import ScoreSet
+from rdserve.compare.statistics.bound_gap import FEW_EFFECTIVE, Tightness
 from rdserve.compare.statistics.equivalence import same
 from rdserve.compare.statistics.frontier import coordinates, entropy_bound
 from rdserve.compare.statistics.intervals import FEW
@@ -25,14 +26,19 @@ from rich.text import Text
 # rich takes a pipe for 80 columns wide: too few for the table, and a pipe has no edge.
 WIDTH = 100
 NAME_WIDTH, REFERENCE_WIDTH = 30, 24
+# Beside a gap that hangs on single draws.
+HANGS = "!"
 # What fits 100 columns, and a screen.
 MOST_BESIDE, BESIDE_WIDTH, MOST_CLASSES = 3, 24, 20
 
 
-def comparison_table(rows: Sequence[ModelSummary], sample: str = "") -> Table:
+def comparison_table(
+    rows: Sequence[ModelSummary], sample: str = "", gaps: Mapping[str, Tightness] | None = None
+) -> Table:
     """R, D and -ELBO with standard errors, along the frontier; the best -ELBO in bold.
 
     sample: what the errors are over, in words; the rows' images unless told.
+    gaps: by model, how far its ELBO falls short of log p(x) at least; none for one sample per image.
     """
     best = entropy_bound(coordinates(rows))
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="dim")
@@ -41,13 +47,19 @@ def comparison_table(rows: Sequence[ModelSummary], sample: str = "") -> Table:
     table.add_column("beta", justify="right")
     for name in ("R", "D", "-ELBO"):
         table.add_column(f"{name} (nats)", justify="right", no_wrap=True)
-    table.add_column("frontier", justify="center")
+    if gaps:
+        table.add_column("gap", justify="right", no_wrap=True)
+    table.add_column("●", justify="center")
     for row in rows:
-        table.add_row(*_cells(row), style="bold" if -row.elbo_nats <= best else "")
+        gap = [_gap(gaps[row.name])] if gaps else []
+        style = "bold" if -row.elbo_nats <= best else ""
+        table.add_row(*_cells(row), *gap, Text("●" if row.on_frontier else ""), style=style)
     table.caption = (
         f"mean ± standard error over {sample or f'{rows[0].n} images'}; -ELBO = R + D, its best in bold\n"
-        "frontier: ● no model has both R and D lower"
+        "● on the frontier: no model has both R and D lower"
     )
+    if gaps:
+        table.caption += f"\n{_about_gaps(gaps)}"
     if any(row.collapsed for row in rows):
         table.caption += f"\n{LEGEND}"
     return table
@@ -62,9 +74,22 @@ def _cells(row: ModelSummary) -> list[Text]:
         with_error(row.rate_nats, row.rate_standard_error_nats),
         with_error(row.distortion_nats, row.distortion_standard_error_nats),
         with_error(-row.elbo_nats, row.elbo_standard_error_nats),
-        "●" if row.on_frontier else "",
     )
     return [Text(value) for value in values]
+
+
+def _gap(of: Tightness) -> Text:
+    return Text(nats(of.gap.value) + (HANGS if of.hangs else " "))
+
+
+def _about_gaps(gaps: Mapping[str, Tightness]) -> str:
+    """What the column is, and which bounds hang on single draws."""
+    k = next(iter(gaps.values())).n_samples
+    said = f"gap: nats by which log p(x) exceeds the ELBO, at least: the importance bound of {k} samples does"
+    if any(of.hangs for of in gaps.values()):
+        few = f"fewer than {FEW_EFFECTIVE:g} of these are effective on most images"
+        said += f"\n{HANGS} {few}; more of --n-samples would widen it"
+    return said
 
 
 def models_table(models: Sequence[ModelInfo]) -> Table:
@@ -195,7 +220,7 @@ def show(
 
     By recipe, the recipes and their differences in place of those of the models.
     """
-    on.print(comparison_table(analysis.rows, analysis.sample))
+    on.print(comparison_table(analysis.rows, analysis.sample, analysis.tightness))
     for table in _differences(analysis, baseline, equivalence_margin):
         on.print()
         on.print(table)

@@ -156,7 +156,18 @@ def _of_many(analysis: Analysis) -> list[str]:
     said = [f"{count}, {lowest}{_lead(best)}.", *_by_class(analysis)]
     if beaten := list(analysis.dominated_by):
         said.append(f"Surely dominated, as another has both lower R and lower D: {listed(beaten)}.")
-    return [*said, _best_along_beta(analysis.rows)]
+    return [*said, *_unidentified(analysis), _best_along_beta(analysis.rows)]
+
+
+def _unidentified(analysis: Analysis) -> list[str]:
+    """Which of the others may give the data as much likelihood as the one of the best ELBO."""
+    if not analysis.unidentified:
+        return []
+    near = f"that of {listed(analysis.unidentified)} by less than the gap of the bounds"
+    return [
+        f"The ELBO of {analysis.best.name} exceeds {near}: which of these gives the data more likelihood is "
+        "not identified."
+    ]
 
 
 def _by_class(analysis: Analysis) -> list[str]:

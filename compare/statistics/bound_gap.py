@@ -19,7 +19,7 @@ class Tightness:
     """The bound of K samples (IWAE-K) beside the ELBO, nats, and what carried it.
 
     elbo <= bound <= log p(x) on average, so `gap`, bound - elbo with its standard error, is the least that
-    the ELBO falls short. A larger K can only widen it.
+    the ELBO falls short. On average a larger K can only widen it.
     effective_samples: mean over examples, of K. thin: share of examples with fewer than two.
     """
 
@@ -29,6 +29,11 @@ class Tightness:
     gap: Mean
     effective_samples: float
     thin: float
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the bound hangs on one draw of most examples: more of them would raise it."""
+        return self.thin > 0.5
 
 
 def tightness(score: "Score", n_samples: int) -> Tightness | None:

@@ -199,6 +199,21 @@ def test_what_does_not_compare_is_refused_or_marked_everywhere(
     assert words in html.unescape((tmp_path / "out" / "report.html").read_text())
 
 
+def test_a_model_that_is_yet_to_come_is_not_called_unserved(tmp_path: Path) -> None:
+    """The list of a service that is starting holds what it knows so far."""
+    words = "the service is starting, and model 'late' may be yet to come"
+
+    def not_yet(request: Any, context: grpc.ServicerContext) -> Any:
+        assert request.model == "late"
+        context.abort(grpc.StatusCode.UNAVAILABLE, words)
+
+    with scripted(ListModels=listing(card("early", 8)), GetModel=not_yet) as address:
+        asked = ("--models", "early,late", "--timeout", "1", "--out", tmp_path)
+        done = rdserve("compare", "--server", address, *asked)
+    assert done.returncode == Code.UNAVAILABLE
+    assert words in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

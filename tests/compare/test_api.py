@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from front import Front
 from rdserve.client import Client, InputError
-from rdserve.compare.api import Stop, compare
+from rdserve.compare.api import Stop, compare, default_samples
 from rdserve.compare.scores import ScoredData
 from rdserve.compare.statistics.intervals import interval, limits
 from rdserve.data import load
@@ -114,6 +114,14 @@ def _sees(a: np.ndarray, b: np.ndarray, paired: bool) -> bool:  # type: ignore[t
     if paired:
         return interval(a - b, 0.95).sign != 0
     return bool(abs(a.mean() - b.mean()) > 1.96 * ((a.var() + b.var()) / len(a)) ** 0.5)
+
+
+def test_samples_that_nobody_asked_for_are_as_many_as_images_allow(client: Client) -> None:
+    """Two at least: one shows no gap between the bounds, so that nothing could be identified."""
+    assert [default_samples(n) for n in (1, 1000, 1001, 1334, 2001, 10**6)] == [8, 8, 6, 4, 2, 2]
+    found = compare(client, MODELS, TEST.images[:5])
+    assert found.n_samples == 8
+    assert {pair.identified for pair in found.pairs} <= {True, False}
 
 
 def test_mistakes(client: Client) -> None:

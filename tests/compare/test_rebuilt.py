@@ -93,6 +93,18 @@ TAMPERED: dict[str, tuple[Alter, str]] = {
     ),
     "a field of no schema": (lambda d: d.update(winner="m3"), "winner is no field"),
     "a field left out": (lambda d: d.pop("level"), "level is missing"),
+    "a gap": (
+        lambda d: scaled(d["models"][0]["tightness"], "gap_nats", 0.5),
+        "models[m0].tightness.gap_nats",
+    ),
+    "effective samples": (
+        lambda d: d["models"][0]["tightness"].update(few_effective_share=0.0),
+        "models[m0].tightness.few_effective_share is given as 0",
+    ),
+    "what is identified": (
+        lambda d: d["pairs"][0].update(identified=not d["pairs"][0]["identified"]),
+        "pairs[m0, m1].identified",
+    ),
     "a bound": (
         lambda d: scaled(d["models"][0], "importance_bound_nats", 0.99),
         "models[m0].importance_bound_nats",

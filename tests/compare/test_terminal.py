@@ -4,6 +4,8 @@ from io import StringIO
 import pytest
 from points import CROWDED, MODEL, rows_at
 from rdserve.compare.render import terminal
+from rdserve.compare.statistics.bound_gap import Tightness
+from rdserve.compare.statistics.summaries import Mean
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +21,8 @@ def lines(table: Table) -> list[str]:
 def test_eighteen_models_fit_a_hundred_columns(prefix: str) -> None:
     far = [(rate + 300, distortion + 1000) for rate, distortion in CROWDED]
     rows = rows_at(far, prefix=prefix)
+    gaps = {row.name: gap(123.45, thin=0.9) for row in rows}
+    assert max(map(len, lines(terminal.comparison_table(rows, gaps)))) <= 100
     printed = lines(terminal.comparison_table(rows))
     assert max(map(len, printed)) <= 100
     body = printed[1 : 1 + len(rows)]
@@ -28,6 +32,26 @@ def test_eighteen_models_fit_a_hundred_columns(prefix: str) -> None:
         assert f"{row.distortion_nats:.2f} ± {row.distortion_standard_error_nats:.2f}" in line
         assert f"{-row.elbo_nats:.2f} ± {row.elbo_standard_error_nats:.2f}" in line
         assert ("●" in line) == row.on_frontier
+
+
+def gap(nats: float, thin: float) -> Tightness:
+    """Of eight samples."""
+    none = Mean(0.0, 0.0)
+    return Tightness(8, none, none, Mean(nats, 0.01), 1.5, thin)
+
+
+def test_gaps_stand_beside_the_elbo_with_a_mark_where_few_samples_carry_them() -> None:
+    rows = rows_at([(5, 14), (9, 12)])
+    printed = lines(terminal.comparison_table(rows, {"m0": gap(0.41, 0.1), "m1": gap(1.73, 0.8)}))
+    assert " 0.41  " in printed[1]
+    assert " 1.73! " in printed[2]
+    caption = " ".join(" ".join(printed[3:]).split())
+    assert "at least: the importance bound of 8 samples does" in caption
+    assert (
+        "! fewer than 2 of these are effective on most images; more of --n-samples would widen it" in caption
+    )
+    assert "!" not in "".join(lines(terminal.comparison_table(rows[:1], {"m0": gap(0.41, 0.1)})))
+    assert "gap" not in "".join(lines(terminal.comparison_table(rows)))
 
 
 def test_names_in_brackets_are_not_markup() -> None:

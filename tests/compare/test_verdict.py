@@ -115,6 +115,14 @@ def test_a_difference_below_the_gap_is_marked() -> None:
     assert [pair.identified for pair in (*small.pairs, *large.pairs)] == [False, True]
 
 
+def test_of_many_those_within_the_gap_of_the_best_are_named() -> None:
+    near = loose(comparison_at([(5, 15), (5, 14.7), (5, 14.5), (5, 30)], n=400))
+    assert near.analysis.unidentified == ("m0", "m1")
+    said = "The ELBO of m2 exceeds that of m0 and m1 by less than the gap of the bounds"
+    assert said in near.verdict
+    assert said not in replace(near, n_samples=1).verdict
+
+
 def test_sequential_says_what_it_would_take() -> None:
     comparison = replace(comparison_at([(5, 15), (5.3, 14.69)], n=400), method="sequential")
     found = stopping_status(comparison.analysis)

@@ -52,6 +52,12 @@ def test_torch_is_the_version_that_the_package_pins() -> None:
     assert f"torch=={version}" in PROJECT["project"]["optional-dependencies"]["train"]
 
 
+def test_the_page_has_every_build_argument() -> None:
+    page = (ROOT / "docs/deploy.md").read_text().split("| build argument |")[1].split("\n\n")[0]
+    said = re.findall(r"`([A-Z_]+)`", "\n".join(line.split("|")[1] for line in page.splitlines()[2:]))
+    assert sorted(said) == sorted(set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE)))
+
+
 def test_the_label_is_the_version_of_the_package() -> None:
     assert re.findall(r"^ARG VERSION=(\S+)$", DOCKERFILE, re.MULTILINE) == [__version__]
     assert f"| `{__version__}`, `unknown` |" in (ROOT / "docs/deploy.md").read_text()

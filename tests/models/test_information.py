@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from rdserve.models import checkpoint
+from rdserve.models import checkpoint, code_density
 from rdserve.models.card_parts import Architecture
+from rdserve.models.code_density import CodeDensity
+from rdserve.models.codes import codes
 from rdserve.models.components.marginals import SparseMarginal
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from rdserve.models.families import FAMILIES, build
-from rdserve.models.information import MonteCarloMean, encoded, generated
+from rdserve.models.information import OTHERS, Encoded, MonteCarloMean, encoded, generated
 from rdserve.models.networks.flows import MeanOnlyFlow
 from rdserve.models.toy.laws import N, mutual_information, toy_source
 from rdserve.models.toy.vae import laws
@@ -53,10 +55,21 @@ def keys(n: int, seed: int = 0) -> NoiseKeys:
     return NoiseKeys(torch.full((n,), seed), torch.arange(n))
 
 
-def data(n: int) -> Tensor:
+def data(n: int, seed: int = 3) -> Tensor:
     """(n, 1, 1): draws of x = z + noise."""
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(seed)
     return (1 + NOISE**2) ** 0.5 * torch.randn(n, 1, 1, generator=generator)
+
+
+def fitted(vae: VAE, others: Tensor) -> CodeDensity:
+    """To the codes of images that are not those of the test."""
+    n = len(others)
+    return code_density.fit(vae, others, NoiseKeys(torch.zeros(n).long(), OTHERS + torch.arange(n)))
+
+
+def bounded(vae: VAE, x: Tensor, keys: NoiseKeys, others: int = 300) -> Encoded:
+    """The encoder's side on numbers x (N, 1, 1), a density fitted to those of other noise."""
+    return encoded(vae, x, keys, fitted(vae, data(others, seed=4)))
 
 
 def close(mean: MonteCarloMean, value: float) -> bool:
@@ -71,11 +84,12 @@ def below(a: MonteCarloMean | float, b: MonteCarloMean | float) -> bool:
 
 def test_a_gaussian_channel_has_the_information_of_the_book() -> None:
     vae, information = gaussian(), 0.5 * log(1 + 1 / NOISE**2)
-    found = encoded(vae, data(2000), keys(2000))
+    found = bounded(vae, data(2000), keys(2000), 2000)
     assert close(found.low, information)
     assert close(found.high, information)
     assert found.low.value < found.high.value
-    assert found.most.value == min(found.high.value, found.rate.value)
+    assert close(found.fitted, information)
+    assert found.most.value == min(found.high.value, found.fitted.value, found.rate.value)
     assert close(found.mismatch_low, 0.0)  # e(z) is m(z)
     assert close(found.rate, information)
     made = generated(vae, keys(2000), 8)
@@ -134,12 +148,12 @@ def test_g_is_above_the_information_of_a_sparse_code(k: int) -> None:
 
 def test_few_images_cannot_tell_more_than_log_n() -> None:
     vae = VAE(Line(1.0, 1e-4, 1), Standard(), Line(1.0, NOISE, 2))
-    found = encoded(vae, data(50), keys(50))
+    found = bounded(vae, data(50), keys(50))
     assert found.saturated
     assert found.low.value == pytest.approx(found.ceiling) == pytest.approx(log(50))
     assert found.high.value > 2 * found.ceiling
-    assert found.most == found.rate
-    assert not encoded(gaussian(), data(50), keys(50)).saturated
+    assert found.most in (found.rate, found.fitted)
+    assert not bounded(gaussian(), data(50), keys(50)).saturated
 
 
 def test_a_map_that_all_images_share_changes_no_information() -> None:
@@ -149,7 +163,7 @@ def test_a_map_that_all_images_share_changes_no_information() -> None:
         nn.init.normal_(parameter)
     plain, moved = gaussian(), gaussian()
     moved.encoder.flow = flow  # type: ignore[assignment]
-    a, b = (encoded(vae, data(100), keys(100)) for vae in (plain, moved))
+    a, b = (bounded(vae, data(100), keys(100)) for vae in (plain, moved))
     assert (a.low, a.high) == (b.low, b.high)
     assert a.rate != b.rate
 
@@ -159,8 +173,9 @@ def test_the_toy_has_the_bounds_that_its_tables_have(name: str) -> None:
     """H - D <= I <= R and E <= I_d <= G, all exact, beside their estimates from draws of x."""
     _, vae = checkpoint.load(ZOO / name)
     tables, p = laws(vae), toy_source().p
-    drawn = torch.multinomial(p, 3000, replacement=True, generator=torch.Generator().manual_seed(0))
-    found = encoded(frozen(vae), F.one_hot(drawn, N).unsqueeze(1).float(), keys(3000))
+    drawn = torch.multinomial(p, 6000, replacement=True, generator=torch.Generator().manual_seed(0))
+    x = F.one_hot(drawn, N).unsqueeze(1).float()
+    found = encoded(frozen(vae), x[:3000], keys(3000), fitted(frozen(vae), x[3000:]))
     information = tables.information(p).item()
     assert toy_source().entropy.item() - tables.distortion(p).item() <= information + 1e-6
     assert information <= tables.rate(p).item() + 1e-6
@@ -169,6 +184,8 @@ def test_the_toy_has_the_bounds_that_its_tables_have(name: str) -> None:
     assert below(found.low, information)
     assert below(information, found.high)
     assert found.high.value - found.low.value < 0.03
+    assert below(information, found.fitted)
+    assert found.fitted.value - found.low.value < 0.03
     assert close(found.mismatch_low, tables.rate(p).item() - information)
     generator = mutual_information(tables.marginal.exp()[:, None] * tables.decoder.exp()).item()
     made = generated(frozen(vae), keys(3000), 16)
@@ -184,10 +201,12 @@ def test_every_family_has_bounds_and_they_depend_on_the_keys_only(family: str) -
     architecture = Architecture(family=family, image_size=8, latent_dim=4, width=0.1, n_pseudo_inputs=5)
     vae = frozen(build(architecture).eval())
     x = (torch.rand(12, 8, 8) < 0.3).float()
-    found = encoded(vae, x, keys(12))
+    density = fitted(vae, (torch.rand(9, 8, 8) < 0.3).float())
+    found = encoded(vae, x, keys(12), density)
     assert found.low.value <= found.ceiling
     assert below(found.low, found.high)
-    assert found == encoded(vae, x, keys(12)) != encoded(vae, x, keys(12, seed=1))
+    assert below(found.low, found.fitted)
+    assert found == encoded(vae, x, keys(12), density) != encoded(vae, x, keys(12, seed=1), density)
     made = generated(vae, keys(6), 3)
     assert below(made.e, made.low)
     assert below(made.low, made.high)
@@ -195,10 +214,56 @@ def test_every_family_has_bounds_and_they_depend_on_the_keys_only(family: str) -
 
 def test_one_image_is_no_mixture() -> None:
     with pytest.raises(ValueError, match="needs two"):
-        encoded(gaussian(), data(1), keys(1))
+        bounded(gaussian(), data(1), keys(1))
+    with pytest.raises(ValueError, match="got 1"):
+        fitted(gaussian(), data(1))
 
 
 def test_the_split_adds_up() -> None:
-    found = encoded(gaussian(SPREAD), data(300), keys(300))
+    found = bounded(gaussian(SPREAD), data(300), keys(300))
     assert found.low.value + found.mismatch_high.value == pytest.approx(found.rate.value, abs=1e-6)
     assert found.high.value + found.mismatch_low.value == pytest.approx(found.rate.value, abs=1e-6)
+
+
+class Cross(nn.Module):
+    """x (B, 1, Z) -> N(x, 0.02^2) of each number."""
+
+    def forward(self, x: Tensor) -> Distribution:
+        return Independent(Normal(x.flatten(-2), torch.full_like(x.flatten(-2), 0.02)), 1)
+
+
+class Wide(nn.Module):
+    """N(0, 1) of each of two numbers."""
+
+    def forward(self) -> Distribution:
+        return Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+
+
+def on_a_line(n: int, seed: int) -> Tensor:
+    """(n, 1, 2): two numbers that are nearly one, the second off by a deviation of 0.1."""
+    a, b = torch.randn(2, n, generator=torch.Generator().manual_seed(seed))
+    return torch.stack([a, a + 0.1 * b], -1)[:, None]
+
+
+def test_a_density_of_codes_finds_the_information_where_images_are_too_few() -> None:
+    """I of a Gaussian channel of two numbers is exact: beyond log n, and far below R."""
+    vae, n = VAE(Cross(), Wide(), Line(1.0, NOISE, 2)), 200
+    of_x = torch.tensor([[1.0, 1.0], [1.0, 1.01]])
+    information = 0.5 * (torch.logdet(of_x + 0.02**2 * torch.eye(2)) - 2 * log(0.02**2)).item()
+    density = fitted(vae, on_a_line(4000, 0))
+    found = encoded(vae, on_a_line(n, 1), keys(n), density)
+    assert information == pytest.approx(5.560, abs=1e-3)
+    assert found.ceiling < information
+    assert close(found.fitted, information)
+    assert min(found.high.value, found.rate.value) > information + 1
+    assert found.most == found.fitted
+    assert density.weights.sum().item() == pytest.approx(1)
+
+
+def test_a_density_of_codes_falls_short_of_the_marginal_by_little_anywhere() -> None:
+    """Also at codes that none of its other parts has seen the like of: so its bound cannot explode."""
+    vae = VAE(Cross(), Wide(), Line(1.0, NOISE, 2))
+    far = codes(vae, on_a_line(50, 2) + torch.tensor([3.0, -3.0]), keys(50))
+    density = fitted(vae, on_a_line(100, 0))
+    assert (density.log_prob(far) >= far.log_m + log(code_density.LEAST_MARGINAL) - 1e-6).all()
+    assert (far.log_e - density.parts[0](far.u) > 100).any()

@@ -1,5 +1,6 @@
 """TLS as the client and the command line meet it: one real service, and servers of this process."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_ser
 from rdserve.cli.exits import Code
 from rdserve.client import AsyncClient, Client, InputError, errors
 from rdserve.client.address import is_local
+from rdserve.client.channel import Security, credentials
+from rdserve.loadtest.requests import bodies
+from rdserve.loadtest.routes import Front
 from rdserve.server.security.tls import server_credentials
 from rdserve.server.settings import Settings, SettingsError
 from running import Running, start_service, until_serving
@@ -117,6 +121,19 @@ def test_commands_take_token_and_authority(
     assert plain.returncode == Code.USAGE
     assert "rdserve.example.org:50051 is not this machine" in plain.stderr
     assert TOKEN not in plain.stderr
+
+
+async def test_a_benchmark_takes_token_and_authority(
+    address: str, authority: Authority, tokens: Path
+) -> None:
+    security = Security(tls=authority.pem, token=TOKEN)
+    front = Front(address, credentials(security), security.metadata)
+    await front.sender("tiny-mmm", "encode", bodies("tiny-mmm", "encode", 1, (8, 8)))(0)
+    command = ("bench", "--server", address, "--models", "nope", "--tls-ca", authority.pem)
+    told = await asyncio.to_thread(rdserve, *command, "--token-file", tokens)
+    assert told.returncode == Code.USAGE
+    assert "no model 'nope' here" in told.stderr
+    assert "Give a token" in (await asyncio.to_thread(rdserve, *command)).stderr
 
 
 def test_the_token_is_never_logged(open_service: Running) -> None:

@@ -31,7 +31,7 @@ from rdserve.compare.render.html.svg_plane import (
 )
 from rdserve.compare.scoring.pictures import N_DRAWS, Pictures
 from rdserve.compare.statistics import paired
-from rdserve.compare.statistics.bound_gap import Tightness, tightness
+from rdserve.compare.statistics.bound_gap import Tightness
 from rdserve.compare.statistics.independent_pixels import independent_pixels_nats
 from rdserve.compare.statistics.latents import COLLAPSED_RATE, IGNORES, LEGEND, MARK, Latents
 from rdserve.compare.statistics.summaries import ModelSummary
@@ -173,7 +173,7 @@ def _model(analysis: Analysis, index: int, row: ModelSummary, pictures: Pictures
         info=info,
         mark=(style(row.family), SHAPES[marginal]),
         family_words=family_in_words(row.family) if row.family else f"graphs, {info.likelihood}",
-        tightness=tightness(scored.score(row.name), scored.n_samples),
+        tightness=analysis.tightness.get(row.name),
         latents=pictures.latents.get(row.name) if pictures else None,
         dominated_by=analysis.dominated_by.get(row.name),
         against_best=analysis.against_best(row.name),
