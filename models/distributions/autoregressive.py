@@ -11,6 +11,10 @@ from torch.distributions import Distribution, constraints
 MAX_ENTRIES = 4096
 
 
+class DrawTooLarge(ValueError):
+    """A draw that would take more passes of a network than a service can spend on it."""
+
+
 class Autoregressive(Distribution):
     """d(x|z) = prod_i d(x_i | x_<i, z) in raster order, of a decoder that is given x (teacher forcing).
 

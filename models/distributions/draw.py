@@ -9,10 +9,10 @@ from functools import singledispatch
 from types import EllipsisType
 
 import torch
-from rdserve.models.distributions.autoregressive import Autoregressive
+from rdserve.models.distributions.autoregressive import Autoregressive, DrawTooLarge
 from rdserve.models.distributions.discretized_logistic_rgb import DiscretizedLogisticMixtureRGB
 from rdserve.models.distributions.draw_entries import EventNoise, draw_entries
-from rdserve.models.distributions.inverse_cdf import DrawTooLarge, members
+from rdserve.models.distributions.inverse_cdf import members
 from rdserve.models.distributions.noise import Noise, RememberedNoise
 from rdserve.models.distributions.pixel_autoregressive import PixelAutoregressive
 from rdserve.models.distributions.point_mass import PointMass, UniformCodes

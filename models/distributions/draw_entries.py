@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from rdserve.models.distributions.beta_binomial import BetaBinomial
 from rdserve.models.distributions.continuous_bernoulli import ContinuousBernoulli
+from rdserve.models.distributions.counts import first_count, negative_binomial, poisson
 from rdserve.models.distributions.discretized_logistic import DiscretizedLogistic
-from rdserve.models.distributions.inverse_cdf import first_count, members, pick, poisson
+from rdserve.models.distributions.inverse_cdf import members, pick
 from rdserve.models.distributions.noise import Noise
 from rdserve.models.distributions.spike_slab import SpikeSlab
 from torch import Size, Tensor
@@ -119,10 +120,8 @@ def _(law: Poisson, noise: EventNoise) -> Tensor:
 
 @draw_entries.register
 def _(law: NegativeBinomial, noise: EventNoise) -> Tensor:
-    def log_mass(count: Tensor, total_count: Tensor, logits: Tensor) -> Tensor:
-        return NegativeBinomial(total_count, logits=logits, validate_args=False).log_prob(count)
-
-    return first_count(log_mass, (law.total_count, law.logits), noise.uniform()).to(law.logits.dtype)
+    count = negative_binomial(law.total_count, law.logits, noise.uniform(), lambda: noise.choice.uniform())
+    return count.to(law.logits.dtype)
 
 
 @draw_entries.register

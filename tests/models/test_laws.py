@@ -9,8 +9,8 @@ import torch
 from law_cases import ROWS, PosteriorCase, colours, likelihoods, posteriors
 from numpy.typing import NDArray
 from rdserve.models.components import encoders
+from rdserve.models.distributions.counts import LARGE, first_count, gamma, poisson
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.inverse_cdf import DrawTooLarge
 from rdserve.models.distributions.named_laws import likelihood, marginal
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
 from scipy import special, stats
@@ -280,14 +280,39 @@ def test_draws_of_marginals_follow_them() -> None:
         assert stats.kstest(column, lambda t: stats.norm.cdf(t[:, None] - centres) @ weights).pvalue > LEAST_P  # noqa: B023
 
 
-def test_counts_without_end_are_not_drawn() -> None:
-    """Scored they are."""
-    law = likelihood(
-        "negative_binomial", {"mean": torch.full((1, 1), 1e9), "total_count": torch.ones(1, 1)}, {}, (1,)
-    )
-    assert law.log_prob(torch.full((1, 1), 1e9)).isfinite().all()
-    with pytest.raises(DrawTooLarge, match="262144"):
-        draw(law, noise(Purpose.PIXELS, 1), 1)
+def test_counts_that_reach_far_are_drawn() -> None:
+    """Beside those that are searched for, and by scipy's negative binomial law."""
+    mean = torch.tensor([[3.0, 2e4, 1e6, 1e6, 1e9, 1e30]]).double()
+    total_count = torch.tensor([[1.0, 4.0, 0.1, 1e6, 2.0, 1.0]]).double()
+    law = likelihood("negative_binomial", {"mean": mean, "total_count": total_count}, {}, (6,))
+    x = draw(law, noise(Purpose.PIXELS, 1), K)[:, 0]
+    assert (x == x.round()).all()
+    for column, m, r in zip(x.T.numpy(), mean[0].tolist(), total_count[0].tolist(), strict=True):
+        # A count and a uniform share of it, for a continuous law.
+        share = np.random.default_rng(0).random(K)
+        below, at = (special.betainc(r, column + i, r / (r + m)) for i in (0, 1))
+        assert (
+            stats.kstest(np.where(column > 0, below, 0) * (1 - share) + at * share, "uniform").pvalue
+            > LEAST_P
+        )
+
+
+@pytest.mark.parametrize("size", [0.1, 3.0, LARGE, LARGE * 1.001, 1e5])
+def test_quantiles_of_counts_and_rates(size: float) -> None:
+    """By scipy's CDFs: P(X < n) <= u < P(X <= n), and of a Gamma law P(g) = u, within 1e-8."""
+    words = np.concatenate([[0, 2**32 - 1], np.random.default_rng(0).integers(0, 2**32, 2000)])
+    u = (words + 0.5) * 2.0**-32
+    n = poisson(torch.tensor(size), torch.from_numpy(u)).numpy()
+    assert (special.pdtr(n, size) > u - 1e-8).all()
+    assert (np.where(n > 0, special.pdtr(n - 1, size), 0) <= u + 1e-8).all()
+    g = gamma(torch.full((len(u),), size).double(), torch.from_numpy(u)).numpy()
+    np.testing.assert_allclose(special.gammainc(size, g), u, atol=1e-8, rtol=0)
+
+
+def test_a_search_ends_whatever_the_law() -> None:
+    nothing = torch.tensor([torch.nan]).double()
+    found = first_count(lambda n, p: n + p, (nothing,), torch.tensor([[0.5]]).double())
+    assert found.shape == (1, 1)
 
 
 def test_large_rates_are_drawn() -> None:

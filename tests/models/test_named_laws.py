@@ -8,9 +8,8 @@ from law_cases import NamedDecoder, NamedEncoder, colours, likelihoods, posterio
 from rdserve.models import ops
 from rdserve.models.components import encoders
 from rdserve.models.components.decoders import PixelCNNDecoder
-from rdserve.models.distributions.autoregressive import Autoregressive
+from rdserve.models.distributions.autoregressive import Autoregressive, DrawTooLarge
 from rdserve.models.distributions.draw import draw
-from rdserve.models.distributions.inverse_cdf import DrawTooLarge
 from rdserve.models.distributions.law_table import LIKELIHOODS, MARGINALS, POSTERIORS, LawError
 from rdserve.models.distributions.named_laws import likelihood, marginal, posterior
 from rdserve.models.distributions.noise import Noise, NoiseKeys, Purpose
