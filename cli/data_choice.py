@@ -70,8 +70,5 @@ def _agreed(stated: dict[str, tuple[Step, ...]]) -> tuple[Step, ...]:
         distinct.setdefault(words(steps), model)
     if len(distinct) > 1:
         sides = ", ".join(f"{model!r} after {done}" for done, model in distinct.items())
-        raise InputError(
-            f"the models were trained on x of several kinds: {sides}. Choose models that agree, or say "
-            "--preprocess"
-        )
+        raise InputError(f"models were trained on different x: {sides}. Choose models that agree")
     return next(iter(stated.values()), ())
