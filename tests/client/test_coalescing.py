@@ -11,7 +11,6 @@ import grpc
 import numpy as np
 import pytest
 from rdserve.client import AsyncClient, Cancelled, Client, DeadlineExceeded, errors, timings
-from rdserve.client.lane import PATIENCE_SECONDS
 from rdserve.data import load
 from rdserve.v1.vae_pb2 import ScoreRequest, ScoreResponse
 from scripted import scripted
@@ -175,7 +174,6 @@ async def test_who_is_alone_behind_a_call_that_hangs_does_not_wait_for_it() -> N
             assert not first.done()
             gate.opened.set()
             await first
-    assert PATIENCE_SECONDS < 1
 
 
 async def test_a_request_that_all_have_left_is_cancelled() -> None:
