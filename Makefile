@@ -29,7 +29,7 @@ install: .venv/installed ## create .venv and install everything
 # A strict editable install lists modules one by one, so it is stale once a file is added.
 build/modules.txt: FORCE
 	@mkdir -p build
-	@find api proto wire data models trainer server client compare study loadtest cli zoo '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
+	@find api proto wire data models trainer server client compare study loadtest cli zoo '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' -o -path '*/pages/*' -o -name openapi.json ')' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 proto: install ## regenerate the wire code from proto/

@@ -73,6 +73,7 @@ PACKAGES: dict[str, Package] = {
         "the gRPC front, TorchServe's supervisor, packaging",
         uses="proto wire data models",
         floors={
+            "http": "the same methods over HTTP, the Open Inference Protocol's REST, pages",
             "grpc_api": "the servicer, validation, health, reflection",
             "grpc_api/interceptors": "around every call: errors, tokens, admission, telemetry",
             "lifecycle": "each model from loading to failed",

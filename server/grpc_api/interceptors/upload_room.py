@@ -5,13 +5,16 @@ its arrival to the end of its call as what it is. Small ones are here within a m
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from enum import Enum
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from rdserve.server.errors import Overloaded
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
+
+Message = TypeVar("Message")
 
 
 class UploadState(Enum):
@@ -78,6 +81,18 @@ class UploadRoom:
         self._coming[upload] = None
         self._bytes += upload.size
         return upload
+
+    async def take(self, upload: Upload, coming: Coroutine[Any, Any, Message]) -> Message:
+        """What `coming` reads, which may have to give way. Raises Overloaded where it did."""
+        upload.reader = asyncio.create_task(coming)
+        try:
+            return await upload.reader
+        except asyncio.CancelledError:
+            if upload.state is UploadState.EVICTED:
+                raise self.full from None
+            raise
+        finally:
+            upload.reader = None  # it holds what came
 
     def arrive(self, upload: Upload, size: int) -> None:
         """It is here, so large."""
