@@ -102,8 +102,8 @@ class Server:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._active.wait_idle(), timeout=self.settings.grace_seconds)
         # What remains are answers on their way out, and watchers of health, who never leave.
-        ports = [self._server, *([self._http] if self._http else [])]
-        await asyncio.gather(*(port.stop(FAREWELL_SECONDS) for port in ports))
+        ports = (self._server, self._http)
+        await asyncio.gather(*(port.stop(FAREWELL_SECONDS) for port in ports if port))
         await self._supervisor.stop()
         await self._backend.stop(within=max(FAREWELL_SECONDS, end - time.monotonic()))
         self._observability.close()

@@ -74,7 +74,7 @@ class GrpcServer:
         reflection.enable(self._server, (SERVICE, HEALTH.full_name))
 
     def interceptors(self) -> "list[aio.ServerInterceptor[Any, Any]]":
-        """From the outermost, what stands around every call, by whichever port it comes; new ones each time."""
+        """From the outermost, what stands around calls of every port; new ones each time."""
         known = [] if self._tokens is None else [RequireToken(self._tokens)]
         return [TelemetryInterceptor(self._metrics, SERVICES), ErrorsToStatus(), *known]
 

@@ -13,21 +13,21 @@ SECONDS = 30.0
 MAX_DIGITS = 19
 
 
-async def read_body(receive: Receive, headers: Headers, most: int, seconds: float = SECONDS) -> bytes:
+async def read_body(receive: Receive, headers: Headers, most: int) -> bytes:
     """The body.
 
     Raises:
-        InvalidRequest: it has more than `most` bytes, or did not come within `seconds`.
+        InvalidRequest: it has more than `most` bytes, or did not come within SECONDS.
         ClientGone: nobody sends it any more.
     """
     for name, value in headers:
         if name == b"content-length" and (len(value) > MAX_DIGITS or int(value) > most):
             raise _too_large(most)
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(SECONDS):
             return await _read(receive, most)
     except TimeoutError:
-        raise InvalidRequest(f"the body did not come within {seconds:g} s", field="request") from None
+        raise InvalidRequest(f"the body did not come within {SECONDS:g} s", field="request") from None
 
 
 async def _read(receive: Receive, most: int) -> bytes:

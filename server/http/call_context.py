@@ -6,8 +6,10 @@ from typing import Any, NoReturn
 
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode, aio
-from grpc_status.rpc_status import GRPC_DETAILS_METADATA_KEY
 from rdserve.server.http.failure import Failure
+
+# Under which grpc_status hides the status with its details.
+DETAILS = "grpc-status-details-bin"
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -43,7 +45,7 @@ class CallContext:
     async def abort(self, code: StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:
         """The call ends in an error: `failure` has it."""
         self._code, told = code, dict(trailing_metadata)
-        packed = told.pop(GRPC_DETAILS_METADATA_KEY, None)
+        packed = told.pop(DETAILS, None)
         status = Status.FromString(packed) if isinstance(packed, bytes) else Status(message=details)
         self._metadata = tuple(told.items())
         self.failure = Failure(code, status, {str(key): str(value) for key, value in told.items()})

@@ -31,7 +31,7 @@ from rdserve.wire.limits import MAX_MESSAGE_BYTES
 LARGE_BYTES = 2**16
 # Messages that wait for a caller who does not read.
 WAITING = 2
-# What connectrpc reads; it answers compressed bodies, but is not asked to compress, which would keep the loop.
+# What connectrpc reads. It may unpack bodies; it is not asked to pack answers, which would keep the loop.
 PASSED = frozenset((b"content-type", b"connect-protocol-version", b"connect-timeout-ms"))
 ENCODINGS = frozenset((b"content-encoding", b"connect-content-encoding"))
 
@@ -93,7 +93,7 @@ class Connect:
         kept = PASSED if call.fault is not None else PASSED | ENCODINGS
         headers = [(name, value) for name, value in scope["headers"] if name in kept and value.isascii()]
         _CALL.set(call)
-        await self._app({**scope, "headers": headers}, _replay(body, receive), send)  # type: ignore[arg-type]
+        await self._app({**scope, "headers": headers}, _replay(body, receive), send)
 
 
 class _Application(ConnectASGIApplication[None]):
@@ -126,11 +126,7 @@ def _endpoint(method: MethodDescriptor) -> tuple[str, Any]:
         idempotency_level=IdempotencyLevel.UNKNOWN,
         stream_type=kind,
     )
-    made = (
-        Endpoint.server_stream(info, _stream)
-        if method.server_streaming
-        else Endpoint.unary(info, _unary)
-    )
+    made = Endpoint.server_stream(info, _stream) if method.server_streaming else Endpoint.unary(info, _unary)
     return f"/{service}/{method.name}", made
 
 

@@ -10,6 +10,8 @@ HEAD_SECONDS = 10.0
 LINGER_SECONDS = 2.0
 STALL_SECONDS = 300.0
 MAX_HEAD_BYTES = 2**15
+# That asyncio reads at once: of other messages too, where one follows another unasked.
+READ_BYTES = 2**18
 MAX_CONNECTIONS = 2048
 
 
@@ -18,7 +20,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     _late: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
-    # Whether the head of the request under way is here, and its body not yet.
+    # Of the request that is coming: whether some of its head is here, and not all; or some of its body.
+    _in_head = False
     _in_body = False
     _head_bytes = 0
 
@@ -32,28 +35,26 @@ class BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing() or self._in_body:
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse_head()
-        elif self.cycle is None or self.cycle.response_complete:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES + READ_BYTES:
+                self.send_400_response("The head of the request is too large.")
+        if self.cycle is None or self.cycle.response_complete:
             self._close_after(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
-        self._head_bytes = 0
+        self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > MAX_HEAD_BYTES:
             raise ValueError("the head is too large")
-        self._in_body = True
+        self._in_head, self._in_body = False, True
         self._keep()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_body, self._head_bytes = False, 0
+        self._in_body = False
         self._keep()
         super().on_message_complete()
 
@@ -61,6 +62,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_body:
             self._close_after(LINGER_SECONDS)
+        elif self._in_head:
+            self._close_after(HEAD_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -76,9 +79,6 @@ class BoundedConnection(HttpToolsProtocol):
         if self._stalled:
             self._stalled.cancel()
         super().connection_lost(exc)
-
-    def _refuse_head(self) -> None:
-        self.send_400_response("The head of the request is too large.")
 
     def _close_after(self, seconds: float) -> None:
         if self._late is None:

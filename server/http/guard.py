@@ -18,9 +18,9 @@ from rdserve.server.status import as_service_error
 log = logging.getLogger(__name__)
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
-    "trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 ALWAYS = [
     (b"cache-control", b"no-store"),
@@ -83,9 +83,7 @@ class Guard:
         foreign = any(origin.lower() not in ours for origin in values(scope, b"origin"))
         sites = set(values(scope, b"sec-fetch-site")) - {b"same-origin", b"none"}
         if foreign or (sites and not self._followed_link(scope)):
-            return refusal(
-                StatusCode.PERMISSION_DENIED, "pages of other origins may not call this service"
-            )
+            return refusal(StatusCode.PERMISSION_DENIED, "pages of other origins may not call this service")
         return None
 
     def _knows(self, host: str) -> bool:

@@ -87,7 +87,11 @@ def _tensor(name: str, rows: list[Any]) -> v1.Tensor:
     array = np.array(rows)
     if array.dtype.kind not in "biuf" and array.size:
         raise ValueError(f"{name} as a list holds numbers and lists of equal length only")
-    if name != "latents" and array.dtype.kind in "biu" and (not array.size or 0 <= array.min() <= array.max() < 256):
+    if (
+        name != "latents"
+        and array.dtype.kind in "biu"
+        and (not array.size or 0 <= array.min() <= array.max() < 256)
+    ):
         kind, dtype = v1.DTYPE_UINT8, "u1"
     else:
         kind, dtype = v1.DTYPE_FLOAT64, "<f8"

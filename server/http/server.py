@@ -44,7 +44,7 @@ class HttpServer:
         self._tls = server_context(settings)
         router = Router(service, Calls(interceptors, room, handlers(service, servicer)))
         self._config = Config(
-            Guard(router, {settings.host, *settings.http_hosts}, PAGES),  # type: ignore[arg-type]
+            Guard(router, {settings.host, *settings.http_hosts}, PAGES),
             http=BoundedConnection,
             ws="none",
             lifespan="off",

@@ -84,9 +84,9 @@ class UploadRoom:
 
     async def take(self, upload: Upload, coming: Coroutine[Any, Any, Message]) -> Message:
         """What `coming` reads, which may have to give way. Raises Overloaded where it did."""
-        upload.reader = asyncio.create_task(coming)
+        upload.reader = reader = asyncio.create_task(coming)
         try:
-            return await upload.reader
+            return await reader
         except asyncio.CancelledError:
             if upload.state is UploadState.EVICTED:
                 raise self.full from None
