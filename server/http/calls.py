@@ -77,10 +77,11 @@ class Calls:
 class Call:
     """One call: its body is read, then it is answered.
 
-    fault: why its body could not be had; `answer` raises it in the message's place.
+    body: what was read. fault: why it could not be; `answer` raises it in the message's place.
     """
 
     def __init__(self, handler: Handler, room: UploadRoom) -> None:
+        self.body = b""
         self.fault: StatusError | None = None
         self.answered = False
         self._behaviour = handler.unary_unary or handler.unary_stream or handler.stream_stream
@@ -89,19 +90,23 @@ class Call:
         self._room = room
         self._upload: Upload | None = None
 
-    async def read(self, receive: Receive, headers: Headers, most: int) -> bytes:
-        """The body, once there is room for it; nothing where `fault` says why not.
+    async def read(self, receive: Receive, headers: Headers, most: int) -> None:
+        """Read the body, once there is room for it.
 
         Raises ClientGone: there is nobody to answer.
         """
         if self._refused:
-            return b""
+            return
         try:
             self._upload = await self._room.enter()
-            return await self._room.take(self._upload, read_body(receive, headers, most))
+            self.body = await self._room.take(self._upload, read_body(receive, headers, most))
         except StatusError as error:
             self.fault = error
-            return b""
+
+    def take_body(self) -> bytes:
+        """What was read; from here on it is the taker's, so that nobody keeps it beside the message."""
+        body, self.body = self.body, b""
+        return body
 
     async def answer(self, decode: Decode, context: CallContext) -> Any:
         """The response, or nothing where responses are written to the context.

@@ -7,7 +7,7 @@ read, and what decodes and answers it is a `Call`.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from connectrpc.code import Code
@@ -49,7 +49,7 @@ class Codec(NamedTuple):
         return self.kind
 
     def decode(self, data: bytes | bytearray, message_class: type[Message]) -> "Undecoded":
-        return Undecoded(partial(self.read, bytes(data), message_class), self)
+        return Undecoded(bytes(data), message_class, self)
 
     def encode(self, answer: bytes) -> bytes:
         return answer
@@ -60,11 +60,17 @@ class Codec(NamedTuple):
         return self.write(message)
 
 
-class Undecoded(NamedTuple):
-    """A request that is decoded where errors are told."""
+@dataclass
+class Undecoded:
+    """A request that is decoded where errors are told, once."""
 
-    decode: Callable[[], Message]
+    data: bytes
+    kind: type[Message]
     codec: Codec
+
+    def decode(self) -> Message:
+        data, self.data = self.data, b""
+        return self.codec.read(data, self.kind)
 
 
 CODECS = (Codec("json", decode_json, encode_json), Codec("proto", decode_binary, encode_binary))
@@ -86,14 +92,14 @@ class Connect:
         """Whether the method of this path streams its responses; None where there is none."""
         return self._streams.get(path)
 
-    async def answer(self, call: Call, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a call with this body."""
+    async def answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call whose body has been read."""
         if call.fault is not None:  # whatever has the form of a request gets as far as the error
-            body = bytes(5) if self._streams[scope["path"]] else b""
+            call.body = bytes(5) if self._streams[scope["path"]] else b""
         kept = PASSED if call.fault is not None else PASSED | ENCODINGS
         headers = [(name, value) for name, value in scope["headers"] if name in kept and value.isascii()]
         _CALL.set(call)
-        await self._app({**scope, "headers": headers}, _replay(body, receive), send)
+        await self._app({**scope, "headers": headers}, _replay(call, receive), send)
 
 
 class _Application(ConnectASGIApplication[None]):
@@ -102,14 +108,16 @@ class _Application(ConnectASGIApplication[None]):
         return "/"
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body in one event, then what comes."""
-    left = [body]
+def _replay(call: Call, receive: Receive) -> Receive:
+    """The call's body in one event, then what comes."""
+    told = False
 
     async def again() -> Event:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await receive()
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": call.take_body(), "more_body": False}
 
     return again
 

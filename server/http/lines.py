@@ -19,14 +19,12 @@ END = 2
 _BY_NAME = {code.name.lower(): status for code, status in HTTP_STATUS.items()}
 
 
-async def answer(
-    connect: Connect, call: Call, body: bytes, scope: Scope, receive: Receive, send: Send
-) -> None:
+async def answer(connect: Connect, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a call of a streaming method, whose body is one JSON object."""
     others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
-    enveloped = ENVELOPE.pack(0, len(body)) + body
+    call.body = ENVELOPE.pack(0, len(call.body)) + call.body
     lines = _Lines(send)
-    await connect.answer(call, enveloped, {**scope, "headers": [*others, ENVELOPED]}, receive, lines.take)
+    await connect.answer(call, {**scope, "headers": [*others, ENVELOPED]}, receive, lines.take)
 
 
 class _Lines:

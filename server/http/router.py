@@ -48,13 +48,13 @@ class Router:
             return
         most = MAX_JSON_BYTES if b"json" in kind else MAX_MESSAGE_BYTES
         async with self._calls.begin(scope["path"], scope["headers"]) as call:
-            body = await call.read(receive, scope["headers"], most)
+            await call.read(receive, scope["headers"], most)
             if streams is None:
                 await _refuse(call, send)
             elif kind in (b"application/json", lines.LINES) and streams:
-                await lines.answer(self._connect, call, body, scope, receive, send)
+                await lines.answer(self._connect, call, scope, receive, send)
             else:
-                await self._connect.answer(call, body, scope, receive, send)
+                await self._connect.answer(call, scope, receive, send)
             if not call.answered:
                 await _count(call)
 

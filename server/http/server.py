@@ -90,12 +90,13 @@ class HttpServer:
         self._listening.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=grace)
+        await self._wait(grace)
+        for task in self._state.tasks:
+            task.cancel()  # its caller is told
+        await self._wait(grace)
         for connection in list(self._state.connections):
             connection.transport.abort()
-        # Their requests are told that nobody waits; they need not be, who has not heard of it by then.
+
+    async def _wait(self, seconds: float) -> None:
         if self._state.tasks:
-            _, left = await asyncio.wait(self._state.tasks, timeout=grace)
-            for task in left:
-                task.cancel()
+            await asyncio.wait(self._state.tasks, timeout=seconds)

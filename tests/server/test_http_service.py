@@ -2,17 +2,20 @@
 
 import contextlib
 import gzip
+import http.client
 import json
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from authority import TOKEN, Authority, secret
 from connectrpc.client import ConnectClient
@@ -28,6 +31,8 @@ from rdserve.server.settings import SettingsError
 from rdserve.v1 import vae_pb2 as v1
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 from rdserve.wire import tensors
+from rdserve.wire.limits import MIB
+from running import Running, start_with, until_line, until_serving
 from web import JSON, VAE, ask
 
 pytestmark = pytest.mark.service
@@ -309,3 +314,102 @@ def test_mutual_tls_asks_who_calls(
     stranger.load_cert_chain(*Authority(tmp_path).issue("stranger", "somebody"))
     with pytest.raises(OSError):  # noqa: PT011
         ask(running.http, VAE + "ListModels", {}, trust=stranger)
+
+
+# Its end, and floods.
+
+
+def opened(front: Front, port: str, rows: int) -> Iterator[int]:
+    """How many rows of a Sample come at a time over a port."""
+    request = v1.SampleRequest(model="tiny-mmm", n_latents=rows)
+    if port == "grpc":
+        with grpc.insecure_channel(front.address) as channel:
+            for message in VaeServiceStub(channel).Sample(request):
+                yield message.latents.shape[0]
+        return
+    host, number = front.http.removeprefix("http://").rsplit(":", 1)
+    connection = http.client.HTTPConnection(host, int(number), timeout=60)
+    with contextlib.closing(connection):
+        connection.request("POST", VAE + "Sample", json.dumps(MessageToDict(request)), JSON)
+        with connection.getresponse() as answer:
+            for line in answer:
+                yield int(json.loads(line)["latents"]["shape"][0])
+
+
+@pytest.mark.parametrize("port", ["grpc", "http"])
+def test_what_is_under_way_is_finished_and_nothing_new_is_begun(
+    front: StartFront, store: Path, port: str
+) -> None:
+    running = front(store, http=0, grace_seconds=600.0)
+    rows = opened(running, port, 5000)
+    first = next(rows)
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(running.stop)
+        assert first + sum(rows) == 5000
+        stopping.result()
+    with pytest.raises(OSError):  # noqa: PT011 - there is nobody
+        ask(running.http, VAE + "ListModels", {})
+
+
+@pytest.mark.parametrize("port", ["grpc", "http"])
+def test_what_outlasts_the_grace_period_is_cut_off(front: StartFront, store: Path, port: str) -> None:
+    running = front(store, http=0, grace_seconds=0.0)
+    rows = opened(running, port, 100_000)
+    next(rows)
+    running.stop()
+    with pytest.raises((grpc.RpcError, http.client.HTTPException, OSError, KeyError)):
+        for _ in rows:
+            pass
+
+
+@pytest.fixture(scope="module")
+def narrow(checkpoints: Path) -> Iterator[tuple[Running, str]]:
+    """A service that takes two messages at a time, in a process of its own, and where its HTTP is."""
+    running = start_with(checkpoints / "tiny-mmm", backend="in-process", max_uploads=2, http=0)
+    address = until_line(running, "HTTP on ").rsplit(" ", 1)[1]
+    yield until_serving(running), address
+    running.stop()
+
+
+def peak(process: int) -> int:
+    """Bytes that it ever held in memory."""
+    (line,) = (x for x in Path(f"/proc/{process}/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def test_memory_is_bounded_whatever_is_uploaded_at_once(narrow: tuple[Running, str]) -> None:
+    running, address = narrow
+    images = v1.Tensor(dtype=v1.DTYPE_UINT8, shape=[10, 2048, 2048], data=bytes(40 * MIB))
+    binary = v1.ScoreRequest(model="tiny-mmm", images=images).SerializeToString()
+    text = json.dumps({"model": "tiny-mmm", "images": {"data": "A" * (MAX_JSON_BYTES - 100)}}).encode()
+    before = psutil.Process(running.pid).memory_info().rss
+    uploads = [(binary, {"Content-Type": "application/proto"}), (text, JSON)] * 8
+    with ThreadPoolExecutor(len(uploads)) as pool:
+        found = list(pool.map(lambda upload: ask(address, VAE + "Score", *upload), uploads))
+    assert {answer.status for answer in found} <= {400, 429}
+    assert any(answer.json["code"] == "invalid_argument" for answer in found)
+    # Two on their way, each of them three times while it is joined and parsed, and what the allocator keeps.
+    assert peak(running.pid) - before < 2 * 3 * 40 * MIB + 64 * MIB
+
+
+def test_others_are_answered_in_a_flood(narrow: tuple[Running, str]) -> None:
+    running, address = narrow
+    host, port = address.removeprefix("http://").rsplit(":", 1)
+    head = f"POST {VAE}Score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/proto\r\n"
+    openings = {
+        "": 100,
+        "GET /docs HTTP/1.1\r\nHo": 100,
+        f"{head}Content-Length: 60000000\r\n\r\nsome": 20,
+        f"{head}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n": 20,
+        "GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100: 20,
+    }
+    before = psutil.Process(running.pid).memory_info().rss
+    with contextlib.ExitStack() as stack:
+        for opening, times in openings.items():
+            for _ in range(times):
+                connection = stack.enter_context(socket.create_connection((host, int(port))))
+                connection.sendall(opening.encode())
+        assert ask(address, VAE + "ListModels", {}).status == 200
+        with grpc.insecure_channel(running.address) as channel:
+            assert len(VaeServiceStub(channel).ListModels(v1.ListModelsRequest()).models) == 1
+        assert psutil.Process(running.pid).memory_info().rss - before < 64 * MIB
