@@ -17,7 +17,8 @@ from rdserve.server.backends.in_process import InProcessBackend
 from rdserve.server.batching.revocation import Revocations
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.grpc_api.active_calls import ActiveCalls
-from rdserve.server.grpc_api.server import VAE, GrpcServer
+from rdserve.server.grpc_api.inference.servicer import InferenceServicer
+from rdserve.server.grpc_api.server import GrpcServer
 from rdserve.server.grpc_api.servicer import VaeServicer
 from rdserve.server.lifecycle.supervisor import NOT_SERVING, Announce, ModelSupervisor
 from rdserve.server.observability.collectors import GpuCollector, QueueCollector
@@ -70,9 +71,11 @@ class Server:
             self._backend, scheduler, registry, self._health, settings, announce
         )
         servicer = VaeServicer(registry, scheduler, self._active)
-        self._server = GrpcServer(settings, servicer, self._health, self._observability.metrics)
+        metrics = self._observability.metrics
+        inference = InferenceServicer(servicer, self._health, metrics)
+        self._server = GrpcServer(settings, servicer, inference, self._health, metrics)
         self.http_address = ""
-        self._http = None if settings.http is None else make_http(settings, servicer, self._server)
+        self._http = None if settings.http is None else make_http(settings, servicer, inference, self._server)
 
     async def start(self) -> None:
         """Listen, load every model, and return when those that can serve do.
@@ -168,13 +171,15 @@ def make_backend(settings: Settings) -> Backend:
     return TorchServeBackend(settings)
 
 
-def make_http(settings: Settings, servicer: VaeServicer, grpc_port: GrpcServer) -> "HttpServer":
+def make_http(
+    settings: Settings, servicer: VaeServicer, inference: InferenceServicer, grpc_port: GrpcServer
+) -> "HttpServer":
     """The HTTP port beside a gRPC port. Raises SettingsError: what it needs is not installed."""
     try:
         from rdserve.server.http.server import HttpServer
     except ImportError as error:
         raise SettingsError(f"--http needs {error.name}; pip install 'rdserve[http]'") from None
-    return HttpServer(settings, VAE, servicer, grpc_port.interceptors(), grpc_port.room)
+    return HttpServer(settings, servicer, inference, grpc_port.interceptors(), grpc_port.room)
 
 
 async def serve(settings: Settings, announce: Announce, ready_file: Path | None = None) -> None:

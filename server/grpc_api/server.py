@@ -15,13 +15,14 @@ from rdserve.server.observability.metrics import Metrics
 from rdserve.server.security.tls import server_credentials
 from rdserve.server.security.tokens import Tokens
 from rdserve.server.settings import Settings
-from rdserve.v1 import vae_pb2, vae_pb2_grpc
+from rdserve.v1 import inference_pb2, inference_pb2_grpc, vae_pb2, vae_pb2_grpc
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from rdserve.wire.service import SERVICE
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 VAE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
-SERVICES = (VAE, HEALTH, *reflection.SERVICES)
+INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+SERVICES = (VAE, INFERENCE, HEALTH, *reflection.SERVICES)
 
 OPTIONS = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
@@ -46,7 +47,7 @@ OPTIONS = {
 
 
 class GrpcServer:
-    """VaeService, health and reflection, on one port.
+    """VaeService, the Open Inference Protocol, health and reflection, on one port.
 
     room: the bound on messages, which another port shares.
 
@@ -55,13 +56,18 @@ class GrpcServer:
     """
 
     def __init__(
-        self, settings: Settings, servicer: vae_pb2_grpc.VaeServiceServicer, health: Any, metrics: Metrics
+        self,
+        settings: Settings,
+        servicer: vae_pb2_grpc.VaeServiceServicer,
+        inference: inference_pb2_grpc.GRPCInferenceServiceServicer,
+        health: Any,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._credentials = server_credentials(settings)
         self._metrics = metrics
         self._tokens = None if settings.token_file is None else Tokens.read(settings.token_file)
-        admission = UploadAdmission(f"/{SERVICE}/", settings.max_uploads)
+        admission = UploadAdmission((f"/{SERVICE}/", f"/{INFERENCE.full_name}/"), settings.max_uploads)
         self.room = admission.room
         # Health checks neither wait for others' uploads nor are a way around the bound.
         others = UploadAdmission("/grpc.", settings.max_uploads)
@@ -70,8 +76,9 @@ class GrpcServer:
             options=list(OPTIONS.items()),
         )
         vae_pb2_grpc.add_VaeServiceServicer_to_server(servicer, self._server)
+        inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(health, self._server)
-        reflection.enable(self._server, (SERVICE, HEALTH.full_name))
+        reflection.enable(self._server, (SERVICE, INFERENCE.full_name, HEALTH.full_name))
 
     def interceptors(self) -> "list[aio.ServerInterceptor[Any, Any]]":
         """From the outermost, what stands around calls of every port; new ones each time."""

@@ -13,6 +13,7 @@ from rdserve.server.http.call_context import CallContext
 from rdserve.server.http.calls import Call, Calls
 from rdserve.server.http.connect import Connect
 from rdserve.server.http.failure import refusal
+from rdserve.server.http.inference import InferenceRest
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 # Media types of requests, by whether the method streams its responses.
@@ -21,11 +22,12 @@ STREAM = (b"application/connect+json", b"application/connect+proto", b"applicati
 
 
 class Router:
-    """The application: a service's methods, and pages."""
+    """The application: a service's methods, the Open Inference Protocol, and pages."""
 
     def __init__(self, service: ServiceDescriptor, calls: Calls) -> None:
         self._prefix = f"/{service.full_name}/"
         self._connect = Connect(service)
+        self._inference = InferenceRest(calls)
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,6 +36,8 @@ class Router:
             await pages.show(scope, send)
         elif path.startswith(self._prefix):
             await self._call(scope, receive, send)
+        elif path == "/v2" or path.startswith("/v2/"):
+            await self._inference(scope, receive, send)
         else:
             await refusal(StatusCode.NOT_FOUND, "nothing is here; /docs lists what is").respond(send)
 

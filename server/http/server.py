@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 from rdserve.server.grpc_api.interceptors.upload_room import UploadRoom
+from rdserve.server.grpc_api.server import INFERENCE, VAE
 from rdserve.server.http.calls import Calls, handlers
 from rdserve.server.http.connection import HEAD_SECONDS, BoundedConnection
 from rdserve.server.http.guard import Guard
@@ -16,6 +16,8 @@ from rdserve.server.http.pages import PAGES
 from rdserve.server.http.router import Router
 from rdserve.server.security.tls import server_context
 from rdserve.server.settings import Settings
+from rdserve.v1.inference_pb2_grpc import GRPCInferenceServiceServicer
+from rdserve.v1.vae_pb2_grpc import VaeServiceServicer
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -24,7 +26,7 @@ BACKLOG = 2048
 
 
 class HttpServer:
-    """One service's methods over HTTP.
+    """Both services' methods over HTTP.
 
     interceptors, room: what stands around every call, and the bound on messages, as on the gRPC port.
 
@@ -35,14 +37,15 @@ class HttpServer:
     def __init__(
         self,
         settings: Settings,
-        service: ServiceDescriptor,
-        servicer: object,
+        servicer: VaeServiceServicer,
+        inference: GRPCInferenceServiceServicer,
         interceptors: "Sequence[aio.ServerInterceptor[Any, Any]]",
         room: UploadRoom,
     ) -> None:
         self._settings = settings
         self._tls = server_context(settings)
-        router = Router(service, Calls(interceptors, room, handlers(service, servicer)))
+        known = handlers(VAE, servicer) | handlers(INFERENCE, inference)
+        router = Router(VAE, Calls(interceptors, room, known))
         self._config = Config(
             Guard(router, {settings.host, *settings.http_hosts}, PAGES),
             http=BoundedConnection,

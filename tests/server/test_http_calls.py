@@ -7,6 +7,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -22,13 +23,14 @@ from rdserve.server.grpc_api.interceptors.auth import RequireToken
 from rdserve.server.grpc_api.interceptors.errors import ErrorsToStatus
 from rdserve.server.grpc_api.interceptors.telemetry import TelemetryInterceptor
 from rdserve.server.grpc_api.interceptors.upload_room import UploadRoom
-from rdserve.server.grpc_api.server import SERVICES, VAE
+from rdserve.server.grpc_api.server import SERVICES
 from rdserve.server.http import body, connection
 from rdserve.server.http.failure import HTTP_STATUS
 from rdserve.server.http.server import HttpServer
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.security.tokens import Tokens
 from rdserve.server.settings import Settings
+from rdserve.v1.inference_pb2_grpc import GRPCInferenceServiceServicer
 from rdserve.v1.vae_pb2 import GetModelRequest, GetModelResponse, Model, SampleRequest, SampleResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceServicer, VaeServiceStub, add_VaeServiceServicer_to_server
 
@@ -151,7 +153,8 @@ async def started(most: int = 4, tokens: bool = False) -> AsyncIterator[Ports]:
         return [TelemetryInterceptor(metrics, SERVICES), ErrorsToStatus(), *known]
 
     room = UploadRoom(most, slow=0.05, patience=0.2)
-    http = HttpServer(Settings(models=body.__file__, http=0), VAE, servicer, around(), room)  # type: ignore[arg-type]
+    inference = GRPCInferenceServiceServicer()
+    http = HttpServer(Settings(models=Path(), http=0), servicer, inference, around(), room)
     server = aio.server(interceptors=around())
     add_VaeServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
