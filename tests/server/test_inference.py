@@ -83,7 +83,7 @@ def test_every_operation_answers_alike_by_name_and_by_parameter(both: Front, cli
     latents = [tensor("latents", "FP32", LATENTS)]
     decoded = arrays(infer(both, MODEL, latents, parameters={"operation": "decode", "n_samples": 4}))
     assert decoded["images"].shape == (3, 4, 8, 8)
-    assert (decoded["images"] == client.decode(MODEL, LATENTS, n_samples=4)).all()
+    assert (decoded["images"] == client.decode(MODEL, LATENTS, n_samples=4).images).all()
     again = arrays(infer(both, f"{MODEL}:reconstruct", ROWS))
     assert again["images"].shape == (5, 1, 8, 8)
     drawn = arrays(infer(both, f"{MODEL}:sample", [], parameters={"n_latents": 40, "seed": 2**64 - 1}))

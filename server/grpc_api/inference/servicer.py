@@ -1,9 +1,9 @@
 """inference.GRPCInferenceService over VaeService: thin, so that every answer is one that VaeService gives."""
 
+from importlib.metadata import version
 from typing import Any
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from rdserve import __version__
 from rdserve.server.errors import InvalidRequest
 from rdserve.server.grpc_api.inference.operations import OPERATIONS, Operation, TensorSpec, split_name
 from rdserve.server.grpc_api.inference.statistics import statistics
@@ -50,7 +50,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
     async def ServerMetadata(
         self, request: oip.ServerMetadataRequest, context: Any
     ) -> oip.ServerMetadataResponse:
-        return oip.ServerMetadataResponse(name=PLATFORM, version=__version__, extensions=EXTENSIONS)
+        return oip.ServerMetadataResponse(name=PLATFORM, version=version("rdserve"), extensions=EXTENSIONS)
 
     async def ModelMetadata(
         self, request: oip.ModelMetadataRequest, context: Any
