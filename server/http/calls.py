@@ -17,8 +17,8 @@ from grpc import aio
 from rdserve.server.errors import StatusError
 from rdserve.server.grpc_api.interceptors.base import KINDS, Handler
 from rdserve.server.grpc_api.interceptors.upload_room import Upload, UploadRoom
+from rdserve.server.http import body
 from rdserve.server.http.asgi import ClientGone, Headers, Receive
-from rdserve.server.http.body import read_body
 from rdserve.server.http.call_context import CallContext
 from rdserve.server.observability.call_context import REQUEST_ID
 from rdserve.wire import tracing
@@ -98,15 +98,19 @@ class Call:
         if self._refused:
             return
         try:
-            self._upload = await self._room.enter()
-            self.body = await self._room.take(self._upload, read_body(receive, headers, most))
+            async with asyncio.timeout(body.SECONDS):
+                self._upload = await self._room.enter()
+                coming = body.read_body(receive, headers, most)
+                self.body = await self._room.take(self._upload, coming)
+        except TimeoutError:
+            self.fault = body.too_late()
         except StatusError as error:
             self.fault = error
 
     def take_body(self) -> bytes:
         """What was read; from here on it is the taker's, so that nobody keeps it beside the message."""
-        body, self.body = self.body, b""
-        return body
+        taken, self.body = self.body, b""
+        return taken
 
     async def answer(self, decode: Decode, context: CallContext) -> Any:
         """The response, or nothing where responses are written to the context.
