@@ -33,9 +33,10 @@ build/modules.txt: FORCE
 	@find api proto wire data models trainer server client compare study loadtest cli zoo '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' -o -path '*/pages/*' -o -name openapi.json ')' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-proto: install ## regenerate the wire code from proto/
+proto: install ## regenerate the wire code and openapi.json from proto/
 	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
 	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=proto --mypy_grpc_out=quiet:proto $(SERVICES:%=rdserve/v1/%.proto)
+	$(BIN)/python tools/openapi.py
 
 lint: install ## formatting, lint, types
 	$(BIN)/ruff format --check .

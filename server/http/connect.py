@@ -25,6 +25,8 @@ from rdserve.server.http.call_context import CallContext
 from rdserve.server.http.calls import Call
 from rdserve.server.http.failure import Failure
 from rdserve.server.http.json_codec import decode_binary, decode_json, encode_binary, encode_json
+from rdserve.server.observability import call_context
+from rdserve.server.observability.call_context import REQUEST_ID
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 
 # Larger answers are encoded in a thread, so that others are answered meanwhile.
@@ -159,6 +161,7 @@ async def _stream(request: Undecoded, ctx: "RequestContext[Any, Any]") -> AsyncI
         messages.put_nowait(await request.codec.encoded(message))
 
     context = CallContext(_left(ctx), write)
+    ctx.response_headers[REQUEST_ID] = call_context.request_id()
     work = asyncio.create_task(_CALL.get().answer(request.decode, context))
     work.add_done_callback(lambda _: messages.put_nowait(None))
     try:
@@ -173,8 +176,7 @@ async def _stream(request: Undecoded, ctx: "RequestContext[Any, Any]") -> AsyncI
         await asyncio.gather(work, return_exceptions=True)
         # Of these the headers count where nothing has been sent, the trailers always.
         for name, value in context.headers():
-            ctx.response_headers.add(name, value)
-            ctx.response_trailers.add(name, value)
+            ctx.response_headers[name] = ctx.response_trailers[name] = value
 
 
 def _left(ctx: "RequestContext[Any, Any]") -> float | None:

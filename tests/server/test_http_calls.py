@@ -218,7 +218,9 @@ def envelopes(data: bytes) -> list[bytes]:
 
 async def test_an_error_in_the_middle_of_a_stream_follows_what_was_there(ports: Ports) -> None:
     given = {"model": "QUEUE_FULL", "nLatents": 2}
-    lines = [json.loads(line) for line in (await ports.post("Sample", given)).body.splitlines()]
+    told = await ports.post("Sample", given, X_Request_Id=KNOWN)
+    assert told.header("x-request-id") == KNOWN
+    lines = [json.loads(line) for line in told.body.splitlines()]
     assert [line.get("images", {}).get("data") for line in lines[:2]] == ["MTI=", "MTI="]
     assert lines[2]["error"]["code"] == "resource_exhausted"
     data = json.dumps(given).encode()
