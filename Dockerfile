@@ -32,11 +32,11 @@ FROM build AS install-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG TORCH_VERSION=2.13.0
 RUN /opt/rdserve/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch==$TORCH_VERSION" \
-    && /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server,tracing]"
+    && /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server,http,tracing]"
 
 FROM build AS install-gpu
 # PyPI's torch for Linux brings CUDA's libraries; the driver comes from the host.
-RUN /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server,tracing,gpu]"
+RUN /opt/rdserve/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[server,http,tracing,gpu]"
 
 FROM ${PYTHON} AS runtime
 # Group 0 owns what is written to: platforms that give each container a user id of its own keep that group.

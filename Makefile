@@ -6,7 +6,8 @@ BIN := .venv/bin
 NVIDIA ?= $(wildcard /proc/driver/nvidia) $(shell command -v nvidia-smi)
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 ANSWERS := import sys, urllib.request; urllib.request.urlopen(sys.argv[1] + "/torch/", timeout=3)
-PROTOS := vae worker
+PROTOS := vae worker inference
+SERVICES := vae inference
 # Tests of faults wait more than they compute.
 WORKERS = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 PORT ?= 50051
@@ -29,12 +30,13 @@ install: .venv/installed ## create .venv and install everything
 # A strict editable install lists modules one by one, so it is stale once a file is added.
 build/modules.txt: FORCE
 	@mkdir -p build
-	@find api proto wire data models trainer server client compare study loadtest cli zoo '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' ')' | sort > $@.new
+	@find api proto wire data models trainer server client compare study loadtest cli zoo '(' -name '*.py' -o -name '*.schema.json' -o -path '*/templates/*' -o -path '*/pages/*' -o -name openapi.json ')' | sort > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-proto: install ## regenerate the wire code from proto/
+proto: install ## regenerate the wire code and openapi.json from proto/
 	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=proto --mypy_out=quiet:proto $(PROTOS:%=rdserve/v1/%.proto)
-	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=proto --mypy_grpc_out=quiet:proto rdserve/v1/vae.proto
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --grpc_python_out=proto --mypy_grpc_out=quiet:proto $(SERVICES:%=rdserve/v1/%.proto)
+	$(BIN)/python tools/openapi.py
 
 lint: install ## formatting, lint, types
 	$(BIN)/ruff format --check .

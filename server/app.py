@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from rdserve.server.backends.base import Backend
@@ -16,6 +17,7 @@ from rdserve.server.backends.in_process import InProcessBackend
 from rdserve.server.batching.revocation import Revocations
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.grpc_api.active_calls import ActiveCalls
+from rdserve.server.grpc_api.inference.servicer import InferenceServicer
 from rdserve.server.grpc_api.server import GrpcServer
 from rdserve.server.grpc_api.servicer import VaeServicer
 from rdserve.server.lifecycle.supervisor import NOT_SERVING, Announce, ModelSupervisor
@@ -24,8 +26,11 @@ from rdserve.server.observability.setup import Observability
 from rdserve.server.registry import ModelRegistry
 from rdserve.server.repository.scan import RepositoryModel, ScanResult, load_all, scan
 from rdserve.server.scratch import Scratch, sweep
-from rdserve.server.settings import Settings
+from rdserve.server.settings import Settings, SettingsError
 from rdserve.wire.service import SERVICE
+
+if TYPE_CHECKING:
+    from rdserve.server.http.server import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +71,11 @@ class Server:
             self._backend, scheduler, registry, self._health, settings, announce
         )
         servicer = VaeServicer(registry, scheduler, self._active)
-        self._server = GrpcServer(settings, servicer, self._health, self._observability.metrics)
+        metrics = self._observability.metrics
+        inference = InferenceServicer(servicer, self._health, metrics)
+        self._server = GrpcServer(settings, servicer, inference, self._health, metrics)
+        self.http_address = ""
+        self._http = None if settings.http is None else make_http(settings, servicer, inference, self._server)
 
     async def start(self) -> None:
         """Listen, load every model, and return when those that can serve do.
@@ -96,7 +105,8 @@ class Server:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._active.wait_idle(), timeout=self.settings.grace_seconds)
         # What remains are answers on their way out, and watchers of health, who never leave.
-        await self._server.stop(FAREWELL_SECONDS)
+        ports = (self._server, self._http)
+        await asyncio.gather(*(port.stop(FAREWELL_SECONDS) for port in ports if port))
         await self._supervisor.stop()
         await self._backend.stop(within=max(FAREWELL_SECONDS, end - time.monotonic()))
         self._observability.close()
@@ -121,8 +131,17 @@ class Server:
         except OSError as error:
             where = f"{settings.metrics_host}:{settings.metrics_port}"
             raise StartError(f"cannot listen for metrics on {where}: {error.strerror}") from None
+        if self._http is not None:
+            try:
+                self.http_address = await self._http.bind()
+            except OSError as error:
+                where, why = f"{settings.host}:{settings.http}", os.strerror(error.errno or 0)
+                raise StartError(f"cannot listen for HTTP on {where}: {why}") from None
+            await self._http.start()
         await self._server.start()
         self._announce(f"metrics on {metrics}")
+        if self.http_address:
+            self._announce(f"HTTP on {self.http_address}")
 
     async def _prepare(self, found: ScanResult, scratch: Path) -> list[RepositoryModel]:
         """Verify the models while the backend starts. Their archives lie in `scratch`."""
@@ -150,6 +169,17 @@ def make_backend(settings: Settings) -> Backend:
     from rdserve.server.backends.torchserve.backend import TorchServeBackend
 
     return TorchServeBackend(settings)
+
+
+def make_http(
+    settings: Settings, servicer: VaeServicer, inference: InferenceServicer, grpc_port: GrpcServer
+) -> "HttpServer":
+    """The HTTP port beside a gRPC port. Raises SettingsError: what it needs is not installed."""
+    try:
+        from rdserve.server.http.server import HttpServer
+    except ImportError as error:
+        raise SettingsError(f"--http needs {error.name}; pip install 'rdserve[http]'") from None
+    return HttpServer(settings, servicer, inference, grpc_port.interceptors(), grpc_port.room)
 
 
 async def serve(settings: Settings, announce: Announce, ready_file: Path | None = None) -> None:

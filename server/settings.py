@@ -44,6 +44,8 @@ class Settings:
     tls_client_ca: PEM file of the authority whose certificates clients must show (mutual TLS).
     metrics_host, metrics_port: where Prometheus scrapes, over HTTP; 0 takes a free port.
     token_file: one bearer token per line; callers must send one of them.
+    http: port of the HTTP API on the same host; 0 takes a free one, None has none.
+    http_hosts: names by which browsers and others may call it, beside localhost and addresses in numbers.
 
     Beyond loopback both TLS and tokens are required.
     """
@@ -76,6 +78,8 @@ class Settings:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     token_file: Path | None = None
+    http: int | None = None
+    http_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises SettingsError: quotes the setting and says what to do."""
@@ -90,8 +94,8 @@ class Settings:
         for name in COUNTS:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("port", "metrics_port"):
-            if not 0 <= getattr(self, name) < 2**16:
+        for name in ("port", "metrics_port", "http"):
+            if not 0 <= (getattr(self, name) or 0) < 2**16:
                 raise SettingsError(f"{name} must be 0 to 65535, got {getattr(self, name)}")
 
     def _check_execution(self) -> None:

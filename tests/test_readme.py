@@ -1,11 +1,18 @@
 """What the README shows is true: its client example runs, its links and commands exist."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from front import Front
 from rdserve.client import Client
+
+StartFront = Callable[..., Front]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,6 +26,17 @@ def test_the_client_example_runs(in_process_service: str) -> None:
     assert done.returncode == 0, done.stderr
     with Client(in_process_service) as client:
         assert [line.split()[0] for line in done.stdout.splitlines()] == [m.name for m in client.models()]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
+def test_the_curl_example_runs(front: StartFront) -> None:
+    (block,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert "localhost:8080" in block
+    running = front(ROOT / "zoo/digits/digits-mpm-b1.0", http=0)
+    code = block.replace("localhost:8080", running.http.removeprefix("http://"))
+    done = subprocess.run(["sh", "-c", code], capture_output=True, text=True)
+    (answer,) = map(json.loads, done.stdout.splitlines())
+    assert answer["images"]["shape"] == ["3", "1", "8", "8"]
 
 
 def test_links_lead_somewhere() -> None:

@@ -139,6 +139,8 @@ def test_it_holds_the_packages_and_three_small_models(wheel: Path) -> None:
     assert models == set(MODELS)
     assert {f"rdserve/zoo/toy/{name}/model.json" for name in COLUMNS} < set(shipped)
     assert sum(shipped.values()) <= MODELS_BUDGET
+    pages = ("openapi.json", "pages/docs.html", "pages/docs.css", "pages/docs.js")
+    assert {f"rdserve/server/http/{page}" for page in pages} <= set(sizes)
 
 
 def test_the_readmes_example_needs_no_extra(base: Installed, address: str) -> None:

@@ -83,7 +83,9 @@ PACKAGES: dict[str, Package] = {
         "the gRPC front, TorchServe's supervisor, packaging",
         uses="proto wire data models",
         floors={
+            "http": "the same methods over HTTP, the Open Inference Protocol's REST, pages",
             "grpc_api": "the servicer, validation, health, reflection",
+            "grpc_api/inference": "the Open Inference Protocol over the same servicer",
             "grpc_api/interceptors": "around every call: errors, tokens, admission, telemetry",
             "lifecycle": "each model from loading to failed",
             "backends/torchserve": "TorchServe as a child, and calls to it",

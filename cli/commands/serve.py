@@ -54,10 +54,18 @@ class ServeOptions:
         Path | None,
         typer.Option(envvar="RDSERVE_TOKENS_FILE", help="A token per line; callers must send one of them."),
     ] = None
+    http: Annotated[
+        int | None,
+        typer.Option(envvar="RDSERVE_HTTP", help="Port for HTTP: JSON, the Open Inference Protocol, /docs."),
+    ] = None
+    http_hosts: Annotated[
+        str, typer.Option(help="Names that HTTP answers to, with commas; localhost and addresses always.")
+    ] = ""
 
     def settings(self) -> Settings:
         """Raises SettingsError as `Settings`."""
         given: dict[str, Any] = vars(self) | {"models": self.models or DIGITS}
+        given["http_hosts"] = tuple(filter(None, map(str.strip, self.http_hosts.split(","))))
         if self.workers is None:
             given["workers"] = max(1, self.gpus)
         if self.execution == "compile":

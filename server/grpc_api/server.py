@@ -15,12 +15,14 @@ from rdserve.server.observability.metrics import Metrics
 from rdserve.server.security.tls import server_credentials
 from rdserve.server.security.tokens import Tokens
 from rdserve.server.settings import Settings
-from rdserve.v1 import vae_pb2, vae_pb2_grpc
+from rdserve.v1 import inference_pb2, inference_pb2_grpc, vae_pb2, vae_pb2_grpc
 from rdserve.wire.limits import MAX_MESSAGE_BYTES
 from rdserve.wire.service import SERVICE
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
-SERVICES = (vae_pb2.DESCRIPTOR.services_by_name["VaeService"], HEALTH, *reflection.SERVICES)
+VAE = vae_pb2.DESCRIPTOR.services_by_name["VaeService"]
+INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+SERVICES = (VAE, INFERENCE, HEALTH, *reflection.SERVICES)
 
 OPTIONS = {
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
@@ -45,23 +47,43 @@ OPTIONS = {
 
 
 class GrpcServer:
-    """VaeService, health and reflection, on one port.
+    """VaeService, the Open Inference Protocol, health and reflection, on one port.
+
+    room: the bound on messages, which another port shares.
 
     Raises:
         SettingsError: a TLS file or the token file cannot be used.
     """
 
     def __init__(
-        self, settings: Settings, servicer: vae_pb2_grpc.VaeServiceServicer, health: Any, metrics: Metrics
+        self,
+        settings: Settings,
+        servicer: vae_pb2_grpc.VaeServiceServicer,
+        inference: inference_pb2_grpc.GRPCInferenceServiceServicer,
+        health: Any,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._credentials = server_credentials(settings)
+        self._metrics = metrics
+        self._tokens = None if settings.token_file is None else Tokens.read(settings.token_file)
+        admission = UploadAdmission((f"/{SERVICE}/", f"/{INFERENCE.full_name}/"), settings.max_uploads)
+        self.room = admission.room
+        # Health checks neither wait for others' uploads nor are a way around the bound.
+        others = UploadAdmission("/grpc.", settings.max_uploads)
         self._server = aio.server(
-            interceptors=_interceptors(settings, metrics), options=list(OPTIONS.items())
+            interceptors=[*self.interceptors(), admission, others],
+            options=list(OPTIONS.items()),
         )
         vae_pb2_grpc.add_VaeServiceServicer_to_server(servicer, self._server)
+        inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(health, self._server)
-        reflection.enable(self._server, (SERVICE, HEALTH.full_name))
+        reflection.enable(self._server, (SERVICE, INFERENCE.full_name, HEALTH.full_name))
+
+    def interceptors(self) -> "list[aio.ServerInterceptor[Any, Any]]":
+        """From the outermost, what stands around calls of every port; new ones each time."""
+        known = [] if self._tokens is None else [RequireToken(self._tokens)]
+        return [TelemetryInterceptor(self._metrics, SERVICES), ErrorsToStatus(), *known]
 
     def bind(self) -> str:
         """Take the port; the address. Raises OSError, RuntimeError where that is not possible."""
@@ -80,14 +102,6 @@ class GrpcServer:
     async def stop(self, grace: float) -> None:
         """Refuse new calls, and end those that take longer than `grace` seconds."""
         await self._server.stop(grace)
-
-
-def _interceptors(settings: Settings, metrics: Metrics) -> "list[aio.ServerInterceptor[Any, Any]]":
-    """From the outermost to the innermost."""
-    tokens = [] if settings.token_file is None else [RequireToken(Tokens.read(settings.token_file))]
-    # Health checks neither wait for others' uploads nor are a way around the bound.
-    admission = [UploadAdmission(prefix, settings.max_uploads) for prefix in (f"/{SERVICE}/", "/grpc.")]
-    return [TelemetryInterceptor(metrics, SERVICES), ErrorsToStatus(), *tokens, *admission]
 
 
 def must_be_free(host: str, port: int) -> None:

@@ -125,6 +125,11 @@ def uses(model: str, version: str) -> None:
         rpc.models[model] = version
 
 
+def request_id() -> str:
+    """Of the RPC under way, or nothing."""
+    return rpc.request_id if (rpc := _CURRENT.get()) else ""
+
+
 def failed(reason: str) -> tuple[tuple[str, str], ...]:
     """The RPC under way ends for this reason; what its caller gets with the error."""
     if (rpc := _CURRENT.get()) is None:

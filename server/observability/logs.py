@@ -13,6 +13,7 @@ from rdserve.server.observability.call_context import Method, RpcContext
 REQUESTS = "rdserve.request"
 # Health checks and reflection, which come every few seconds, are DEBUG.
 QUIET = ("grpc.",)
+PROBES = ("ServerLive", "ServerReady")
 # Faults of this side.
 OURS = (StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS)
 # Models of one comparison that its line names.
@@ -89,7 +90,8 @@ _sampling = LogSampling(DEFAULT_PER_MINUTE)
 def request(rpc: RpcContext, method: Method, code: StatusCode, seconds: float) -> None:
     """One request's line, where it gets one."""
     level = logging.ERROR if code in OURS else logging.INFO
-    if method.grpc_service.startswith(QUIET) and code not in OURS:
+    quiet = method.grpc_service.startswith(QUIET) or method.grpc_method in PROBES
+    if quiet and code not in OURS:
         level = logging.DEBUG
     if not log.isEnabledFor(level):
         return

@@ -7,8 +7,11 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from kustomize import Object, build, containers, read
+from rdserve.cli.command_table import load
+from rdserve.cli.environment import variables
 from rdserve.server.observability.metrics import METRICS
 from rdserve.server.settings import Settings
+from typer.main import get_command
 
 KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"
 VERSIONS = ("1.30", "1.37")
@@ -24,6 +27,25 @@ def objects(request: pytest.FixtureRequest) -> list[Object]:
 def runtime() -> Object:
     (found,) = read(KUBERNETES / "kserve/serving-runtime.yaml")
     return found
+
+
+def test_an_inference_service_speaks_what_its_runtime_does(runtime: Object) -> None:
+    """Its kind is not among Kubernetes' schemas; what it names must be there."""
+    (service,) = read(KUBERNETES / "kserve/inference-service.yaml")
+    model, spec = service["spec"]["predictor"]["model"], runtime["spec"]
+    assert (model["runtime"], model["protocolVersion"]) == (runtime["metadata"]["name"], "v2")
+    assert model["protocolVersion"] in spec["protocolVersions"]
+    (format_,) = spec["supportedModelFormats"]
+    assert model["modelFormat"] == {key: format_[key] for key in ("name", "version")}
+    (container,) = spec["containers"]
+    given = {each["name"]: each["value"] for each in (*container["env"], *model["env"])}
+    known = {
+        name for names in variables("serve", get_command(load("serve")).params).values() for name in names
+    }
+    assert set(given) <= known
+    (port,) = model["ports"]
+    assert str(port["containerPort"]) == given["RDSERVE_HTTP"]
+    assert all(name.startswith("digits-predictor") for name in given["RDSERVE_SERVE_HTTP_HOSTS"].split(","))
 
 
 def of_kind(objects: list[Object], kind: str) -> Object:

@@ -1,12 +1,15 @@
 """Bytes that no client of ours sends, to the running service: each gets a documented status, none a crash."""
 
+import re
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from front import Front
 from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 from hypothesis import HealthCheck, Phase, given, settings
@@ -26,8 +29,10 @@ from rdserve.v1.vae_pb2 import (
 )
 from rdserve.wire import tensors
 from shared import Shared
+from web import ask
 
 VAE, HEALTH = "rdserve.v1.VaeService", "grpc.health.v1.Health"
+INFER = "inference.GRPCInferenceService/ModelInfer"
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 # Statuses that a message can earn; INTERNAL only where the model's own numbers overflow.
 ALLOWED = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "INTERNAL: NUMERIC_FAILURE"}
@@ -187,10 +192,43 @@ CORPUS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("method", [*BYTES, f"{HEALTH}/Check", f"{HEALTH}/Watch"])
+@pytest.mark.parametrize("method", [*BYTES, INFER, f"{HEALTH}/Check", f"{HEALTH}/Watch"])
 def test_corpus(channel: grpc.Channel, method: str) -> None:
     outcomes = {case: outcome(channel, method, message) for case, message in CORPUS.items()}
     assert {case: got for case, got in outcomes.items() if got not in ALLOWED} == {}
+
+
+@pytest.fixture(scope="module")
+def both(store: Path) -> Iterator[Front]:
+    front = Front(store, http=0)
+    yield front
+    front.stop()
+
+
+def outcome_over_http(address: str, method: str, message: bytes) -> str:
+    """The same of a POST of these bytes."""
+    stream = method in ("Compare", "Sample")
+    kind, size = ("connect+proto", len(message)) if stream else ("proto", 0)
+    body = struct.pack(">BI", 0, size) + message if stream else message
+    answer = ask(address, f"/{VAE}/{method}", body, {"Content-Type": f"application/{kind}"})
+    if stream:
+        code = re.search(rb'"error": {"code": "(\w+)"', answer.body)
+        return code[1].decode().upper() if code else "OK"
+    if answer.status == 200:
+        return "OK"
+    code_, reason = answer.json["code"].upper(), answer.headers["rdserve-reason"]
+    return f"INTERNAL: {reason}" if code_ == "INTERNAL" else str(code_)
+
+
+@pytest.mark.parametrize("method", BYTES)
+def test_corpus_over_http_ends_as_over_grpc(both: Front, method: str) -> None:
+    with grpc.insecure_channel(both.address) as channel:
+        for case, message in CORPUS.items():
+            over_http = outcome_over_http(both.http, method, message)
+            if method == "Compare":  # what is wrong for one model is that model's, in a message
+                assert over_http in ALLOWED, case
+            else:
+                assert over_http == outcome(channel, method, message), case
 
 
 @pytest.mark.parametrize("case", CORPUS)

@@ -25,13 +25,13 @@ SWITCHES = (
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator["Browser"]:
-    """A browser with a profile of its own, which ends with the block."""
+def chromium(profile: Path, *switches: str) -> Iterator["Browser"]:
+    """A browser with a profile of its own, which ends with the block. switches: beside those of all."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no chromium and chromedriver on this machine; `make browser` installs them")
     options = Options()
     options.binary_location = CHROMIUM
-    for switch in (*SWITCHES.split(), f"--user-data-dir={profile}"):
+    for switch in (*SWITCHES.split(), *switches, f"--user-data-dir={profile}"):
         options.add_argument(switch)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))

@@ -27,6 +27,7 @@ class Front:
             self._end()
             raise
         self.address: str = self._server.address
+        self.http: str = self._server.http_address
 
     async def _make(self, given: dict[str, object]) -> Server:
         server = Server(Settings(**given), self.lines.append)  # type: ignore[arg-type]

@@ -21,20 +21,23 @@ from rdserve.server.grpc_api.interceptors.base import (
     refusal,
     wrap,
 )
-from rdserve.server.grpc_api.interceptors.upload_room import Upload, UploadRoom, UploadState
+from rdserve.server.grpc_api.interceptors.upload_room import Upload, UploadRoom
 
 
 class UploadAdmission(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Lets calls of methods that begin so send their messages; those without room wait, or are refused.
 
-    most: how many of the largest messages there is room for.
+    prefix: one, or several whose methods share the room. most: how many of the largest messages there is
+        room for.
     slow: seconds after which a message that is read here gives way to calls that wait.
     patience: seconds that a call waits.
     """
 
-    def __init__(self, prefix: str, most: int, *, slow: float = 2.0, patience: float = 10.0) -> None:
+    def __init__(
+        self, prefix: str | tuple[str, ...], most: int, *, slow: float = 2.0, patience: float = 10.0
+    ) -> None:
         self._prefix = prefix
-        self._room = UploadRoom(most, slow=slow, patience=patience)
+        self.room = self._room = UploadRoom(most, slow=slow, patience=patience)
         self._of_task: dict[asyncio.Task[Any], Upload] = {}
         self._read_by_grpc = PerMethod(lambda handler, method: wrap(handler, self._arrived))
 
@@ -67,15 +70,7 @@ class UploadAdmission(aio.ServerInterceptor):  # type: ignore[type-arg]  # gener
         return await behaviour(await self._take(upload, requests), context)
 
     async def _take(self, upload: Upload, requests: AsyncIterator[Any]) -> Any:
-        upload.reader = asyncio.create_task(_only(requests))
-        try:
-            request = await upload.reader
-        except asyncio.CancelledError:
-            if upload.state is UploadState.EVICTED:
-                raise self._room.full from None
-            raise
-        finally:
-            upload.reader = None  # it holds what came
+        request = await self._room.take(upload, _only(requests))
         self._room.arrive(upload, request.ByteSize())
         return request
 

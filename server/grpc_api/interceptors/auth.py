@@ -8,7 +8,12 @@ from rdserve.server.errors import MissingCredentials
 from rdserve.server.grpc_api.interceptors.base import Context, Continuation, Handler, refusal
 from rdserve.server.security.tokens import Tokens
 
-HEALTH = "/grpc.health.v1.Health/"
+# What probes ask, who hold no secret.
+OPEN = (
+    "/grpc.health.v1.Health/",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+)
 
 
 class RequireToken(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
@@ -20,7 +25,7 @@ class RequireToken(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
-        if handler_call_details.method.startswith(HEALTH):
+        if handler_call_details.method.startswith(OPEN):
             return await continuation(handler_call_details)
         fault = self._fault(handler_call_details.invocation_metadata)
         return _refuse(fault) if fault else await continuation(handler_call_details)

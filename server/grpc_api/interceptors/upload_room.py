@@ -5,13 +5,16 @@ its arrival to the end of its call as what it is. Small ones are here within a m
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from enum import Enum
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from rdserve.server.errors import Overloaded
 from rdserve.wire.limits import MAX_MESSAGE_BYTES, MIB
+
+Message = TypeVar("Message")
 
 
 class UploadState(Enum):
@@ -46,7 +49,7 @@ class UploadRoom:
         self._patience = patience
         self._coming: dict[Upload, None] = {}  # oldest first
         self._bytes = 0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[Upload]] = []
 
     @property
     def free(self) -> float:
@@ -63,21 +66,32 @@ class UploadRoom:
 
     async def enter(self) -> Upload:
         """A message may come. Raises Overloaded where there was no room before patience ended."""
-        end = monotonic() + self._patience
-        while self.free < 1:
-            now = monotonic()
-            oldest = next((upload for upload in self._coming if upload.reader), None)
-            due = oldest.begun + self._slow if oldest else end
-            if oldest and due <= now:
-                self._evict(oldest)
-            elif end <= now:
-                raise self.full
-            else:
-                await self._wait(min(due, end) - now)
-        upload = Upload()
-        self._coming[upload] = None
-        self._bytes += upload.size
-        return upload
+        if self.free >= 1:
+            return self._admit()
+        turn: asyncio.Future[Upload] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await self._wait_for(turn, monotonic() + self._patience)
+            return turn.result()
+        except asyncio.CancelledError:
+            if turn.done():
+                self.leave(turn.result())
+            raise
+        finally:
+            if not turn.done():
+                self._waiting.remove(turn)
+
+    async def take(self, upload: Upload, coming: Coroutine[Any, Any, Message]) -> Message:
+        """What `coming` reads, which may have to give way. Raises Overloaded where it did."""
+        upload.reader = reader = asyncio.create_task(coming)
+        try:
+            return await reader
+        except asyncio.CancelledError:
+            if upload.state is UploadState.EVICTED:
+                raise self.full from None
+            raise
+        finally:
+            upload.reader = None  # it holds what came
 
     def arrive(self, upload: Upload, size: int) -> None:
         """It is here, so large."""
@@ -88,6 +102,25 @@ class UploadRoom:
         """Its call is over."""
         self._count(upload, 0)
 
+    async def _wait_for(self, turn: asyncio.Future[Upload], end: float) -> None:
+        """Until it is this one's turn. Raises Overloaded as `enter`."""
+        while not turn.done():
+            now = monotonic()
+            oldest = next((upload for upload in self._coming if upload.reader), None)
+            due = oldest.begun + self._slow if oldest else end
+            if oldest and due <= now:
+                self._evict(oldest)
+            elif end <= now:
+                raise self.full
+            else:
+                await asyncio.wait([turn], timeout=min(due, end) - now)
+
+    def _admit(self) -> Upload:
+        upload = Upload()
+        self._coming[upload] = None
+        self._bytes += upload.size
+        return upload
+
     def _evict(self, upload: Upload) -> None:
         self._count(upload, 0)
         if upload.reader and upload.reader.cancel():
@@ -97,12 +130,5 @@ class UploadRoom:
         self._coming.pop(upload, None)
         self._bytes += size - upload.size
         upload.size = size
-        if self._waiting and self.free >= 1:
-            self._waiting.pop().set_result(None)
-
-    async def _wait(self, seconds: float) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        await asyncio.wait([turn], timeout=seconds)
-        if turn in self._waiting:
-            self._waiting.remove(turn)
+        while self._waiting and self.free >= 1:
+            self._waiting.pop().set_result(self._admit())

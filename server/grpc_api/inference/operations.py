@@ -1,0 +1,86 @@
+"""What a model does, as the protocol describes it: operations, and the tensors that each takes and gives.
+
+A model is one operation to this protocol, ours have five. "model:encode" names one, as does the parameter
+`operation`; "model" alone is scored.
+"""
+
+from typing import NamedTuple
+
+from rdserve.server.errors import InvalidRequest
+from rdserve.v1 import vae_pb2 as v1
+
+SCORES = ("rate_nats", "distortion_nats", "importance_bound_nats", "importance_ess")
+DEFAULT = "score"
+
+
+class TensorSpec(NamedTuple):
+    """A tensor by name; -1 in the shape is an axis of any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    optional: bool = False
+
+
+class Operation(NamedTuple):
+    """One operation. method: of VaeService; request: its message; rows: the field that holds them, or ""."""
+
+    name: str
+    method: str
+    request: type
+    rows: str
+
+    def inputs(self, model: v1.Model) -> list[TensorSpec]:
+        """What it takes, with the noise's names, which may be left out."""
+        image, latent = (-1, *model.image_shape), (-1, model.latent_dim)
+        rows = {
+            "images": [TensorSpec("images", "UINT8", image)],
+            "latents": [TensorSpec("latents", "FP32", latent)],
+            "": [],
+        }
+        noise = [TensorSpec(name, "UINT64", (-1,), optional=True) for name in ("seed", "example_ids")]
+        return [*rows[self.rows], *noise]
+
+    def outputs(self, model: v1.Model) -> list[TensorSpec]:
+        """What it gives; the second axis of samples is K."""
+        latent = model.latent_dim
+        images = TensorSpec("images", "UINT8", (-1, -1, *model.image_shape))
+        latents = TensorSpec("latents", "FP32", (-1, latent))
+        given = {
+            "encode": [
+                TensorSpec("posterior_mode", "FP32", (-1, latent)),
+                TensorSpec("posterior_scale", "FP32", (-1, latent)),
+                TensorSpec("latents", "FP32", (-1, -1, latent)),
+            ],
+            "decode": [images],
+            "reconstruct": [latents, images],
+            "sample": [latents, images],
+            "score": [TensorSpec(name, "FP64", (-1,)) for name in SCORES],
+        }
+        return given[self.name]
+
+
+OPERATIONS = {
+    each.name: each
+    for each in (
+        Operation("encode", "Encode", v1.EncodeRequest, "images"),
+        Operation("decode", "Decode", v1.DecodeRequest, "latents"),
+        Operation("reconstruct", "Reconstruct", v1.ReconstructRequest, "images"),
+        Operation("sample", "Sample", v1.SampleRequest, ""),
+        Operation("score", "Score", v1.ScoreRequest, "images"),
+    )
+}
+
+
+def split_name(name: str, version: str, default: str = DEFAULT) -> tuple[str, Operation]:
+    """VaeService's name of a model that is asked for by "name" or "name:operation", and the operation.
+
+    Raises InvalidRequest: there is no such operation.
+    """
+    model, _, operation = name.partition(":")
+    operation = operation or default
+    if operation not in OPERATIONS:
+        raise InvalidRequest(
+            f"no operation {operation[:128]!r}; there are {', '.join(OPERATIONS)}", field="model_name"
+        )
+    return f"{model}@{version}" if version else model, OPERATIONS[operation]

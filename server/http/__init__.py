@@ -1,0 +1,1 @@
+"""The HTTP port: JSON and binary protobuf, the Open Inference Protocol, pages."""
