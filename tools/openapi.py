@@ -42,6 +42,8 @@ SCALARS: dict[int, Schema] = {
 }
 # Any, in protobuf's JSON.
 ANY: Schema = {"type": "object", "properties": {"@type": {"type": "string"}}, "required": ["@type"]}
+# What JSON of protobuf writes in forms of their own.
+WELL_KNOWN: dict[str, Schema] = {"google.protobuf.Any": ANY, "google.protobuf.Struct": {"type": "object"}}
 NESTED: Schema = {"type": "array", "items": {}}
 TYPED = "As nested lists: images of whole numbers 0 to 255, latents of any. Or as a Tensor."
 HEADERS = {
@@ -148,8 +150,8 @@ class Document:
 
     def _ref(self, kind: Descriptor) -> Schema:
         """A reference to a message's schema, which is described now if it has not been."""
-        if kind.full_name == "google.protobuf.Any":
-            return ANY
+        if kind.full_name in WELL_KNOWN:
+            return WELL_KNOWN[kind.full_name]
         name = kind.full_name.removeprefix(f"{FILE.package}.")
         if name not in self._schemas:
             self._schemas[name] = {}
@@ -177,6 +179,9 @@ class Document:
         }
 
     def _field(self, field: FieldDescriptor) -> Schema:
+        if field.type == F.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+            value = field.message_type.fields_by_name["value"]
+            return {"type": "object", "additionalProperties": self._field(value)}
         if field.type == F.TYPE_ENUM:
             schema = self._enum(field.enum_type)
         elif field.type == F.TYPE_MESSAGE:

@@ -32,9 +32,9 @@ class Operation(NamedTuple):
 
     def inputs(self, model: v1.Model) -> list[TensorSpec]:
         """What it takes, with the noise's names, which may be left out."""
-        image, latent = (-1, *model.image_shape), (-1, model.latent_dim)
+        image, latent = (-1, *model.input_shape), (-1, *model.latent_shape)
         rows = {
-            "images": [TensorSpec("images", "UINT8", image)],
+            "images": [TensorSpec("images", _datatype(model), image)],
             "latents": [TensorSpec("latents", "FP32", latent)],
             "": [],
         }
@@ -43,14 +43,14 @@ class Operation(NamedTuple):
 
     def outputs(self, model: v1.Model) -> list[TensorSpec]:
         """What it gives; the second axis of samples is K."""
-        latent = model.latent_dim
-        images = TensorSpec("images", "UINT8", (-1, -1, *model.image_shape))
-        latents = TensorSpec("latents", "FP32", (-1, latent))
+        z = model.latent_shape
+        images = TensorSpec("images", _datatype(model), (-1, -1, *model.input_shape))
+        latents = TensorSpec("latents", "FP32", (-1, *z))
         given = {
             "encode": [
-                TensorSpec("posterior_mode", "FP32", (-1, latent)),
-                TensorSpec("posterior_scale", "FP32", (-1, latent)),
-                TensorSpec("latents", "FP32", (-1, -1, latent)),
+                TensorSpec("posterior_mode", "FP32", (-1, *z)),
+                TensorSpec("posterior_scale", "FP32", (-1, *z)),
+                TensorSpec("latents", "FP32", (-1, -1, *z)),
             ],
             "decode": [images],
             "reconstruct": [latents, images],
@@ -58,6 +58,14 @@ class Operation(NamedTuple):
             "score": [TensorSpec(name, "FP64", (-1,)) for name in SCORES],
         }
         return given[self.name]
+
+
+def _datatype(model: v1.Model) -> str:
+    """Of x, as the service sends it."""
+    kinds = {v1.INPUT_KIND_COUNTS: "INT32", v1.INPUT_KIND_REAL: "FP32"}
+    if model.input_kind == v1.INPUT_KIND_LEVELS and model.levels > 2**8:
+        return "UINT16"
+    return kinds.get(model.input_kind, "UINT8")
 
 
 OPERATIONS = {

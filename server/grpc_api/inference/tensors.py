@@ -18,6 +18,7 @@ from rdserve.wire.tensors import to_message
 DTYPES = {
     "BOOL": np.dtype("?"),
     "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
     "INT32": np.dtype("<i4"),
     "UINT32": np.dtype("<u4"),
     "INT64": np.dtype("<i8"),
@@ -28,6 +29,7 @@ DTYPES = {
 _CONTENTS = {
     "BOOL": "bool_contents",
     "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
     "INT32": "int_contents",
     "UINT32": "uint_contents",
     "INT64": "int64_contents",
@@ -39,10 +41,18 @@ _CONTENTS = {
 _ROWS = {
     "BOOL": v1.DTYPE_UINT8,
     "UINT8": v1.DTYPE_UINT8,
+    "UINT16": v1.DTYPE_UINT16,
+    "INT32": v1.DTYPE_INT32,
     "FP32": v1.DTYPE_FLOAT32,
     "FP64": v1.DTYPE_FLOAT64,
 }
-_ANSWERED = {v1.DTYPE_UINT8: "UINT8", v1.DTYPE_FLOAT32: "FP32", v1.DTYPE_FLOAT64: "FP64"}
+_ANSWERED = {
+    v1.DTYPE_UINT8: "UINT8",
+    v1.DTYPE_UINT16: "UINT16",
+    v1.DTYPE_INT32: "INT32",
+    v1.DTYPE_FLOAT32: "FP32",
+    v1.DTYPE_FLOAT64: "FP64",
+}
 COUNTS = ("n_samples", "n_latents")
 # Clients of the protocol set these by themselves; none of them changes an answer here.
 IGNORED = {"sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
