@@ -10,16 +10,23 @@ if TYPE_CHECKING:
 
 
 class Lazy(NamedTuple):
-    """A command by where it lives: function `name` of rdserve.cli.commands.<module>, from an extra."""
+    """A command by where it lives: a function of rdserve.cli.commands.<module>, from an extra.
+
+    function: its name, where that is not the command's.
+    """
 
     module: str
     extra: str
     help: str
+    function: str = ""
 
 
 COMMANDS = {
     "train": Lazy("train", "train", "Train a VAE, or go on with the run in the folder."),
     "zoo": Lazy("train", "train", "Train every model of a recipe that is not there yet."),
+    "import": Lazy(
+        "import_model", "export", "Make a model that is served of what pythae saved.", "import_model"
+    ),
     "package": Lazy("package", "server", "Verify checkpoints and make an archive of each."),
     "serve": Lazy("serve", "server", "Serve models over gRPC."),
     "health": Lazy("health", "", "Whether a service serves, as an exit code."),
@@ -44,6 +51,7 @@ SENTINELS = {
     "train": ("torch", "safetensors"),
     "study": ("torch", "sklearn", "matplotlib", "rich"),
     "train,compare": ("torch", "matplotlib", "rich"),
+    "export": ("torch", "onnxruntime", "onnxscript"),
     "server": ("torch", "aiohttp", "grpc_reflection"),
 }
 
@@ -64,7 +72,6 @@ def load(name: str, kind: "type[TyperCommand] | None" = None) -> "typer.Typer":
             f"`rdserve {name}` needs {', '.join(missing)}; pip install 'rdserve[{command.extra}]'"
         )
     app = typer.Typer(add_completion=False)
-    app.command(name, cls=kind)(
-        spread(getattr(import_module(f"rdserve.cli.commands.{command.module}"), name))
-    )
+    module = import_module(f"rdserve.cli.commands.{command.module}")
+    app.command(name, cls=kind)(spread(getattr(module, command.function or name)))
     return app

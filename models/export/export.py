@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rdserve.data import canonical_sha256
 from rdserve.models import ops
-from rdserve.models.card import OnnxCard, write_card
+from rdserve.models.card import CARD_FILE, OnnxCard, write_card
 from rdserve.models.card_parts import (
     MAX_EXAMPLES,
     Argument,
@@ -24,6 +23,7 @@ from rdserve.models.card_parts import (
     PosteriorLaw,
     PosteriorSpec,
     TrainedObjective,
+    Training,
     TrainingData,
 )
 from rdserve.models.distributions.law_table import LIKELIHOODS, POSTERIORS, LawEntry, LawError
@@ -39,9 +39,9 @@ from rdserve.models.export.functions import (
     latent_kind,
     write_graphs,
 )
+from rdserve.models.export.given_data import GivenData, given_data
 from rdserve.models.export.own_loss import OwnLoss, compare_losses
 from rdserve.models.export.to_graph import OPSET, ExportError, Function
-from rdserve.models.input_values import Array
 from rdserve.models.onnx.checks import check
 from rdserve.models.onnx.vae import assemble, load
 from rdserve.models.reference import reference
@@ -102,6 +102,7 @@ def export(
     split: str = "test",
     objective: str = "",
     beta: float | None = None,
+    training: Training | None = None,
     seed: int = 0,
     n_samples: int = 1,
     overwrite: bool = False,
@@ -112,15 +113,16 @@ def export(
         folder: new, unless `overwrite`.
         encoder: x (N, *x), float32 -> the posterior's parameters; of law "graph", (x, eps) -> z, log_prob.
         decoder: z (N, *z) -> the likelihood's parameters; where `autoregressive`, (z, x) -> parameters.
-        x: (N, *x) examples, of which the card's numbers are measured: best the test split, whole.
+        x: (N, *x) examples, of which the card's numbers are measured: best the test split, whole. Of a split
+            as `rdserve.load` gives it, the card says all that it says of itself.
         encoder_outputs, decoder_outputs: names of what tuples hold, in order. With functions that return
-        arguments: of the likelihood, such as {"levels": 256}.
             dicts, or in the usual order (loc and log_variance; logits), they may be left out.
         arguments: of the likelihood, such as {"levels": 256}.
         normalise: from x to what the networks take, where that differs; becomes part of the graphs.
         modules: those that functions use, where encoder and decoder are functions.
         own_loss: x -> (rate, distortion) in nats, as the author's training computes them; compared with ours.
-        data, split: of which data set x are. Without: x themselves, by their hash.
+        data, split: of which data set bare x are. Without: x themselves, by their hash.
+        training: what else the card remembers of it.
 
     Raises:
         ExportError: what was given cannot be exported, or is not what it says; the message names the cure.
@@ -129,7 +131,9 @@ def export(
     target = Path(folder)
     if target.exists() and any(target.iterdir()) and not overwrite:
         raise ExportError(f"{target}: there is something already; another folder, or overwrite=True")
-    values = _values(x)
+    if target.exists() and any(target.iterdir()) and not (target / CARD_FILE).is_file():
+        raise ExportError(f"{target}: what is there is no model, and stays; another folder")
+    examples = given_data(x, data, split)
     given = ModelFunctions(
         encoder=encoder,
         decoder=decoder,
@@ -153,8 +157,7 @@ def export(
         name=name or target.name,
         version=version,
         unit=unit,
-        data=data or TrainingData(name="own", sha256=canonical_sha256({split: values})),
-        split=split,
+        training=dict(training or {}),
         objective=TrainedObjective(name=objective, beta=beta) if beta is not None else None,
         seed=seed,
         n_samples=n_samples,
@@ -163,7 +166,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         draft = Path(scratch) / target.name
         draft.mkdir()
-        done = _write(draft, given, values, facts, own_loss)
+        done = _write(draft, given, examples, facts, own_loss)
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
@@ -171,10 +174,11 @@ def export(
 
 
 def _write(
-    draft: Path, given: ModelFunctions, values: Array, facts: Facts, own_loss: OwnLoss | None
+    draft: Path, given: ModelFunctions, source: GivenData, facts: Facts, own_loss: OwnLoss | None
 ) -> Exported:
     """Graphs, examples, then the card, with what was measured on the way."""
-    x_spec = input_spec(given, values, facts.unit)
+    values = source.values
+    x_spec = input_spec(given, source, facts.unit)
     at = np.linspace(0, len(values) - 1, min(MAX_EXAMPLES, len(values))).astype(int)
     examples = torch.from_numpy(values[at].astype(np.float32))
     written = write_graphs(given, examples, draft)
@@ -199,7 +203,8 @@ def _write(
         graphs=Graphs(**written.graphs),
         examples=write_examples(draft, values[at], at),
         objective=facts.objective,
-        data=facts.data,
+        data=source.data,
+        training=facts.training,
         code_version=installed("rdserve"),
         reference=NOT_MEASURED,
         opset=OPSET,
@@ -223,7 +228,9 @@ def _write(
     checks = check(card, vae, draft) | {"onnx_rate_nats": apart[0], "onnx_distortion_nats": apart[1]}
     if own_loss is not None:
         checks |= compare_losses(own_loss, examples, here.rate, here.distortion)
-    stands = reference(vae, torch.from_numpy(values), facts.split, seed=facts.seed, n_samples=facts.n_samples)
+    stands = reference(
+        vae, torch.from_numpy(values), source.split, seed=facts.seed, n_samples=facts.n_samples
+    )
     card = card.model_copy(update={"reference": stands, "checks": checks})
     write_card(card, draft)
     return Exported(draft, card, *apart)
@@ -232,16 +239,6 @@ def _write(
 def _with_torch(card: OnnxCard, written: Written, folder: Path) -> VAE:
     """The same model with torch in place of ONNX Runtime."""
     return assemble(card, {name: TorchGraph(each) for name, each in written.modules.items()}, folder)
-
-
-def _values(x: object) -> Array:
-    """As the service takes them."""
-    values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-    if values.dtype == np.float64:
-        values = values.astype(np.float32)
-    if values.ndim < 2 or len(values) < 2:
-        raise ExportError(f"x is (N, ...) with two examples or more, got shape {values.shape}")
-    return np.ascontiguousarray(values)
 
 
 def _outputs(

@@ -21,11 +21,12 @@ from rdserve.models.card_parts import (
     PosteriorLaw,
     ReferenceScores,
     TrainedObjective,
-    TrainingData,
+    Training,
 )
 from rdserve.models.distributions.law_table import LIKELIHOODS, POSTERIORS
+from rdserve.models.export.given_data import GivenData
 from rdserve.models.export.to_graph import ExportError, Function, NamedOutputs, write_graph
-from rdserve.models.input_values import Array, said, wrong
+from rdserve.models.input_values import said, wrong
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -72,8 +73,7 @@ class Facts:
     name: str
     version: str
     unit: str
-    data: TrainingData
-    split: str
+    training: Training
     objective: TrainedObjective | None
     seed: int
     n_samples: int
@@ -104,19 +104,26 @@ class TorchGraph:
         }
 
 
-def input_spec(given: ModelFunctions, values: Array, unit: str) -> InputSpec:
+def input_spec(given: ModelFunctions, source: GivenData, unit: str) -> InputSpec:
     """What x is, by its likelihood and the values at hand.
 
     Raises:
         ExportError: values that the likelihood does not take.
     """
+    values = source.values
     kind = cast(InputKind, LIKELIHOODS[given.likelihood].kinds[0])
     levels = given.arguments.get("levels")
     if kind == "levels" and not isinstance(levels, int):
         raise ExportError(f'{given.likelihood}: say how many levels x has, arguments={{"levels": ...}}')
+    if kind == "real" and not unit:
+        raise ExportError(
+            f"{given.likelihood} is a density, per unit of x: say what 1 of x is, such as unit='grey/255'"
+        )
     spec = InputSpec(
         kind=kind,
         shape=values.shape[1:],
+        binarisation=source.binarisation,
+        preprocessing=source.preprocessing,
         levels=levels if kind == "levels" and isinstance(levels, int) else None,
         unit=unit if kind == "real" else "",
     )
