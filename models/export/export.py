@@ -178,7 +178,7 @@ def _write(
 ) -> Exported:
     """Graphs, examples, then the card, with what was measured on the way."""
     values = source.values
-    x_spec = input_spec(given, source, facts.unit)
+    x_spec = input_spec(given.likelihood, given.arguments, source, facts.unit)
     at = np.linspace(0, len(values) - 1, min(MAX_EXAMPLES, len(values))).astype(int)
     examples = torch.from_numpy(values[at].astype(np.float32))
     written = write_graphs(given, examples, draft)
@@ -186,7 +186,7 @@ def _write(
         name=facts.name,
         version=facts.version,
         input=x_spec,
-        latent=LatentSpec(kind=latent_kind(given), shape=written.latent_shape),
+        latent=LatentSpec(kind=latent_kind(given.posterior), shape=written.latent_shape),
         posterior=PosteriorSpec(law=given.posterior, noise=given.noise),
         marginal=MarginalSpec(
             law=given.marginal,

@@ -104,21 +104,21 @@ class TorchGraph:
         }
 
 
-def input_spec(given: ModelFunctions, source: GivenData, unit: str) -> InputSpec:
+def input_spec(
+    law: LikelihoodLaw, arguments: Mapping[str, Argument], source: GivenData, unit: str
+) -> InputSpec:
     """What x is, by its likelihood and the values at hand.
 
     Raises:
         ExportError: values that the likelihood does not take.
     """
     values = source.values
-    kind = cast(InputKind, LIKELIHOODS[given.likelihood].kinds[0])
-    levels = given.arguments.get("levels")
+    kind = cast(InputKind, LIKELIHOODS[law].kinds[0])
+    levels = arguments.get("levels")
     if kind == "levels" and not isinstance(levels, int):
-        raise ExportError(f'{given.likelihood}: say how many levels x has, arguments={{"levels": ...}}')
+        raise ExportError(f'{law}: say how many levels x has, arguments={{"levels": ...}}')
     if kind == "real" and not unit:
-        raise ExportError(
-            f"{given.likelihood} is a density, per unit of x: say what 1 of x is, such as unit='grey/255'"
-        )
+        raise ExportError(f"{law} is a density, per unit of x: say what 1 of x is, such as unit='grey/255'")
     spec = InputSpec(
         kind=kind,
         shape=values.shape[1:],
@@ -130,13 +130,13 @@ def input_spec(given: ModelFunctions, source: GivenData, unit: str) -> InputSpec
     bad = wrong(spec)(values)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ExportError(f"{given.likelihood} takes {said(spec)}, x has {values[where]} at {where}")
+        raise ExportError(f"{law} takes {said(spec)}, x has {values[where]} at {where}")
     return spec
 
 
-def latent_kind(given: ModelFunctions) -> LatentKind:
+def latent_kind(law: PosteriorLaw) -> LatentKind:
     """What z is, by its posterior."""
-    return cast(LatentKind, POSTERIORS[given.posterior].kinds[0])
+    return cast(LatentKind, POSTERIORS[law].kinds[0])
 
 
 def write_graphs(given: ModelFunctions, x: Tensor, folder: Path) -> Written:

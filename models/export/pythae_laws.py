@@ -3,6 +3,7 @@
 https://pythae.readthedocs.io; the classes' losses are those of pythae 0.1.2.
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from rdserve.models.card_parts import LikelihoodLaw
 from rdserve.models.export.own_loss import OwnLoss
 from rdserve.models.export.to_graph import ExportError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _CERTAIN = "its z is certain, and a certain real z costs an infinite rate: it is no latent-variable model"
@@ -79,7 +80,7 @@ def arguments_of(model: PythaeModel, shape: tuple[int, ...], likelihood: Likelih
         found["own_loss"] = _own_loss(model, into, _constant(model, math.prod(shape)))
     if kind in _BETA_VAES:
         found |= {"objective": "beta-vae", "beta": float(getattr(model.model_config, "beta", 1.0))}
-    return found | {"modules": [model]}
+    return found
 
 
 def _reshaped(model: PythaeModel, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
@@ -105,16 +106,42 @@ def _law_of_x(
     kind = type(model).__name__
     if likelihood is None and kind in _NO_LAW:
         raise ExportError(f"the loss of pythae's {kind} says no law of x: name one, likelihood=...")
+    decoder, output = model.decoder, "probs"
     loss = getattr(model.model_config, "reconstruction_loss", "mse")
     law = likelihood or ("bernoulli" if loss == "bce" else "normal")
     # 0.5 (x - y)^2 is of scale 1; of a VQVAE, it is (x - y)^2.
     scale = math.sqrt(0.5) if kind == "VQVAE" else 1.0
+    if law == "normal":
+        output = "loc"
+    elif (before := _before_sigmoid(model)) is not None:
+        decoder, output = before, "logits"
     return {
         "likelihood": law,
-        "decoder": lambda z: model.decoder(embed(z))["reconstruction"].reshape(z.shape[0], *shape),
-        "decoder_outputs": ("loc",) if law == "normal" else ("probs",),
+        "decoder": lambda z: decoder(embed(z))["reconstruction"].reshape(z.shape[0], *shape),
+        "decoder_outputs": (output,),
         "arguments": {"scale": scale} if law == "normal" else {},
+        "modules": [model, decoder],
     }
+
+
+def _before_sigmoid(model: PythaeModel) -> PythaeModel | None:
+    """The decoder without the sigmoid that it ends in; None where it ends in none.
+
+    Probabilities near 1 have lost in float32 the digits that log(1 - p) is made of.
+    """
+    decoder = copy.deepcopy(model.decoder)
+    found = [name for name, module in decoder.named_modules() if isinstance(module, nn.Sigmoid)]
+    if not found:
+        return None
+    parent, _, name = found[-1].rpartition(".")
+    setattr(decoder.get_submodule(parent), name, nn.Identity())
+    z = torch.linspace(-2, 2, 4 * model.model_config.latent_dim).reshape(4, -1)
+    with torch.no_grad():
+        try:
+            here, there = (each(z)["reconstruction"] for each in (decoder, model.decoder))
+        except RuntimeError:  # z of another shape
+            return None
+    return decoder if torch.allclose(here.sigmoid(), there, atol=1e-6) else None
 
 
 def _constant(model: PythaeModel, size: int) -> float:

@@ -10,12 +10,15 @@ import pytest
 import torch
 from onnx import helper
 from own_models import DATA, Encoder, bits, graph, made
+from rdserve.data import load
+from rdserve.data.preprocessing import from_words
 from rdserve.models import ops
 from rdserve.models.cancellation import Abandoned, abandoned_when
 from rdserve.models.card import CARD_FILE, CardError, OnnxCard, read_card, sha256_of, write_card
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.engines import load_model
 from rdserve.models.export.export import export
+from rdserve.models.export.given_data import given_data
 from rdserve.models.export.to_graph import ExportError
 from rdserve.models.onnx.checks import CheckError, check
 from rdserve.models.onnx.graph import Graph, GraphError
@@ -255,6 +258,26 @@ def test_a_folder_that_holds_something_is_left_alone(linear: Path) -> None:
     with pytest.raises(ExportError, match="overwrite"):
         made(linear, bits())
     assert sha256_of(linear / CARD_FILE) == before
+
+
+def test_overwriting_replaces_models_alone(linear: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("mine")
+    with pytest.raises(ExportError, match="what is there is no model, and stays"):
+        made(tmp_path / "letters", bits(), overwrite=True)
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "mine"
+
+
+def test_a_split_says_what_it_is() -> None:
+    bare = load("digits-grey", split="test")
+    grey = load("digits-grey", split="valid", steps=from_words("scale=0.0625") or ())
+    binary = load("digits", split="test")
+    found = [given_data(each, None, "train") for each in (bare, grey, binary)]
+    assert [each.split for each in found] == ["test", "valid", "test"]
+    assert [each.data.sha256 for each in found] == [bare.sha256, bare.sha256, binary.sha256]
+    assert [each.binarisation for each in found] == ["", "scale=0.0625", binary.binarisation]
+    assert [each.preprocessing for each in found] == [(), ({"op": "scale", "by": 0.0625},), ()]
+    assert [each.values.dtype for each in found] == [np.uint8, np.float32, np.float32]
 
 
 def test_a_unit_that_the_networks_do_not_speak(tmp_path: Path) -> None:
