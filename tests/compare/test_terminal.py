@@ -46,7 +46,7 @@ def test_gaps_stand_beside_the_elbo_with_a_mark_where_few_samples_carry_them() -
     assert " 0.41  " in printed[1]
     assert " 1.73! " in printed[2]
     caption = " ".join(" ".join(printed[3:]).split())
-    assert "at least: the importance bound of 8 samples does" in caption
+    assert "log p(x) lies at least so far above the ELBO, by the bound of 8 samples" in caption
     assert (
         "! fewer than 2 of these are effective on most images; more of --n-samples would widen it" in caption
     )
