@@ -22,6 +22,7 @@ DEFAULTS: dict[str, str] = {
     "precision": "float32",
     "execution": "eager",
     "weights_dtype": "float32",
+    "data_sha256": "",
     "preprocess": "none",
     "start": "",
 }
@@ -45,6 +46,7 @@ def recipe(card: Card) -> dict[str, str]:
         **card.objective.model_dump(exclude={"name"}),
         "likelihood": card.likelihood,
         "binarisation": card.input.binarisation,
+        "data": card.data.name,
         "data_sha256": card.data.sha256,
         "weights_dtype": card.weights.dtype,
         "code_version": card.code_version,
