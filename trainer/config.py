@@ -33,6 +33,7 @@ class Config:
     start: name of the checkpoint whose weights it starts from; "": random ones.
     precision: bfloat16 runs convolutions and products in it, on channels-last tensors.
     execution: compile runs the networks through torch.compile, which takes minutes at the start.
+    weights_dtype: in which the checkpoint stores the weights; the card's numbers are of those.
     """
 
     data: str
@@ -62,6 +63,7 @@ class Config:
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     execution: Literal["eager", "compile"] = "eager"
+    weights_dtype: Literal["float32", "float16"] = "float32"
     start: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

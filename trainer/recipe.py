@@ -13,6 +13,11 @@ A recipe is TOML:
     families = ["---", "-+v"]
     betas = [1.0]
 
+    [[models]]                  # each from several seeds, -s0 to -s4 added to the names; or a list
+    families = ["---"]
+    betas = [0.4]
+    seeds = "0..4"
+
     [[models]]                  # from where another model of the recipe ended, the same family at
     families = ["-+v"]          # that beta and suffix
     betas = [0.1, 1.1]
@@ -23,10 +28,11 @@ import multiprocessing
 import os
 import signal
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing.queues import Queue
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
@@ -39,6 +45,7 @@ from rdserve.trainer.config import Config, ConfigError, configure
 from rdserve.trainer.progress import ZooProgress
 from rdserve.trainer.progress_relay import News, Reporter, relay
 from rdserve.trainer.resume import StateError
+from rdserve.trainer.seeds import parse_seeds
 from rdserve.trainer.train import Stopped, TrainingError, train
 
 # In a worker: where to tell of its models.
@@ -82,13 +89,19 @@ def read_recipe(path: Path) -> list[RecipeEntry]:
 
 def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[RecipeEntry]:
     families, betas, suffix = group.pop("families"), group.pop("betas"), group.pop("suffix", "")
+    seeds = parse_seeds(group.pop("seeds")) if "seeds" in group else None
     given = {"size": recipe.get("size"), **recipe.get("settings", {}), **group}
-    for family in families:
+    for beta, family in product(betas, families):
         stem = f"{recipe['data']}-{slug(family)}"
         start = {"start": f"{stem}-{group['start']}"} if "start" in group else {}
-        for beta in betas:
-            config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
-            yield RecipeEntry(f"{stem}-b{float(beta)}{suffix}", config)
+        config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
+        entry = RecipeEntry(f"{stem}-b{float(beta)}{suffix}", config)
+        yield from [entry] if seeds is None else replicates(entry, seeds)
+
+
+def replicates(entry: RecipeEntry, seeds: Sequence[int]) -> list[RecipeEntry]:
+    """The same from each seed, which its name tells."""
+    return [RecipeEntry(f"{entry.name}-s{seed}", replace(entry.config, seed=seed)) for seed in seeds]
 
 
 def train_all(
