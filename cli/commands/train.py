@@ -16,9 +16,11 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from rdserve.models.card import Card
     from rdserve.trainer import Config
+    from rdserve.trainer.recipe import RecipeEntry
     from rdserve.trainer.saved_run import SavedRun
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Jobs = Annotated[int, typer.Option(min=1, help="Models at once, each on one core.")]
 
 
 # Of options, the settings that have another name.
@@ -65,6 +67,9 @@ class TrainOptions:
     execution: Annotated[str | None, typer.Option(help="eager, or compile: networks by torch.compile.")] = (
         None
     )
+    weights_dtype: Annotated[
+        str | None, typer.Option(help="In which the weights are stored: float32 or float16.")
+    ] = None
     seed: Annotated[int | None, typer.Option()] = None
 
     def given(self) -> dict[str, Any]:
@@ -77,13 +82,22 @@ def train(
     options: TrainOptions,
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights it starts from.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="A run from each, as 0..4 or 0,3,7, in folders NAME-s0 ... of --out.")
+    ] = None,
+    jobs: Jobs = 2,
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
     """Train a model, or go on with the run in the folder, for which --out is enough.
 
-    What is not given is as in that run; in a new one, the data set's default.
+    What is not given is as in that run; in a new one, the data set's default. With --seeds, train the same
+    from several; given again, the same command goes on.
     """
+    if seeds is not None:
+        with _failures_in_words(out):
+            entries = _replicates(out, options, seeds, start, name)
+        return _train_all(entries, out, jobs, device, data_root)
     with _failures_in_words(out):
         from rdserve import trainer
         from rdserve.models.card import read_card
@@ -122,6 +136,30 @@ def _configured(there: "SavedRun | None", out: Path, chosen: dict[str, Any]) -> 
     return configure(**{"data": "digits", **chosen})
 
 
+def _replicates(
+    out: Path, options: TrainOptions, seeds: str, start: Path | None, name: str | None
+) -> "list[RecipeEntry]":
+    """One run for each seed, named NAME-s0 and so on.
+
+    Raises:
+        ConfigError: no such seeds, settings that cannot be, or options that say something else.
+    """
+    from rdserve.trainer import ConfigError
+    from rdserve.trainer.config import require_name
+    from rdserve.trainer.recipe import RecipeEntry, replicates
+    from rdserve.trainer.resume import FILE
+    from rdserve.trainer.seeds import parse_seeds
+
+    if start or options.seed is not None:
+        raise ConfigError("--seeds goes with neither --seed nor --start")
+    if (out / CARD_FILE).is_file() or (out / FILE).is_file():
+        raise ConfigError(f"{out} holds a single run; give --seeds a folder of its own")
+    chosen = RecipeEntry(name or out.resolve().name, _configured(None, out, options.given()))
+    entries = replicates(chosen, parse_seeds(seeds))
+    require_name(entries[-1].name)
+    return entries
+
+
 def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
     if there.name is not None:
         return f"{out} holds the checkpoint {there.name} already"
@@ -131,17 +169,28 @@ def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
 def zoo(
     recipe: Annotated[Path, typer.Argument(help="As zoo/digits.toml.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the zoo; else beside the recipe.")] = None,
-    jobs: Annotated[int, typer.Option(help="Models at once, each on one core.")] = 2,
+    jobs: Jobs = 2,
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
     """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
-    failed, console, folder = False, _console(), out or recipe.with_suffix("")
+    folder = out or recipe.with_suffix("")
     with _failures_in_words(folder):
-        from rdserve.trainer.progress import zoo_bars
-        from rdserve.trainer.recipe import Failed, read_recipe, train_all
+        from rdserve.trainer.recipe import read_recipe
 
         entries = read_recipe(recipe)
+    _train_all(entries, folder, jobs, device, data_root)
+
+
+def _train_all(
+    entries: "list[RecipeEntry]", folder: Path, jobs: int, device: str, data_root: Path | None
+) -> None:
+    """Train what is not in the folder yet, and say where each stands. Exits 1 where one failed."""
+    failed, console = False, _console()
+    with _failures_in_words(folder):
+        from rdserve.trainer.progress import zoo_bars
+        from rdserve.trainer.recipe import Failed, train_all
+
         with zoo_bars(len(entries), console) as bars:
             for outcome in train_all(
                 entries, folder, jobs=jobs, device=device, data_root=data_root, progress=bars

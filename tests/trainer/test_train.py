@@ -17,7 +17,7 @@ from rdserve.models.execution.acceleration import networks
 from rdserve.models.networks import pixelcnn
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
 from rdserve.trainer.progress import TrainingProgress
-from rdserve.trainer.reference import measure
+from rdserve.trainer.reference import measure, reference
 from rdserve.trainer.run import Means, begin
 from rdserve.trainer.train import one_step
 from safetensors.torch import load_file
@@ -67,6 +67,16 @@ def interrupt(folder: Path, after: str, number: signal.Signals) -> tuple[int, st
         process.send_signal(number)
         said = process.stdout.read()
         return process.wait(), said
+
+
+def test_weights_in_half_precision_are_what_is_measured(tmp_path: Path) -> None:
+    config = configure("---", "digits", **TINY, weights_dtype="float16", reference_samples=2)
+    stated = train(config, tmp_path, name="half")
+    assert stated.weights.dtype == "float16"
+    assert {t.dtype for t in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
+    _, vae = checkpoint.load(tmp_path)
+    images = torch.from_numpy(load("digits", split="test").images)
+    assert reference(vae, images, "test", seed=0, n_samples=2) == stated.reference
 
 
 def test_the_card_says_what_the_stored_weights_measure(whole: Path) -> None:
