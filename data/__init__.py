@@ -7,7 +7,7 @@ local copy or fetches one. See docs/data.md.
 from collections.abc import Callable
 from pathlib import Path
 
-from rdserve.data import digits, static_mnist
+from rdserve.data import digits, omniglot, static_mnist
 from rdserve.data.dataset import SPLITS, DataError, Dataset, Progress, Source, canonical_sha256
 
 __all__ = ["NAMES", "SPLITS", "DataError", "Dataset", "Progress", "Source", "canonical_sha256", "load"]
@@ -15,6 +15,7 @@ __all__ = ["NAMES", "SPLITS", "DataError", "Dataset", "Progress", "Source", "can
 _READERS: dict[str, Callable[[Path | None, Progress | None], Source]] = {
     "digits": digits.read,
     "static-mnist": static_mnist.read,
+    "omniglot": omniglot.read,
 }
 NAMES = tuple(_READERS)
 

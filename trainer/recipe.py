@@ -47,6 +47,7 @@ from rdserve.trainer.progress_relay import News, Reporter, relay
 from rdserve.trainer.resume import StateError
 from rdserve.trainer.seeds import parse_seeds
 from rdserve.trainer.train import Stopped, TrainingError, train
+from rdserve.trainer.watch import Together, Watch
 
 # In a worker: where to tell of its models.
 _news: "Queue[News | None] | None" = None
@@ -112,10 +113,11 @@ def train_all(
     device: str = "auto",
     data_root: Path | None = None,
     progress: ZooProgress | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[Card | Failed]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
-    progress: told, in a thread of its own, how far each model is.
+    progress: told, in a thread of its own, how far each model is. watch: what each leaves while it goes.
     Next is always the first entry whose start is there. A model that fails leaves the others alone.
 
     Raises:
@@ -134,7 +136,7 @@ def train_all(
                 for entry in ready[: jobs - len(under_way)]:
                     waiting.remove(entry)
                     told.began(entry.name, entry.config.epochs)
-                    under_way[pool.submit(_train, entry, folder, device, data_root)] = entry
+                    under_way[pool.submit(_train, entry, folder, device, data_root, watch or Watch())] = entry
                 if not under_way:
                     yield from (Failed(each.name, f"there is no {each.config.start}") for each in waiting)
                     return
@@ -197,7 +199,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None) -> Card:
+def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None, watch: Watch) -> Card:
     start = folder / entry.config.start if entry.config.start else None
     assert _news
     return train(
@@ -207,5 +209,5 @@ def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None
         device=device,
         data_root=data_root,
         start=start,
-        progress=Reporter(entry.name, _news),
+        progress=Together(Reporter(entry.name, _news), *watch.watchers(folder / entry.name)),
     )

@@ -1,6 +1,6 @@
 """A training run under way: what a step needs, and all that a resumed run must get back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 import torch
@@ -29,6 +29,14 @@ class Means(NamedTuple):
         return -(self.rate + self.distortion)
 
 
+class EpochMeans(NamedTuple):
+    """After an epoch: how many are done, and the means over it and over the validation split."""
+
+    epoch: int
+    train: Means
+    valid: Means
+
+
 @dataclass
 class Best:
     """The weights with the lowest goal of the objective on the validation split so far."""
@@ -40,7 +48,8 @@ class Best:
 
 @dataclass
 class TrainingRun:
-    """step: how many steps are done; totals: sums of rate, distortion and loss over the epoch so far.
+    """step: how many steps are done; totals: sums of rate, distortion and loss over the epoch so far;
+    history: of each epoch done.
 
     No state of a random generator: all noise is a function of (seed, epoch, example).
     """
@@ -53,6 +62,7 @@ class TrainingRun:
     average: AveragedModel | None = None
     step: int = 0
     best: Best | None = None
+    history: list[EpochMeans] = field(default_factory=list)
 
     @property
     def measured(self) -> VAE:

@@ -43,7 +43,7 @@ class Bounds:
 
 def bounds(
     checkpoints: Annotated[list[Path], typer.Argument(help="Folders of checkpoints.")],
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, static-mnist or omniglot.")] = "digits",
     split: Split = "test",
     data_root: DataRoot = None,
     limit: Annotated[int, typer.Option(min=2, help="Images, all in one mixture.")] = N,

@@ -61,7 +61,8 @@ class ImageOptions:
     """What to score."""
 
     data: Annotated[
-        str | None, typer.Option(help="digits or static-mnist; digits if neither this nor --images is given.")
+        str | None,
+        typer.Option(help="digits, static-mnist or omniglot; digits if neither this nor --images is given."),
     ] = None
     images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
     labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None

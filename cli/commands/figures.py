@@ -18,7 +18,7 @@ Images = Annotated[int, typer.Option(min=2, help="Images reconstructed to tell a
 
 def figures(
     trust: Trust,
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, static-mnist or omniglot.")] = "digits",
     split: Split = "test",
     limit: study_inputs.Limit = None,
     data_root: DataRoot = None,

@@ -28,7 +28,7 @@ def results(
     models: Annotated[
         Path | None, typer.Option(help="Serve this folder's models for this run; bounds need their weights.")
     ] = None,
-    data: Annotated[str, typer.Option(help="digits or static-mnist.")] = "digits",
+    data: Annotated[str, typer.Option(help="digits, static-mnist or omniglot.")] = "digits",
     data_root: DataRoot = None,
     splits: Annotated[str, typer.Option(help="Which to score, divided by commas.")] = ",".join(SPLITS),
     limit: study_inputs.Limit = None,

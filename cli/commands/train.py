@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rdserve.trainer import Config
     from rdserve.trainer.recipe import RecipeEntry
     from rdserve.trainer.saved_run import SavedRun
+    from rdserve.trainer.watch import Watch
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 Jobs = Annotated[int, typer.Option(min=1, help="Models at once, each on one core.")]
@@ -34,7 +35,9 @@ class TrainOptions:
     family: Annotated[
         str | None, typer.Option(help="Encoder, decoder, marginal, as --family=-+v; or sparse-, sparse+.")
     ] = None
-    data: Annotated[str | None, typer.Option(help="digits or static-mnist; digits if not given.")] = None
+    data: Annotated[
+        str | None, typer.Option(help="digits, static-mnist or omniglot; digits if not given.")
+    ] = None
     objective: Annotated[
         str | None, typer.Option(help="beta-vae, target-rate, geco, free-bits, info-vae or iwae.")
     ] = None
@@ -58,7 +61,7 @@ class TrainOptions:
     dropout: Annotated[float | None, typer.Option(help="In autoregressive decoders.")] = None
     optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None
     keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None
-    size: Annotated[str | None, typer.Option(help="Of static-mnist: paper or compact.")] = None
+    size: Annotated[str | None, typer.Option(help="Of static-mnist and omniglot: paper or compact.")] = None
     width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None
     latent_dim: Annotated[int | None, typer.Option()] = None
     pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None
@@ -77,9 +80,33 @@ class TrainOptions:
         return {_SETTINGS.get(name, name): value for name, value in vars(self).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class WatchOptions:
+    """What runs leave while they go: the fields of `rdserve.trainer.watch.Watch`."""
+
+    log: Annotated[
+        Path | None, typer.Option(help="File that gets a line of JSON after each epoch; added to.")
+    ] = None
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder that gets TensorBoard's event files.")] = (
+        None
+    )
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Draw R against D as it goes, rate_distortion.png in its folder.")
+    ] = False
+
+    def watch(self) -> "Watch":
+        """Raises ConfigError where a package for it is missing."""
+        from rdserve.trainer.watch import Watch
+
+        watch = Watch(**vars(self))
+        watch.require()
+        return watch
+
+
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
     options: TrainOptions,
+    watch: WatchOptions,
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights it starts from.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
     seeds: Annotated[
@@ -97,22 +124,25 @@ def train(
     if seeds is not None:
         with _failures_in_words(out):
             entries = _replicates(out, options, seeds, start, name)
-        return _train_all(entries, out, jobs, device, data_root)
+        return _train_all(entries, out, jobs, device, data_root, watch)
     with _failures_in_words(out):
         from rdserve import trainer
         from rdserve.models.card import read_card
         from rdserve.trainer.progress import bar
         from rdserve.trainer.saved_run import saved_run
+        from rdserve.trainer.watch import Together
 
+        watchers = watch.watch().watchers(out)
         given = options.given() | ({"start": read_card(start).name} if start else {})
         there = saved_run(out, data_root)
         config = _configured(there, out, given)
         name = name or (there and there.name) or out.resolve().name
         if there and replace(there.config, epochs=config.epochs) == config:
             _say(_goes_on(there, config, out))
-        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as progress:
+        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as shown:
+            told = Together(shown, *watchers)
             card = trainer.train(
-                config, out, name=name, device=device, data_root=data_root, start=start, progress=progress
+                config, out, name=name, device=device, data_root=data_root, start=start, progress=told
             )
     _console().print(_summary(card))
     _say(f"{out / CARD_FILE}; next: rdserve serve --models {out}")
@@ -168,6 +198,7 @@ def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
 
 def zoo(
     recipe: Annotated[Path, typer.Argument(help="As zoo/digits.toml.")],
+    watch: WatchOptions,
     out: Annotated[Path | None, typer.Option(help="Folder of the zoo; else beside the recipe.")] = None,
     jobs: Jobs = 2,
     device: Device = "auto",
@@ -179,11 +210,16 @@ def zoo(
         from rdserve.trainer.recipe import read_recipe
 
         entries = read_recipe(recipe)
-    _train_all(entries, folder, jobs, device, data_root)
+    _train_all(entries, folder, jobs, device, data_root, watch)
 
 
 def _train_all(
-    entries: "list[RecipeEntry]", folder: Path, jobs: int, device: str, data_root: Path | None
+    entries: "list[RecipeEntry]",
+    folder: Path,
+    jobs: int,
+    device: str,
+    data_root: Path | None,
+    watch: WatchOptions,
 ) -> None:
     """Train what is not in the folder yet, and say where each stands. Exits 1 where one failed."""
     failed, console = False, _console()
@@ -192,9 +228,16 @@ def _train_all(
         from rdserve.trainer.recipe import Failed, train_all
 
         with zoo_bars(len(entries), console) as bars:
-            for outcome in train_all(
-                entries, folder, jobs=jobs, device=device, data_root=data_root, progress=bars
-            ):
+            outcomes = train_all(
+                entries,
+                folder,
+                jobs=jobs,
+                device=device,
+                data_root=data_root,
+                progress=bars,
+                watch=watch.watch(),
+            )
+            for outcome in outcomes:
                 if isinstance(outcome, Failed):
                     failed = True
                     console.print(f"[red]error:[/red] {outcome.name}: {outcome.why}")

@@ -22,7 +22,7 @@ def test_the_canonical_hash_is_the_documented_text() -> None:
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(DataError, match="no data set 'mnist'; there are digits, static-mnist"):
+    with pytest.raises(DataError, match="no data set 'mnist'; there are digits, static-mnist, omniglot"):
         load("mnist", split="test")
     with pytest.raises(DataError, match="'digits' has no split 'dev'; there are train, valid, test"):
         load("digits", split="dev")

@@ -1,5 +1,6 @@
 """`rdserve train` and `rdserve zoo` as a user types them."""
 
+import json
 import resource
 import signal
 import subprocess
@@ -43,6 +44,7 @@ def test_train_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 def test_several_seeds_are_a_zoo_of_one_recipe(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     command = ["train", "--family=---", "--out", str(out), "--seeds", "0..1", "--weights-dtype", "float16"]
+    command += ["--log", str(tmp_path / "log.jsonl"), "--curve"]
     done = rdserve(*command, *TINY)
     assert done.returncode == 0, done.stderr
     cards = [read_card(out / f"mine-s{seed}") for seed in (0, 1)]
@@ -51,7 +53,12 @@ def test_several_seeds_are_a_zoo_of_one_recipe(tmp_path: Path) -> None:
     assert cards[0].weights.dtype == "float16"
     assert cards[0].reference.rate_nats != cards[1].reference.rate_nats
     assert {line.split()[0] for line in done.stderr.splitlines()} == {"mine-s0", "mine-s1"}
-    assert rdserve(*command, *TINY).stderr.splitlines()[0] == done.stderr.splitlines()[0]
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    ended = {line["name"]: line["test"]["rate_nats"] for line in logged if line["event"] == "ended"}
+    assert ended == {card.name: card.reference.rate_nats for card in cards}
+    assert all((out / card.name / "rate_distortion.png").is_file() for card in cards)
+    again = rdserve(*command, *TINY)
+    assert sorted(again.stderr.splitlines()) == sorted(done.stderr.splitlines())
 
 
 def settings(card: Card) -> dict[str, object]:

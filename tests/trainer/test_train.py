@@ -20,7 +20,8 @@ from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.reference import measure, reference
 from rdserve.trainer.run import Means, begin
 from rdserve.trainer.train import one_step
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.distributions import Bernoulli
 
 pytestmark = pytest.mark.slow
@@ -250,6 +251,18 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     (tmp_path / resume.FILE).write_bytes(b"not tensors")
     with pytest.raises(resume.StateError, match=r"training\.safetensors is damaged .* delete it"):
         train(CONFIG, tmp_path, name="model")
+
+
+def test_a_state_that_holds_other_tensors_is_refused_in_words(tmp_path: Path) -> None:
+    """As one of geco that kept its running rate in another way."""
+    config = configure("---", "digits", **TINY, objective="geco", target_rate=2.0)
+    resume.save(begin(config, torch.from_numpy(load("digits", split="train").images)), tmp_path)
+    with safe_open(tmp_path / resume.FILE, "pt") as file:
+        head, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["objective/rate"] = tensors.pop("objective/running.total")
+    save_file(tensors, tmp_path / resume.FILE, metadata=head)
+    with pytest.raises(resume.StateError, match=r"another version of the trainer.*running\.total.*delete it"):
+        train(config, tmp_path, name="model")
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:
