@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rdserve.compare.statistics.frontier import convex_hull
-from rdserve.study.codes import Codes
+from rdserve.study.codes import CodeSummary
 from rdserve.study.replicates import Replicates, SeedMean, mean_over_seeds, replicates
 from rdserve.study.zoo_scores import ScoredModel
 
@@ -36,14 +36,14 @@ class ObjectiveRow:
     probe_accuracy: SeedMean | None = None
 
 
-def rows(models: Sequence[ScoredModel], codes: Mapping[str, Codes] | None = None) -> list[ObjectiveRow]:
+def rows(models: Sequence[ScoredModel], codes: Mapping[str, CodeSummary] | None = None) -> list[ObjectiveRow]:
     """One for each name but for its seed, by family and rate. codes: by model."""
     found = [_row(runs, models, codes or {}) for runs in replicates(models)]
     simple_first = str.maketrans("-+", "01")
     return sorted(found, key=lambda row: (row.family.translate(simple_first), row.rate.mean))
 
 
-def _row(runs: Replicates, models: Sequence[ScoredModel], codes: Mapping[str, Codes]) -> ObjectiveRow:
+def _row(runs: Replicates, models: Sequence[ScoredModel], codes: Mapping[str, CodeSummary]) -> ObjectiveRow:
     family = DENSE.get(runs.first.family, runs.first.family)
     rate, distortion = (
         runs.mean(lambda run: run.row.rate_nats),
@@ -95,6 +95,5 @@ def above(curve: NDArray[np.float64], model: ScoredModel) -> float:
     """Nats of distortion above the curve (M, 2) at the model's own rate; NaN beyond its ends."""
     if not len(curve):
         return np.nan
-    return model.row.distortion_nats - float(
-        np.interp(model.row.rate_nats, *curve.T, left=np.nan, right=np.nan)
-    )
+    rate, (rates, distortions) = model.row.rate_nats, curve.T
+    return model.row.distortion_nats - float(np.interp(rate, rates, distortions, left=np.nan, right=np.nan))

@@ -14,7 +14,7 @@ from rdserve.client import Client
 from rdserve.compare.render.figures import plane
 from rdserve.data import load
 from rdserve.study import objectives_page
-from rdserve.study.codes import Codes, codes
+from rdserve.study.codes import CodeSummary, codes
 from rdserve.study.figures import objectives as figure
 from rdserve.study.objectives import rows
 from rdserve.study.subset import Examples, examples
@@ -52,7 +52,7 @@ def objectives(
     typer.echo(out / "objectives.md")
 
 
-def _codes(client: Client, zoo: ScoredZoo, train: Examples) -> dict[str, Codes]:
+def _codes(client: Client, zoo: ScoredZoo, train: Examples) -> dict[str, CodeSummary]:
     """By model; none where the data set has no labels."""
     if train.labels is None or zoo.examples.labels is None:
         typer.echo(f"{train.dataset.name} has no labels here: no probe of codes", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rdserve.study.codes import Codes, codes
+from rdserve.study.codes import CodeSummary, codes
 from rdserve.study.figures import objectives as figure
 from rdserve.study.objectives import above, curve, rows, words
 from rdserve.study.objectives_page import render
@@ -94,11 +94,11 @@ def test_what_codes_are_like() -> None:
     z[:, 0] = 2.0 * labels - 1 + 0.1 * rng.normal(size=60)
     z[:, 1] = rng.normal(size=60)
     found = codes(z, labels, np.repeat(z[:, None], 3, 1), labels)
-    assert found == Codes(nonzero=2.0, active_units=2, probe_accuracy=1.0)
+    assert found == CodeSummary(nonzero=2.0, active_units=2, probe_accuracy=1.0)
 
 
 def test_the_page_and_the_picture_have_each_objective() -> None:
-    seen = {model.name: Codes(15.5, 9, 0.875) for model in GECO}
+    seen = {model.name: CodeSummary(15.5, 9, 0.875) for model in GECO}
     found = rows([*CURVE, *GECO], seen)
     page = render(found, title="7 models on digits", command="rdserve objectives", figure="objectives.svg")
     (line,) = (line for line in page.splitlines() if line.startswith("| geco-5"))
