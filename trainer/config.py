@@ -101,7 +101,6 @@ PAPER: dict[str, Any] = {
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "static-mnist": PAPER,
-    "omniglot": PAPER,
     "digits": {
         "image_size": 8,
         "latent_dim": 16,
@@ -114,6 +113,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "reference_samples": 16,
     },
+    "omniglot": PAPER,
 }
 
 
