@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rdserve.data.dataset import SPLITS, DataError, Progress, Source, canonical_sha256
+from rdserve.data.dataset import SPLITS, DataError, Images, Labels, Progress, Source, canonical_sha256
 
 FILE = "omniglot_28x28_box_NOT_IWAE.npz"
 BINARISATION = (
@@ -32,23 +32,24 @@ def read(root: Path | None = None, progress: Progress | None = None) -> Source:
     if not path.is_file():
         raise DataError(f"{folder} does not hold {FILE}; docs/data.md says how it is made")
     with np.load(path) as stored:
-        source = split_and_draw(stored["images"], stored["alphabet"])
-    found = canonical_sha256(source.images)
+        images, labels = split_and_draw(stored["images"], stored["alphabet"])
+    found = canonical_sha256(images)
     if found != SHA256:
         raise DataError(f"{path}: this Omniglot hashes to {SHA256}, that file to {found}; make it again")
-    return source
+    return Source("omniglot", images, labels, BINARISATION)
 
 
-def split_and_draw(grey: NDArray[np.uint8], alphabet: NDArray[np.uint8]) -> Source:
-    """grey: (32460, 28, 28), ink 255. Order and pixels are RandomState(0)'s, whose stream numpy keeps."""
+def split_and_draw(
+    grey: NDArray[np.uint8], alphabet: NDArray[np.uint8]
+) -> tuple[dict[str, Images], dict[str, Labels]]:
+    """Images and labels by split, of grey (32460, 28, 28), ink 255.
+
+    Order and pixels are those of RandomState(0), whose stream numpy keeps.
+    """
     random = np.random.RandomState(0)
     order = random.permutation(len(grey))
     ink = random.random_sample(grey.shape) < grey / 255
     ends = np.cumsum([SIZES[split] for split in SPLITS])[:-1]
     parts = dict(zip(SPLITS, np.split(order, ends), strict=True))
-    return Source(
-        name="omniglot",
-        images={split: ink[part] for split, part in parts.items()},
-        labels={split: alphabet[part] for split, part in parts.items()},
-        binarisation=BINARISATION,
-    )
+    images = {split: ink[part] for split, part in parts.items()}
+    return images, {split: alphabet[part] for split, part in parts.items()}
