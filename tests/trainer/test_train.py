@@ -16,12 +16,13 @@ from rdserve.models.card import read_card, sha256_of
 from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.models.execution.acceleration import networks
 from rdserve.models.networks import pixelcnn
-from rdserve.models.reference import Means, measure
+from rdserve.models.reference import Means, measure, reference
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.run import begin
 from rdserve.trainer.train import one_step
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.distributions import Bernoulli
 
 pytestmark = pytest.mark.slow
@@ -68,6 +69,16 @@ def interrupt(folder: Path, after: str, number: signal.Signals) -> tuple[int, st
         process.send_signal(number)
         said = process.stdout.read()
         return process.wait(), said
+
+
+def test_weights_in_half_precision_are_what_is_measured(tmp_path: Path) -> None:
+    config = configure("---", "digits", **TINY, weights_dtype="float16", reference_samples=2)
+    stated = train(config, tmp_path, name="half")
+    assert stated.weights.dtype == "float16"
+    assert {t.dtype for t in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
+    _, vae = checkpoint.load(tmp_path)
+    images = torch.from_numpy(load("digits", split="test").images)
+    assert reference(vae, images, "test", seed=0, n_samples=2) == stated.reference
 
 
 def test_the_card_says_what_the_stored_weights_measure(whole: Path) -> None:
@@ -241,6 +252,18 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     (tmp_path / resume.FILE).write_bytes(b"not tensors")
     with pytest.raises(resume.StateError, match=r"training\.safetensors is damaged .* delete it"):
         train(CONFIG, tmp_path, name="model")
+
+
+def test_a_state_that_holds_other_tensors_is_refused_in_words(tmp_path: Path) -> None:
+    """As one of geco that kept its running rate in another way."""
+    config = configure("---", "digits", **TINY, objective="geco", target_rate=2.0)
+    resume.save(begin(config, torch.from_numpy(load("digits", split="train").images)), tmp_path)
+    with safe_open(tmp_path / resume.FILE, "pt") as file:
+        head, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["objective/rate"] = tensors.pop("objective/running.total")
+    save_file(tensors, tmp_path / resume.FILE, metadata=head)
+    with pytest.raises(resume.StateError, match=r"another version of the trainer.*running\.total.*delete it"):
+        train(config, tmp_path, name="model")
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:

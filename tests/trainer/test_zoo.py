@@ -11,6 +11,7 @@ from rdserve.models.reference import Means
 from rdserve.trainer import ConfigError, train
 from rdserve.trainer.progress import TrainingProgress, ZooProgress
 from rdserve.trainer.recipe import Failed, RecipeEntry, read_recipe, train_all
+from rdserve.trainer.seeds import parse_seeds
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,25 @@ def test_a_recipe_is_families_times_betas(recipe: Path) -> None:
     assert entries["digits-mmm-b1.0"].epochs == 1
     assert entries["digits-mmm-b0.15-long"].epochs == 2
     assert entries["digits-mmm-b0.15-long"].beta == 0.15
+
+
+def test_a_recipe_repeats_models_from_several_seeds(recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("epochs = 2", 'epochs = 2\nseeds = "3..4"'))
+    seeds = {entry.name: entry.config.seed for entry in read_recipe(recipe)[2:]}
+    assert seeds == {"digits-mmm-b0.15-long-s3": 3, "digits-mmm-b0.15-long-s4": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0..2", [0, 1, 2]), (" 3 .. 3 ", [3]), ("5,0", [5, 0]), ([1, 2], [1, 2])]
+)
+def test_seeds_in_a_word(text: str | list[int], seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "2..1", "1,1", "-1", "0..", "a", [], [1.5], [True], [-1], "0..1000"])
+def test_what_are_no_seeds_is_said(text: str | list[int]) -> None:
+    with pytest.raises(ConfigError, match=r"seeds are like 0\.\.4|1001 seeds; at most 1000"):
+        parse_seeds(text)
 
 
 class Remembering(ZooProgress):
