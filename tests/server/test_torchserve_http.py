@@ -40,9 +40,9 @@ async def test_bodies_and_statuses_come_back_and_one_connection_serves_all(tmp_p
     async with served(tmp_path / "s", handler):
         http = UnixHttpClient(tmp_path / "s", "secret")
         large = bytes(range(256)) * 2**14
-        assert await http.post("/predictions/m", large) == (200, large)
-        assert await http.post("/predictions/m?status=503", b"no") == (503, b"no")
-        assert await http.post("/predictions/m", b"") == (200, b"")
+        assert await http.ask("POST", "/predictions/m", large) == (200, large)
+        assert await http.ask("POST", "/predictions/m?status=503", b"no") == (503, b"no")
+        assert await http.ask("POST", "/predictions/m", b"") == (200, b"")
         http.close()
     assert len(peers) == 1
 
@@ -58,7 +58,7 @@ async def test_answers_in_chunks_and_at_once(tmp_path: Path) -> None:
     async with served(tmp_path / "s", chunked):
         http = UnixHttpClient(tmp_path / "s", "secret")
         bodies = [bytes([n] * (n + 1)) for n in range(20)]
-        answers = await asyncio.gather(*(http.post("/m", body) for body in bodies))
+        answers = await asyncio.gather(*(http.ask("POST", "/m", body) for body in bodies))
         assert answers == [(200, body) for body in bodies]
         http.close()
 
@@ -75,12 +75,12 @@ async def test_a_call_given_up_does_not_leave_its_answer_to_the_next(tmp_path: P
 
     async with served(tmp_path / "s", slow):
         http = UnixHttpClient(tmp_path / "s", "secret")
-        given_up = asyncio.create_task(http.post("/m", b"slow"))
+        given_up = asyncio.create_task(http.ask("POST", "/m", b"slow"))
         await came.wait()
         given_up.cancel()
         await asyncio.wait([given_up])
         go.set()
-        assert [await http.post("/m", body) for body in (b"a", b"b")] == [(200, b"a"), (200, b"b")]
+        assert [await http.ask("POST", "/m", body) for body in (b"a", b"b")] == [(200, b"a"), (200, b"b")]
         http.close()
 
 
@@ -100,11 +100,11 @@ async def test_a_broken_answer_is_a_connection_error_and_the_next_call_works(
     async with await asyncio.start_unix_server(serve, str(tmp_path / "s")):
         http = UnixHttpClient(tmp_path / "s", "secret")
         with pytest.raises(ConnectionError):
-            await http.post("/m", b"")
-        assert await http.post("/m", b"") == (200, b"ok")
+            await http.ask("POST", "/m", b"")
+        assert await http.ask("POST", "/m", b"") == (200, b"ok")
         http.close()
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        await UnixHttpClient(tmp_path / "s", "secret").post("/m", b"")
+        await UnixHttpClient(tmp_path / "s", "secret").ask("POST", "/m", b"")
