@@ -2,13 +2,15 @@ import json
 import subprocess
 import sys
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from rdserve.models.card import CARD_FILE, WEIGHTS_FILE, read_card, write_card
-from rdserve.server.repository.archive import open_archive
+from rdserve.server.repository.archive import MANIFEST_FILE, installed_handler, open_archive
 from rdserve.server.repository.packaging import PackagingError, package
 from safetensors.torch import load_file, save_file
 
@@ -82,15 +84,37 @@ def test_packaging_again_replaces(checkpoint: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "store").iterdir()) == [path]
 
 
-def test_the_archiver_removes_no_folder_of_the_models_name(
-    tmp_path: Path, make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
+def test_an_archive_is_what_torch_model_archiver_makes(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = make_checkpoint(tmp_path / "checkpoints", name="data")
-    precious = tmp_path / "tmp" / "data" / "precious"
-    precious.mkdir(parents=True)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    package(checkpoint, tmp_path / "store")
-    assert precious.is_dir()
+    with warnings.catch_warnings(category=ResourceWarning, action="ignore"):  # it leaves a file open
+        from model_archiver.model_packaging import generate_model_archive
+        from model_archiver.model_packaging_utils import ModelArchiverConfig
+
+    made = open_archive(package(checkpoint, tmp_path / "ours"))
+    extra = tmp_path / "selftest.json"
+    extra.write_text(made.selftest.model_dump_json())
+    config = ModelArchiverConfig(
+        model_name=made.card.name,
+        version=made.card.version,
+        handler=str(installed_handler()),
+        serialized_file=str(checkpoint / WEIGHTS_FILE),
+        extra_files=f"{checkpoint / CARD_FILE},{extra}",
+        export_path=str(tmp_path),
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    generate_model_archive(config)
+    ours, theirs = map(members, (made.path, tmp_path / made.path.name))
+    manifests = [json.loads(each.pop(MANIFEST_FILE)) | {"createdOn": ""} for each in (ours, theirs)]
+    assert manifests[0] == manifests[1]
+    assert list(manifests[0]) == list(manifests[1])
+    assert ours == theirs
+
+
+def members(archive: Path) -> dict[str, bytes]:
+    """The files in it."""
+    with zipfile.ZipFile(archive) as file:
+        return {entry.filename: file.read(entry) for entry in file.infolist() if not entry.is_dir()}
 
 
 def test_several_are_reported_one_by_one(checkpoint: Path, tmp_path: Path) -> None:
