@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.image_files import IMAGES_SHOWN, as_text, check_suffix, read_images, write_arrays
-from rdserve.cli.options import ADDRESS, Data, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
-from rdserve.client import ModelInfo, Timing, timings
+from rdserve.cli.image_files import IMAGES_SHOWN, Array, ImageSource, as_text, check_suffix, write_arrays
+from rdserve.cli.options import ADDRESS, NSamples, Seed, Server, Timeout
+from rdserve.client import Client, Reconstruction, Sample, Timing, timings
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
-Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
+Picture = Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")]
 
 
 def models(trust: Trust, server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
@@ -23,18 +23,10 @@ def models(trust: Trust, server: Server = ADDRESS, timeout: Timeout = 30.0) -> N
         console().print(models_table(found) if found else "the service holds no models")
 
 
-def _header(model: ModelInfo) -> str:
-    return f"{model.family} β{model.beta:g}\ntrained on\n{model.data_name}"
-
-
 def encode(
     model: Model,
+    source: ImageSource,
     trust: Trust,
-    images: Images = None,
-    data: Data = None,
-    split: Split = "test",
-    limit: Limit = None,
-    data_root: DataRoot = None,
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz, or .npy for the posterior modes.")] = None,
@@ -44,7 +36,7 @@ def encode(
     """Images to latents: mode, scale and samples of e(z|x)."""
     with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy"))
-        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        x = source.read()
         encoding = client.encode(model, x, n_samples=n_samples, seed=seed)
         n, k, z = encoding.latents.shape
         typer.echo(f"{n} images to {z} latents, {k} sample{'s' if k > 1 else ''} each")
@@ -57,38 +49,24 @@ def encode(
 
 def reconstruct(
     model: Model,
+    source: ImageSource,
     trust: Trust,
-    images: Images = None,
-    data: Data = None,
-    split: Split = "test",
-    limit: Limit = None,
-    data_root: DataRoot = None,
     n_samples: NSamples = 5,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
+    out: Picture = None,
     server: Server = ADDRESS,
     timeout: Timeout = 300.0,
 ) -> None:
     """Images to one z each, and n-samples images back from it."""
     with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy", ".png"))
-        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        x = source.read()
         result = client.reconstruct(model, x, n_samples=n_samples, seed=seed)
         typer.echo(f"{model}: above the images, below one reconstruction of each")
         typer.echo(as_text(x))
         typer.echo(as_text(result.images[:, 0]))
-        if out and out.suffix == ".png":
-            from rdserve.client import Reconstruction
-            from rdserve.compare.render.figures import plane, sheet
-
-            shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
-            header = {model: _header(client.model(model))}
-            drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, header, title=model)
-            plane.save(drawn, out)
-        elif out:
-            write_arrays(out, vars(result), main="images")
         if out:
-            typer.echo(f"wrote {out}")
+            _write(out, client, model, result, x)
 
 
 def sample(
@@ -97,7 +75,7 @@ def sample(
     n: Annotated[int, typer.Option(min=1, help="How many z to draw.")] = 8,
     n_samples: NSamples = 5,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
+    out: Picture = None,
     server: Server = ADDRESS,
     timeout: Timeout = 300.0,
 ) -> None:
@@ -106,27 +84,35 @@ def sample(
         check_suffix(out, (".npz", ".npy", ".png"))
         result = client.sample(model, n, n_samples=n_samples, seed=seed)
         typer.echo(as_text(result.images[:, 0]))
-        if out and out.suffix == ".png":
-            from rdserve.client import Sample
-            from rdserve.compare.render.figures import plane, sheet
-
-            shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
-            header = {model: _header(client.model(model))}
-            plane.save(sheet.sample_sheet({model: shown}, header, title=model), out)
-        elif out:
-            write_arrays(out, vars(result), main="images")
         if out:
-            typer.echo(f"wrote {out}")
+            _write(out, client, model, result)
+
+
+def _write(
+    out: Path, client: Client, model: str, drawn: Reconstruction | Sample, x: Array | None = None
+) -> None:
+    """Latents and images to a file; as a picture a few of the images, beside those that they are of."""
+    if out.suffix == ".png":
+        from rdserve.compare.render.figures import plane, sheet
+
+        of = client.model(model)
+        header = {model: f"{of.family} β{of.beta:g}\ntrained on\n{of.data_name}"}
+        latents, images = drawn.latents[:IMAGES_SHOWN], drawn.images[:IMAGES_SHOWN]
+        if x is None:
+            figure = sheet.sample_sheet({model: Sample(latents, images)}, header, title=model)
+        else:
+            shown = {model: Reconstruction(latents, images)}
+            figure = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], shown, header, title=model)
+        plane.save(figure, out)
+    else:
+        write_arrays(out, vars(drawn), main="images")
+    typer.echo(f"wrote {out}")
 
 
 def score(
     model: Model,
+    source: ImageSource,
     trust: Trust,
-    images: Images = None,
-    data: Data = None,
-    split: Split = "test",
-    limit: Limit = None,
-    data_root: DataRoot = None,
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz or .csv with a row per image.")] = None,
@@ -140,7 +126,7 @@ def score(
         from rdserve.compare.statistics.summaries import mean
 
         check_suffix(out, (".npz", ".csv"))
-        x = read_images(images, data, split=split, limit=limit, root=data_root)
+        x = source.read()
         with timings() as calls:
             result = client.score(model, x, n_samples=n_samples, seed=seed)
         columns = {

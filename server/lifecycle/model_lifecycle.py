@@ -13,7 +13,6 @@ from rdserve.models.card import Card
 from rdserve.server.backends.base import Backend, LoadError
 from rdserve.server.batching.model_queue import ModelQueue
 from rdserve.server.errors import BackendUnavailable, FailedModel, StatusError
-from rdserve.server.lifecycle.probe import ProbeError, check_answer, golden_request
 from rdserve.server.repository.archive import Archive, ArchiveError, open_archive
 from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.repository.selftest import SelfTestError
@@ -31,6 +30,12 @@ from rdserve.v1.vae_pb2 import (
 log = logging.getLogger(__name__)
 
 MAX_DELAY_SECONDS = 60.0
+
+
+class ProbeError(Exception):
+    """The model did not answer."""
+
+
 # What says why a model does not serve: its file, its load, its answers.
 FAULTS = (ArchiveError, LoadError, SelfTestError, ProbeError)
 
@@ -198,14 +203,14 @@ class ModelLifecycle:
 
     async def _probe(self) -> Outage | None:
         """What is wrong with a model that does not answer a question."""
-        card = self.card
+        card, probe = self.card, self._archive().selftest.probe
         self._asked = monotonic()
         patience = self._settings.probe_timeout_seconds
         try:
-            reply = await self._ask(golden_request(card), "a question", patience)
+            reply = await self._ask(probe.request(card), "a question", patience)
             assert isinstance(reply.response, ScoreResponse)
-            check_answer(card, reply.response)
-        except ProbeError as error:
+            probe.answered(card, reply.response)
+        except (ProbeError, SelfTestError) as error:
             return Outage(BackendUnavailable(str(error)), heals=False)
         return None
 

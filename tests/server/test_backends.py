@@ -9,7 +9,6 @@ import pytest_asyncio
 from rdserve.server.app import make_backend
 from rdserve.server.backends.base import Backend, LoadError
 from rdserve.server.errors import InvalidRequest
-from rdserve.server.lifecycle.probe import check_answer, golden_request
 from rdserve.server.repository.archive import Archive, open_archive
 from rdserve.server.settings import BackendName, Settings
 from rdserve.server.worker_protocol import call_worker
@@ -35,20 +34,25 @@ async def backend(request: pytest.FixtureRequest, store: Path, archive: Archive)
     await backend.stop()
 
 
+def probe(archive: Archive) -> ScoreRequest:
+    """Four images to score."""
+    return archive.selftest.probe.request(archive.card)
+
+
 async def test_a_loaded_model_answers_its_probe(backend: Backend, archive: Archive) -> None:
-    response = (await call_worker(backend.call, golden_request(archive.card))).response
+    response = (await call_worker(backend.call, probe(archive))).response
     assert isinstance(response, ScoreResponse)
-    check_answer(archive.card, response)
+    archive.selftest.probe.answered(archive.card, response)
 
 
 async def test_the_same_call_gives_the_same_bytes(backend: Backend, archive: Archive) -> None:
-    request = golden_request(archive.card)
+    request = probe(archive)
     first, second = [await call_worker(backend.call, request) for _ in range(2)]
     assert first.response == second.response
 
 
 async def test_a_large_call_passes(backend: Backend, archive: Archive) -> None:
-    request = merge([golden_request(archive.card)] * 500)
+    request = merge([probe(archive)] * 500)
     response = (await call_worker(backend.call, request)).response
     assert isinstance(response, ScoreResponse)
     assert len(response.rate_nats) == 2000
@@ -73,4 +77,4 @@ async def test_an_archive_that_does_not_load_says_so(
     card = archive.card.model_copy(update={"name": "broken"})
     with pytest.raises(LoadError):
         await backend.load(replace(archive, path=broken, card=card))
-    assert await call_worker(backend.call, golden_request(archive.card))
+    assert await call_worker(backend.call, probe(archive))
