@@ -132,41 +132,24 @@ def report(fault: str, begun: float, back: float) -> None:
     print(f"\n{fault}: served again {back - begun:.1f} s later")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
-def test_a_worker_lost_in_mid_request(
-    channel: grpc.Channel, stub: VaeServiceStub, injected: Faults, number: signal.Signals
+def test_a_worker_killed_in_mid_request(
+    channel: grpc.Channel, stub: VaeServiceStub, injected: Faults
 ) -> None:
     stub.Score(score("bad", 1))  # what such a call takes is known
     with good_serves_throughout(stub), Watch(channel, "bad") as bad, Watch(channel, READY) as ready:
         call = stub.Score.future(score("bad", faults.HELD))
         worker = injected.until_reached(faults.HELD)
         begun = monotonic()
-        os.kill(worker, number)
+        os.kill(worker, signal.SIGKILL)
         injected.release()
         bad.until("NOT_SERVING")
-        report(f"worker {number.name} in mid-request", begun, bad.until("SERVING"))
+        report("worker killed in mid-request", begun, bad.until("SERVING"))
         answer = call.result()
     assert ready.statuses == ["SERVING"]
     # Computed once where it was lost and once where it was answered; and the answer is the right one.
     assert len(injected.reached(faults.HELD)) == 2
     assert answer == stub.Score(score("bad", faults.HELD))
     assert not psutil.pid_exists(worker)
-
-
-def test_an_idle_worker_that_hangs_is_found(
-    channel: grpc.Channel, stub: VaeServiceStub, injected: Faults
-) -> None:
-    injected.release()
-    stub.Score(score("bad", faults.HELD))
-    ((worker, *_),) = injected.reached(faults.HELD)
-    with good_serves_throughout(stub), Watch(channel, "bad") as bad:
-        begun = monotonic()
-        os.kill(worker, signal.SIGSTOP)
-        bad.until("NOT_SERVING")
-        model = stub.GetModel(GetModelRequest(model="bad")).model
-        assert "no answer" in model.state_reason
-        report("idle worker stopped", begun, bad.until("SERVING"))
-    assert len(stub.Score(score("bad", 1)).rate_nats) == 4
 
 
 def test_the_death_of_an_idle_worker_is_noticed_and_callers_wait_for_the_next(
@@ -191,8 +174,11 @@ def test_java_lost_in_mid_request(
     channel: grpc.Channel,
     stub: VaeServiceStub,
     injected: Faults,
+    store: Path,
     number: signal.Signals,
 ) -> None:
+    """Models come back from what was verified, whatever has become of the files since."""
+    (store / "bad.mar").write_bytes(b"no archive")
     stub.Score(score("bad", 1))
     java, before = running.java(), running.processes()
     with Watch(channel, "bad") as bad, Watch(channel, "good") as good, Watch(channel, READY) as ready:
@@ -212,21 +198,6 @@ def test_java_lost_in_mid_request(
     assert answer == stub.Score(score("bad", faults.HELD))
     left = set(before) & set(running.processes())
     assert [process.pid for process in left] == [running.process.pid]
-
-
-def test_java_lost_twice_is_told(
-    running: Running, channel: grpc.Channel, stub: VaeServiceStub, injected: Faults
-) -> None:
-    with Watch(channel, "bad") as bad:
-        call = stub.Score.future(score("bad", faults.HELD))
-        for times in (1, 2):
-            injected.until_reached(faults.HELD, times)
-            running.java().kill()
-            bad.until("NOT_SERVING")
-        assert reason_of(refused(call)) == "WORKER_UNAVAILABLE"
-        injected.release()
-        bad.until("SERVING")
-    assert len(injected.reached(faults.HELD)) == 2
 
 
 def test_a_worker_without_memory_says_so_and_lives_on(
@@ -307,17 +278,6 @@ def test_a_spoilt_archive_is_listed_with_its_reason_and_serves_once_mended(
             until(lambda: state_of(stub, "spare") == MODEL_STATE_SERVING)
             report("spoilt archive, once mended", begun, monotonic())
             assert len(stub.Score(score("spare", 1)).rate_nats) == 4
-
-
-def test_an_archive_spoilt_while_it_serves_does_not_matter(
-    running: Running, channel: grpc.Channel, stub: VaeServiceStub, store: Path, injected: Faults
-) -> None:
-    (store / "bad.mar").write_bytes(b"no archive")
-    with Watch(channel, "bad") as bad:
-        running.java().kill()
-        bad.until("NOT_SERVING")
-        bad.until("SERVING")
-    assert len(stub.Score(score("bad", 1)).rate_nats) == 4
 
 
 def test_a_full_disk_for_the_log(
