@@ -28,7 +28,7 @@ from scripted import scripted
 
 IMAGES = load("digits", split="train").images
 NAMES = ["tiny-mmm", "tiny-mpv", "tiny-ppp"]
-SUPPORT = Path(__file__).parent.parent / "support"
+SUPPORT = Path(__file__).parents[2] / "support"
 
 
 def models(*names: str) -> list[Any]:

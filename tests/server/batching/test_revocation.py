@@ -1,4 +1,4 @@
-"""Calls that nobody waits for, on models in this process; test_load.py does it on TorchServe."""
+"""Calls that nobody waits for, on models in this process; test_overload.py does it on TorchServe."""
 
 import asyncio
 import time

@@ -15,7 +15,7 @@ from rdserve.server.repository.selftest import SELFTEST_FILE, parse_selftest, qu
 from rdserve.v1.vae_pb2 import MODEL_STATE_FAILED, ListModelsRequest, ScoreResponse
 from rdserve.v1.vae_pb2_grpc import VaeServiceStub
 
-ZOO = Path(__file__).parents[2] / "zoo" / "digits"
+ZOO = Path(__file__).parents[3] / "zoo" / "digits"
 TRAINED = ZOO / "digits-mmm-b1.0"
 
 
