@@ -10,10 +10,10 @@ from rdserve.server.batching.in_flight import InFlight, InFlightBatch
 from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.loss_recovery import LossRecovery, SendState
 from rdserve.server.batching.pending import PendingRequest, PendingRequests
-from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
+from rdserve.server.batching.revocation import Revocations
 from rdserve.server.clock import now
 from rdserve.server.errors import BackendUnavailable, StatusError
-from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
+from rdserve.server.observability.batch_observer import BatchObserver
 from rdserve.server.worker_protocol import CallMeta, Reply, Revoked
 from rdserve.wire.batches import Request, Response, merge, op_of, split
 
@@ -32,15 +32,15 @@ class ModelQueue:
         *,
         slots: int,
         latency: LatencyModel,
-        policy: DispatchPolicy | None = None,
-        on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
-        observer: BatchObserver = UNOBSERVED,
-        revocations: Revocations = IRREVOCABLE,
+        policy: DispatchPolicy,
+        on_loss: Callable[[BackendUnavailable], None],
+        observer: BatchObserver,
+        revocations: Revocations,
     ) -> None:
         self._send = send
         self._slots = slots
         self._latency = latency
-        self._policy = policy or DispatchPolicy(slots)
+        self._policy = policy
         self._observer = observer
         self._revocations = revocations
         self._pending = PendingRequests()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from queues import scheduler
 from rdserve.models.card import Architecture
 from rdserve.models.worker.worker import Worker
-from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import NumericError
 from rdserve.server.settings import Settings
 from rdserve.server.worker_protocol import decode_reply, encode_request
@@ -131,7 +131,7 @@ async def play(
     callers: Sequence[Caller], call: Callable[[str, bytes], Awaitable[bytes]], *, max_batch_rows: int
 ) -> list[batches.Response | BaseException]:
     """What each caller gets, when all share one batcher."""
-    batcher = Scheduler(call, Settings(models=Path(), max_batch_rows=max_batch_rows))
+    batcher = scheduler(call, Settings(models=Path(), max_batch_rows=max_batch_rows))
 
     async def one(caller: Caller) -> batches.Response:
         await turns(caller.starts)

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from queues import model_queue, scheduler
 from rdserve.models.card import Card
-from rdserve.server.batching.latency_model import LatencyModel
-from rdserve.server.batching.model_queue import ModelQueue
-from rdserve.server.batching.revocation import Revocations
 from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import BackendUnavailable, NumericError, Overloaded
 from rdserve.server.settings import Settings
@@ -51,7 +49,7 @@ async def started(model: Model, calls: int) -> None:
 
 async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    lane = model_queue(model)
     answers = [asyncio.create_task(lane.submit(score(n, seed=n), max_rows=100)) for n in (1, 2, 3)]
     await started(model, 1)
     assert model.calls == [1]
@@ -62,7 +60,7 @@ async def test_a_lone_request_goes_at_once_and_the_queue_goes_together() -> None
 
 async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for_long() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    lane = model_queue(model)
     requests = [score(1), score(3, seed=1), score(2, seed=2, samples=5), score(2, seed=3), score(1, seed=4)]
     answers = [asyncio.create_task(lane.submit(request, max_rows=4)) for request in requests]
     await started(model, 1)
@@ -75,7 +73,7 @@ async def test_only_what_fits_and_matches_is_merged_and_nothing_is_overtaken_for
 @pytest.mark.parametrize("alone", [1, 2])
 async def test_who_travels_alone_is_joined_by_nobody_and_joins_nobody(alone: int) -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    lane = model_queue(model)
     most = [0 if n == alone else 9 for n in range(4)]
     answers = [asyncio.create_task(lane.submit(score(n + 1), max_rows=most[n])) for n in range(4)]
     await started(model, 1)
@@ -86,7 +84,7 @@ async def test_who_travels_alone_is_joined_by_nobody_and_joins_nobody(alone: int
 
 async def test_a_bad_row_fails_its_own_caller_only() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    lane = model_queue(model)
     answers = [asyncio.create_task(lane.submit(score(1, seed=seed), max_rows=9)) for seed in (0, 1, 666, 2)]
     model.gate.set()
     results = await asyncio.gather(*answers, return_exceptions=True)
@@ -96,7 +94,7 @@ async def test_a_bad_row_fails_its_own_caller_only() -> None:
 
 async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finishes() -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    lane = model_queue(model)
     sent, waiting, other = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
     await started(model, 1)
     sent.cancel()
@@ -110,7 +108,7 @@ async def test_a_cancelled_request_never_reaches_the_model_and_a_sent_one_finish
 
 async def test_a_call_is_revoked_when_its_last_caller_leaves(tmp_path: Path) -> None:
     model = Model()
-    lane = ModelQueue(model, slots=1, latency=LatencyModel(100), revocations=Revocations(tmp_path))
+    lane = model_queue(model, folder=tmp_path)
     first, *pair = (asyncio.create_task(lane.submit(score(n, seed=n), max_rows=9)) for n in (1, 2, 3))
     await started(model, 1)
     first.cancel()
@@ -136,7 +134,7 @@ async def test_what_was_lost_is_asked_again_with_nothing_else_under_way() -> Non
     """Only so is it known which request ends its worker: the last one, too, is joined by nobody."""
     model = Model()
     model.lost = 1
-    queue = ModelQueue(model, slots=2, latency=LatencyModel(100))
+    queue = model_queue(model, slots=2)
     first = asyncio.create_task(queue.submit(score(1, seed=1), max_rows=9))
     await started(model, 1)
     model.gate.set()
@@ -156,7 +154,7 @@ async def test_what_was_lost_is_asked_again_with_nothing_else_under_way() -> Non
 
 async def test_what_is_given_up_before_it_was_sent_is_not_forgotten() -> None:
     model = Model()
-    queue = ModelQueue(model, slots=1, latency=LatencyModel(100))
+    queue = model_queue(model)
     answer = asyncio.create_task(queue.submit(score(1, seed=1), max_rows=9))
     await asyncio.sleep(0)
     queue.abandon(BackendUnavailable("gone"))
@@ -171,7 +169,7 @@ async def test_what_is_given_up_before_it_was_sent_is_not_forgotten() -> None:
 
 async def test_a_neighbour_of_a_bad_row_that_is_left_is_revoked(tmp_path: Path) -> None:
     model = Model()
-    queue = ModelQueue(model, slots=1, latency=LatencyModel(100), revocations=Revocations(tmp_path))
+    queue = model_queue(model, folder=tmp_path)
     calls = [asyncio.create_task(queue.submit(score(1, seed=seed), max_rows=9)) for seed in (0, 1, 666)]
     await started(model, 1)
     gate, model.gate = model.gate, asyncio.Event()
@@ -196,7 +194,7 @@ def make_batcher(tmp_path: Path, calls: list[int], gate: asyncio.Event, **settin
         _, ids = batches.row_keys(request.noise, batches.n_rows(request))
         return WorkReply(score=ScoreResponse(rate_nats=ids.astype(float))).SerializeToString()
 
-    return Scheduler(call, Settings(models=tmp_path, **settings))  # type: ignore[arg-type]
+    return scheduler(call, Settings(models=tmp_path, **settings))  # type: ignore[arg-type]
 
 
 async def test_a_large_request_is_cut_and_joined(tmp_path: Path, card: Card) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from queues import scheduler
 from rdserve.models import cancellation
 from rdserve.models.card import Card
 from rdserve.models.networks.pixelcnn_incremental import IncrementalSampler
 from rdserve.server.backends.in_process import InProcessBackend
 from rdserve.server.batching.revocation import Revocations
-from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.repository.archive import open_archive
 from rdserve.server.settings import Settings
 from rdserve.v1.vae_pb2 import NoiseKeys, SampleRequest, ScoreRequest, ScoreResponse
@@ -57,7 +57,7 @@ async def test_a_worker_is_free_after_the_row_it_was_in(
     backend, archive = InProcessBackend(settings), open_archive(store / "tiny-mpv.mar")
     await backend.start()
     await backend.load(archive)
-    batcher = Scheduler(backend.call, settings, revocations=Revocations(tmp_path))
+    batcher = scheduler(backend.call, settings, tmp_path)
     batcher.queue(archive.card.name).open()
     held = Held(monkeypatch)
     request = SampleRequest(model=archive.card.name, n_latents=100, noise=NoiseKeys(seed=0))

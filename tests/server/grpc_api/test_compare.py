@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from queues import scheduler
 from rdserve.client import Client, InputError, Score, errors
 from rdserve.client.compare_stream import CompareStream, ModelFailure, ModelRows
 from rdserve.client.results import concatenate
 from rdserve.models.card import Card
-from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.errors import InvalidRequest
 from rdserve.server.grpc_api.compare import compare
 from rdserve.server.registry import ModelRegistry
@@ -66,7 +66,7 @@ def comparing(card: Card, calls: Calls, stuck: asyncio.Event) -> Compare:
     for name in ("slow", "bad", "fine"):
         catalogue.serving(name, card.model_copy(update={"name": name}), Placement())
     catalogue.failed("lost", "no worker")
-    batcher = Scheduler(call, Settings(models=Path(), max_batch_rows=2))
+    batcher = scheduler(call, Settings(models=Path(), max_batch_rows=2))
     return lambda asked: compare(asked, catalogue, batcher)
 
 

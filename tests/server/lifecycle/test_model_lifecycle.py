@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]
 from jumping import run
+from queues import scheduler
 from rdserve.models.card import Card
 from rdserve.server.backends.base import Backend, LoadError, OnDown
-from rdserve.server.batching.scheduler import Scheduler
 from rdserve.server.clock import now
 from rdserve.server.errors import BackendUnavailable, FailedModel, WorkerCrashed
 from rdserve.server.lifecycle.supervisor import ModelSupervisor
@@ -80,7 +80,7 @@ class Service:
         self.settings = Settings(models=Path(), **given)
         self.card = card
         self.backend = Scripted()
-        self.scheduler = Scheduler(self.backend.call, self.settings)
+        self.scheduler = scheduler(self.backend.call, self.settings)
         self.registry = ModelRegistry()
         self.told: list[tuple[float, str]] = []
         self._news = asyncio.Event()

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
-from rdserve.server.batching.latency_model import LatencyModel
-from rdserve.server.batching.model_queue import ModelQueue
+from queues import model_queue
 from rdserve.server.errors import BackendUnavailable, NumericError
 from rdserve.server.observability import call_context
-from rdserve.server.observability.batch_observer import MetricsBatchObserver
 from rdserve.server.observability.call_context import RpcContext
 from rdserve.server.observability.collectors import GpuCollector, QueueCollector
 from rdserve.server.observability.metrics import METRICS, Metrics
-from rdserve.server.observability.quality import QualityCollector
 from rdserve.server.worker_protocol import CallMeta, Reply
 from rdserve.v1.vae_pb2 import NoiseKeys, ScoreRequest, ScoreResponse
 from rdserve.wire import batches, tensors
@@ -54,8 +51,7 @@ class Watched:
 
     def __init__(self, model: Model) -> None:
         self.metrics = Metrics()
-        observer = MetricsBatchObserver(self.metrics, QualityCollector([]))
-        self.lane = ModelQueue(model, slots=1, latency=LatencyModel(100), observer=observer)
+        self.lane = model_queue(model, metrics=self.metrics)
         self.metrics.registry.register(QueueCollector(lambda: {"m": self.lane.load}, lambda: 7))
 
     def value(self, name: str, **labels: str) -> float | None:
