@@ -126,6 +126,7 @@ def test_the_page_on_the_layout_says_so() -> None:
     assert rooms.page() == rooms.PAGE.read_text(), "run python tools/rooms.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "absent"),
     [

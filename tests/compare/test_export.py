@@ -63,6 +63,7 @@ def test_every_file_is_signed(comparison: Comparison, folder: Path) -> None:
     assert [found.text for found in drawing.iter("{http://purl.org/dc/elements/1.1/}description")] == [line]
 
 
+@pytest.mark.slow
 def test_every_file_warns(comparison: Comparison, tmp_path: Path) -> None:
     words = "not comparable: different likelihoods: m0 bernoulli but m1 gaussian"
     warned = replace(comparison, warnings=(words,)).analysis

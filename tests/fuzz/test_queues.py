@@ -161,6 +161,7 @@ def check(caller: Caller, got: batches.Response | BaseException, same: Callable[
         same(got, caller)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     callers=st.lists(callers, min_size=1, max_size=12),
@@ -192,6 +193,7 @@ def worker(checkpoints: Path) -> Worker:
     return Worker.load(checkpoints / "tiny-mpv")
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     callers=st.lists(callers.filter(lambda caller: caller.seed != POISON), min_size=2, max_size=6),

@@ -72,6 +72,7 @@ def test_what_fills_up_is_cut_off() -> None:
     assert [each.flatten().tolist() for each in seen] == [[0, 1, 2, 3], [4, 5, 6, 0]]
 
 
+@pytest.mark.slow
 def test_after_the_warm_up_nothing_compiles() -> None:
     """With a quick backend: what makes torch compile again is the same with all."""
     from torch._dynamo.utils import counters
@@ -89,6 +90,7 @@ def test_after_the_warm_up_nothing_compiles() -> None:
         Bernoulli(probs=torch.tensor(float("nan")))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler here")
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch, of itself
 def test_a_compiled_network_moves_no_number() -> None:

@@ -27,6 +27,7 @@ def test_pixel_for_pixel_as_the_naive_sampler(size: int) -> None:
     assert torch.equal(sample(network, plane, u), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 @torch.inference_mode()
 def test_every_logit_is_the_networks(size: int) -> None:
@@ -42,6 +43,7 @@ def test_every_logit_is_the_networks(size: int) -> None:
             sampler.put(r, c, x[:, r, c])
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_each_feature_is_computed_once() -> None:
     """Multiply-adds of a whole image are about those of one pass, not one pass per pixel."""

@@ -57,6 +57,7 @@ def test_of_many_the_exceptions_are_named() -> None:
     assert "Surely lower than m1 within a class: m0 on class 2." in shifted(plain, "m1", 2, 1.7).verdict
 
 
+@pytest.mark.slow
 def test_no_more_false_alarms_over_all_models_and_classes_than_promised() -> None:
     """Eight models that differ by noise alone, in three classes: 21 chances to err, each 5% by itself."""
     rng = np.random.default_rng(0)

@@ -84,6 +84,7 @@ def test_ranges_of_beta_hold_the_true_crossings_of_all_pairs() -> None:
     assert all(len(one.stretches) == 3 for of in found for one in of)
 
 
+@pytest.mark.slow
 def test_twelve_models_at_three_limits_fail_no_more_often_than_one() -> None:
     """True differences exactly at the limits. Uncorrected, two in five such gates failed."""
     rng = np.random.default_rng(0)

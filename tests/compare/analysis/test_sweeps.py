@@ -64,6 +64,7 @@ def test_gaps_are_bjontegaard_s_of_the_means(two: Comparison) -> None:
         assert found.value == pytest.approx(measure(points[:3], points[3:]))
 
 
+@pytest.mark.slow
 def test_intervals_hold_as_often_as_they_say() -> None:
     """150 sets of 100 images, and three binomial errors of room."""
     rng, n, held = np.random.default_rng(1), 100, 0

@@ -22,6 +22,7 @@ LEAVES = (
 DOCUMENTS = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(DOCUMENTS, st.sampled_from(["", "\n"]))
 def test_it_is_the_json_of_the_document(value: Any, indent: str) -> None:
@@ -56,6 +57,7 @@ def peaks(comparison: Comparison, out: Path) -> tuple[int, int]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_files_take_the_same_memory_for_any_number_of_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

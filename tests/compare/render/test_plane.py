@@ -52,6 +52,7 @@ def test_a_single_example_has_no_interval_to_draw() -> None:
     plane.rd_plane(plane_layout(comparison_at([(1, 2), (2, 1)], n=1).analysis))
 
 
+@pytest.mark.slow
 def test_equal_input_makes_equal_files(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "a.svg", "b.svg"):
         figure = plane.rd_plane(plane_layout(comparison_at(CROWDED).analysis), title="models")

@@ -69,6 +69,7 @@ def test_dominates_only_if_both_are_lower() -> None:
     assert not beats(low, same)
 
 
+@pytest.mark.slow
 def test_a_joint_claim_keeps_its_size() -> None:
     """Lower in R beyond doubt and equal in D: said in at most 5% of the cases; equal in both: in fewer."""
     d = np.random.default_rng(0).normal(size=(1000, 2, 50))

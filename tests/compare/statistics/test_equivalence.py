@@ -13,12 +13,14 @@ def outcomes(mean: float, repeats: int = 1000) -> dict[str, float]:
     return {name: found.count(name) / repeats for name in ("equivalent", "different", "undecided")}
 
 
+@pytest.mark.slow
 def test_size() -> None:
     """At the margin itself, the worst of the not equivalent, at most 5% are called equivalent."""
     assert 0.03 < outcomes(MARGIN)["equivalent"] < 0.07
     assert 0.03 < outcomes(-MARGIN)["equivalent"] < 0.07
 
 
+@pytest.mark.slow
 def test_power() -> None:
     # Analytic for means known to 0.1: 2 Phi(0.3 / 0.1 - 1.66) - 1 = 0.82.
     assert outcomes(0.0)["equivalent"] == pytest.approx(0.82, abs=0.04)

@@ -14,6 +14,7 @@ def answers(found: Preference) -> list[str]:
     return [found.at(beta) for beta in BETAS]
 
 
+@pytest.mark.slow
 @given(
     st.floats(-3, 3),
     st.floats(-3, 3),
@@ -66,6 +67,7 @@ def test_lower_in_both_is_better_everywhere() -> None:
     assert found.crossing is None
 
 
+@pytest.mark.slow
 def test_the_crossing_is_covered() -> None:
     """Truth: B below beta 1, A above. The crossing lies in the undecided set in 95% of the cases."""
     rng = np.random.default_rng(0)

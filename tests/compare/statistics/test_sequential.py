@@ -12,6 +12,7 @@ def crossed(d: np.ndarray, truth: float, level: float = 0.95) -> float:  # type:
     return float(((low > truth) | (high < truth)).any(-1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["normal", "heavy tails", "skewed"])
 def test_covers_at_all_times_at_once(shape: str) -> None:
     rng, size = np.random.default_rng(0), (1000, 3000)
@@ -77,6 +78,7 @@ def test_the_price_of_looking_at_any_time() -> None:
     assert (margin(n) * n**0.5 / 1.96 > 1.4).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["lognormal", "very lognormal", "rare and large", "one in thirty"])
 def test_strongly_skewed_differences_err_no_more_often(shape: str) -> None:
     """From 200 on and without regard to skewness they erred in 7, 13, 15 and 10% of such runs."""

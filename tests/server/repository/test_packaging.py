@@ -117,6 +117,7 @@ def members(archive: Path) -> dict[str, bytes]:
         return {entry.filename: file.read(entry) for entry in file.infolist() if not entry.is_dir()}
 
 
+@pytest.mark.slow
 def test_several_are_reported_one_by_one(checkpoint: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rdserve.server.repository.packaging", str(tmp_path / "store")]
     missing = tmp_path / "missing"
