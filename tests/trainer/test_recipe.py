@@ -2,7 +2,7 @@ import os
 import select
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -76,21 +76,82 @@ class RememberingWatch(TrainingProgress):
         self.told.append(f"{self.title} epoch {epoch}")
 
 
-def test_a_zoo_is_trained_once_and_its_progress_is_told_from_other_processes(
-    recipe: Path, tmp_path: Path
-) -> None:
-    entries, board = read_recipe(recipe), Remembering()
-    outcomes = list(train_all(entries, tmp_path / "zoo", jobs=2, progress=board))
-    cards = {card.name: card for card in outcomes if isinstance(card, Card)}
-    assert cards.keys() == {entry.name for entry in entries}
-    long = [line for line in board.told if line.startswith("digits-mmm-b0.15-long")]
+FROM_ANOTHER = """
+[[models]]
+families = ["---"]
+betas = [0.1]
+start = "b1.0"
+"""
+HOT = """
+[[models]]
+families = ["---"]
+betas = [1.0]
+learning_rate = 1e6
+suffix = "-hot"
+[[models]]
+families = ["---"]
+betas = [0.2]
+start = "b1.0-hot"
+"""
+
+
+@dataclass(frozen=True)
+class TrainedZoo:
+    """What became of a recipe. told: of its progress."""
+
+    folder: Path
+    entries: dict[str, RecipeEntry]
+    cards: dict[str, Card]
+    whys: dict[str, str]
+    told: list[str]
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> TrainedZoo:
+    """Three models, one that starts where another ended, one that fails, and one that starts from that."""
+    folder = tmp_path_factory.mktemp("recipe")
+    recipe, board = folder / "tiny.toml", Remembering()
+    recipe.write_text(RECIPE + FROM_ANOTHER + HOT)
+    entries = read_recipe(recipe)
+    outcomes = list(train_all(entries, folder / "zoo", jobs=2, progress=board))
+    return TrainedZoo(
+        folder / "zoo",
+        {entry.name: entry for entry in entries},
+        {card.name: card for card in outcomes if isinstance(card, Card)},
+        {each.name: each.why for each in outcomes if isinstance(each, Failed)},
+        board.told,
+    )
+
+
+def test_progress_is_told_from_other_processes(zoo: TrainedZoo) -> None:
+    long = [line for line in zoo.told if line.startswith("digits-mmm-b0.15-long")]
     assert [line.partition(" ")[2] for line in long] == ["began, 2", "epoch 1", "epoch 2", "ended"]
-    assert sum(line.endswith("ended") for line in board.told) == 3
-    before = {name: (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns for name in cards}
-    assert trained(entries, tmp_path / "zoo", jobs=1) == cards
+    assert sum(line.endswith("ended") for line in zoo.told) == 5
+
+
+def test_what_is_there_is_not_trained_again(zoo: TrainedZoo) -> None:
+    before = {name: (zoo.folder / name / "model.safetensors").stat().st_mtime_ns for name in zoo.cards}
+    assert trained([zoo.entries[name] for name in zoo.cards], zoo.folder, jobs=1) == zoo.cards
     for name, mtime in before.items():
-        assert (tmp_path / "zoo" / name / "model.safetensors").stat().st_mtime_ns == mtime
-        assert read_card(tmp_path / "zoo" / name) == cards[name]
+        assert (zoo.folder / name / "model.safetensors").stat().st_mtime_ns == mtime
+        assert read_card(zoo.folder / name) == zoo.cards[name]
+
+
+def test_a_model_may_start_where_another_ended(zoo: TrainedZoo, tmp_path: Path) -> None:
+    went_on = zoo.cards["digits-mmm-b0.1"]
+    assert went_on.training["start"] == "digits-mmm-b1.0"
+    config = replace(zoo.entries[went_on.name].config, start="")
+    fresh = train(config, tmp_path / "fresh", name="fresh")
+    total = [r.distortion_nats + 0.1 * r.rate_nats for r in (went_on.reference, fresh.reference)]
+    assert total[0] < total[1]
+
+
+def test_a_model_that_fails_leaves_the_others_alone(zoo: TrainedZoo) -> None:
+    whys = dict(zoo.whys)
+    assert "lower learning rate" in whys.pop("digits-mmm-b1.0-hot")
+    assert whys == {"digits-mmm-b0.2": "there is no digits-mmm-b1.0-hot"}
+    others = ["digits-mmm-b0.1", "digits-mmm-b0.15-long", "digits-mmm-b1.0", "digits-pmm-b1.0"]
+    assert sorted(zoo.cards) == others
 
 
 def test_two_models_of_one_name_are_refused(recipe: Path) -> None:
@@ -106,26 +167,6 @@ def test_what_is_not_a_recipe_is_named(recipe: Path, text: str) -> None:
         read_recipe(recipe)
 
 
-FROM_ANOTHER = """
-[[models]]
-families = ["---"]
-betas = [0.1]
-start = "b1.0"
-"""
-
-
-def test_a_model_may_start_where_another_ended(recipe: Path, tmp_path: Path) -> None:
-    recipe.write_text(RECIPE + FROM_ANOTHER)
-    entries = {entry.name: entry for entry in read_recipe(recipe)}
-    cards = trained([*entries.values()], tmp_path / "zoo", jobs=2)
-    went_on = cards["digits-mmm-b0.1"]
-    assert went_on.training["start"] == "digits-mmm-b1.0"
-    config = replace(entries[went_on.name].config, start="")
-    fresh = train(config, tmp_path / "fresh", name="fresh")
-    total = [r.distortion_nats + 0.1 * r.rate_nats for r in (went_on.reference, fresh.reference)]
-    assert total[0] < total[1]
-
-
 def test_a_start_that_is_not_in_the_recipe_is_refused(recipe: Path) -> None:
     recipe.write_text(RECIPE + FROM_ANOTHER.replace("b1.0", "b0.7"))
     with pytest.raises(ConfigError, match=r"starts models from digits-mmm-b0\.7, which it does not name"):
@@ -139,16 +180,6 @@ def test_models_that_wait_for_one_another_are_refused(recipe: Path, tmp_path: Pa
         Failed("digits-mmm-b1.0", "there is no digits-mmm-b1.0"),
         Failed("digits-pmm-b1.0", "there is no digits-pmm-b1.0"),
     ]
-
-
-def test_a_model_that_fails_leaves_the_others_alone(recipe: Path, tmp_path: Path) -> None:
-    group = '[[models]]\nfamilies = ["---"]\nbetas = [1.0]\nlearning_rate = 1e6\nsuffix = "-hot"\n'
-    recipe.write_text(RECIPE + group + FROM_ANOTHER.replace("b1.0", "b1.0-hot"))
-    outcomes = list(train_all(read_recipe(recipe), tmp_path / "zoo", jobs=1))
-    whys = {each.name: each.why for each in outcomes if isinstance(each, Failed)}
-    assert "lower learning rate" in whys.pop("digits-mmm-b1.0-hot")
-    assert whys == {"digits-mmm-b0.1": "there is no digits-mmm-b1.0-hot"}
-    assert sum(isinstance(each, Card) for each in outcomes) == 3
 
 
 ONE_AT_A_TIME = """
