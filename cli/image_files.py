@@ -1,14 +1,11 @@
 """Arrays in and out of files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
-from rdserve.cli.options import DataRoot, Limit, Split
 from rdserve.client import InputError
 from rdserve.data import load
 
@@ -19,30 +16,19 @@ _MAGIC = (_NPY, _ZIP)
 IMAGES_SHOWN = 8
 
 
-@dataclass(frozen=True)
-class ImageSource:
-    """Which images: those of a file, or of a data set; the first `limit` of them."""
+def read_images(
+    file: Path | None, data: str | None, *, split: str, limit: int | None, root: Path | None = None
+) -> Array:
+    """Images (N, H, W) from a .npy or .npz file, or from a data set; the first `limit` of them.
 
-    images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
-    data: Annotated[
-        str | None, typer.Option(help="A data set in place of a file: digits or static-mnist.")
-    ] = None
-    split: Split = "test"
-    limit: Limit = None
-    data_root: DataRoot = None
-
-    def read(self) -> Array:
-        """Images (N, H, W).
-
-        Raises:
-            InputError: not exactly one source, or a file that holds no such array.
-            DataError: as `rdserve.data.load`.
-        """
-        if (self.images is None) == (self.data is None):
-            raise InputError("give --images FILE, or --data NAME")
-        if self.data:
-            return load(self.data, split=self.split, root=self.data_root).images[: self.limit]
-        return _read(self.images or Path(), "images")[: self.limit]
+    Raises:
+        InputError: not exactly one source, or a file that holds no such array.
+        DataError: as `rdserve.data.load`.
+    """
+    if (file is None) == (data is None):
+        raise InputError("give --images FILE, or --data NAME")
+    images = load(data, split=split, root=root).images if data else _read(file or Path(), "images")
+    return images[:limit]
 
 
 def read_labels(file: Path, n: int) -> Array:

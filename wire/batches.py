@@ -143,9 +143,8 @@ def merge(requests: Sequence[R]) -> R:
     if isinstance(merged, SampleRequest):
         merged.n_latents = sum(sizes)
     else:
-        for part in (parts := [_input(request) for request in requests]):
-            tensors.check_size(part)
-        _concatenate(parts, _input(merged))
+        parts = [_input(request) for request in requests]
+        _concatenate(parts, sum(sizes), _input(merged))
     return merged
 
 
@@ -156,9 +155,11 @@ def _append_keys(noise: NoiseKeys, n: int, into: NoiseKeys) -> None:
     into.example_ids.extend(noise.example_ids or range(n))
 
 
-def _concatenate(parts: Sequence[Tensor], into: Tensor) -> None:
+def _concatenate(parts: Sequence[Tensor], rows: int, into: Tensor) -> None:
+    for part in parts:
+        tensors.check_size(part)
     into.dtype = parts[0].dtype
-    into.shape.extend([sum(part.shape[0] for part in parts), *parts[0].shape[1:]])
+    into.shape.extend([rows, *parts[0].shape[1:]])
     into.data = b"".join([part.data for part in parts])
 
 
@@ -241,7 +242,8 @@ def join(parts: Sequence[Response]) -> Response:
     for field, value in parts[0].ListFields():
         values = [getattr(part, field.name) for part in parts]
         if isinstance(value, Tensor):
-            _concatenate(values, getattr(whole, field.name))
+            rows = sum(part.shape[0] for part in values)
+            _concatenate(values, rows, getattr(whole, field.name))
         elif isinstance(value, bool):
             setattr(whole, field.name, all(values))
         else:

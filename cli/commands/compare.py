@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rdserve.cli.connection import Trust, connection
 from rdserve.cli.console import console, progress
 from rdserve.cli.exits import writing
-from rdserve.cli.image_files import ImageSource, read_labels
-from rdserve.cli.options import ADDRESS, NSamples, Seed, Serve, Server, Timeout
+from rdserve.cli.image_files import read_images, read_labels
+from rdserve.cli.options import ADDRESS, DataRoot, Limit, NSamples, Seed, Serve, Server, Split, Timeout
 from rdserve.client import Client, InputError, ModelInfo, RdserveError
 from rdserve.client.results import unserved
 from rdserve.compare import api, compatibility, export
@@ -57,23 +57,27 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
-class LabelledSource(ImageSource):
+class ImageOptions:
     """What to score."""
 
     data: Annotated[
         str | None, typer.Option(help="digits or static-mnist; digits if neither this nor --images is given.")
     ] = None
+    images: Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")] = None
     labels: Annotated[Path | None, typer.Option(help="Of --images: .npy or .npz with their classes.")] = None
+    split: Split = "test"
+    limit: Limit = None
+    data_root: DataRoot = None
 
-    def labelled(self) -> LabelledImages:
-        """The images, with their classes where those are known.
+    def read(self) -> LabelledImages:
+        """The first `limit` of them.
 
         Raises:
             InputError: two sources, labels of no file of images, or a file that holds no such array.
             DataError: as `rdserve.data.load`.
         """
         if self.images is not None:
-            pixels = self.read()
+            pixels = read_images(self.images, self.data, split=self.split, limit=self.limit)
             labels = None if self.labels is None else read_labels(self.labels, len(pixels))
             return LabelledImages(pixels, labels, None)
         if self.labels is not None:
@@ -129,7 +133,7 @@ class CompareOptions:
 
 
 def compare(
-    what: LabelledSource,
+    what: ImageOptions,
     options: CompareOptions,
     trust: Trust,
     server: Server = ADDRESS,
@@ -140,7 +144,7 @@ def compare(
     with connection(server, trust, timeout=timeout, models=serve) as client:
         if options.limits.any and not options.baseline:
             raise InputError("a limit is on what changed since a baseline: name it with --baseline")
-        source = what.labelled()
+        source = what.read()
         names = _choose(client.models(), options, source)
         arguments = {} if serve else trust.arguments()
         engine = Local(client) if options.engine is EngineName.LOCAL else _ray(client, timeout, arguments)

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.image_files import IMAGES_SHOWN, Array, ImageSource, as_text, check_suffix, write_arrays
-from rdserve.cli.options import ADDRESS, NSamples, Seed, Server, Timeout
+from rdserve.cli.image_files import IMAGES_SHOWN, Array, as_text, check_suffix, read_images, write_arrays
+from rdserve.cli.options import ADDRESS, Data, DataRoot, Limit, NSamples, Seed, Server, Split, Timeout
 from rdserve.client import Client, Reconstruction, Sample, Timing, timings
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
-Picture = Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")]
+Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
 
 
 def models(trust: Trust, server: Server = ADDRESS, timeout: Timeout = 30.0) -> None:
@@ -25,8 +25,12 @@ def models(trust: Trust, server: Server = ADDRESS, timeout: Timeout = 30.0) -> N
 
 def encode(
     model: Model,
-    source: ImageSource,
     trust: Trust,
+    images: Images = None,
+    data: Data = None,
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz, or .npy for the posterior modes.")] = None,
@@ -36,7 +40,7 @@ def encode(
     """Images to latents: mode, scale and samples of e(z|x)."""
     with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy"))
-        x = source.read()
+        x = read_images(images, data, split=split, limit=limit, root=data_root)
         encoding = client.encode(model, x, n_samples=n_samples, seed=seed)
         n, k, z = encoding.latents.shape
         typer.echo(f"{n} images to {z} latents, {k} sample{'s' if k > 1 else ''} each")
@@ -49,18 +53,22 @@ def encode(
 
 def reconstruct(
     model: Model,
-    source: ImageSource,
     trust: Trust,
+    images: Images = None,
+    data: Data = None,
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
     n_samples: NSamples = 5,
     seed: Seed = 0,
-    out: Picture = None,
+    out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
     server: Server = ADDRESS,
     timeout: Timeout = 300.0,
 ) -> None:
     """Images to one z each, and n-samples images back from it."""
     with connection(server, trust, timeout=timeout) as client:
         check_suffix(out, (".npz", ".npy", ".png"))
-        x = source.read()
+        x = read_images(images, data, split=split, limit=limit, root=data_root)
         result = client.reconstruct(model, x, n_samples=n_samples, seed=seed)
         typer.echo(f"{model}: above the images, below one reconstruction of each")
         typer.echo(as_text(x))
@@ -75,7 +83,7 @@ def sample(
     n: Annotated[int, typer.Option(min=1, help="How many z to draw.")] = 8,
     n_samples: NSamples = 5,
     seed: Seed = 0,
-    out: Picture = None,
+    out: Annotated[Path | None, typer.Option(help=".npz, .npy for the images, or .png.")] = None,
     server: Server = ADDRESS,
     timeout: Timeout = 300.0,
 ) -> None:
@@ -111,8 +119,12 @@ def _write(
 
 def score(
     model: Model,
-    source: ImageSource,
     trust: Trust,
+    images: Images = None,
+    data: Data = None,
+    split: Split = "test",
+    limit: Limit = None,
+    data_root: DataRoot = None,
     n_samples: NSamples = 1,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help=".npz or .csv with a row per image.")] = None,
@@ -126,7 +138,7 @@ def score(
         from rdserve.compare.statistics.summaries import mean
 
         check_suffix(out, (".npz", ".csv"))
-        x = source.read()
+        x = read_images(images, data, split=split, limit=limit, root=data_root)
         with timings() as calls:
             result = client.score(model, x, n_samples=n_samples, seed=seed)
         columns = {

@@ -9,7 +9,7 @@ import typer
 from numpy.typing import NDArray
 from rdserve.cli.connection import Trust, connection, failures_told
 from rdserve.cli.exits import Code
-from rdserve.cli.image_files import ImageSource
+from rdserve.cli.image_files import read_images
 from rdserve.cli.options import ADDRESS, DataRoot, Serve, Server, Timeout
 from rdserve.client import InputError
 from rdserve.compare import verify as checks
@@ -85,7 +85,7 @@ def _images(scored: ScoreSet, file: Path | None, root: Path | None) -> NDArray[n
     """
     about = scored.data
     if file is not None:
-        pixels = np.asarray(ImageSource(file).read(), np.bool_)
+        pixels = np.asarray(read_images(file, None, split="", limit=None), np.bool_)
         sha256 = images_sha256(pixels)
     elif about.name == "images":
         raise InputError("the comparison is of images that are no named data set; give --images FILE")

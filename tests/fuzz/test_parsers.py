@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from rdserve.cli.image_files import ImageSource
+from rdserve.cli.image_files import read_images
 from rdserve.client import InputError
 from rdserve.client.inputs import as_binary, as_latents
 from rdserve.models.card import CardError, parse_card
@@ -158,13 +158,13 @@ def test_files_of_arrays(tmp_path: Path, change: Change, data: bytes, name: str)
     for content in (change(valid.read_bytes()), data):
         path.write_bytes(content)
         with suppress(InputError):
-            as_binary(ImageSource(path, limit=2).read())
+            as_binary(read_images(path, None, split="test", limit=2))
 
 
 def test_arrays_that_run_code_are_not_read(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(InputError, match="not a readable"):
-        ImageSource(tmp_path / "x.npy").read()
+        read_images(tmp_path / "x.npy", None, split="test", limit=None)
 
 
 @fuzz
