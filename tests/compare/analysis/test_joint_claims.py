@@ -17,6 +17,8 @@ from rdserve.compare.analysis.gate import GateOutcome, Limits, gate
 from rdserve.compare.analysis.pairs import Pairs, pairs
 from rdserve.compare.statistics.paired import difference
 
+pytestmark = pytest.mark.slow
+
 Float64 = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Float64]
 
@@ -84,7 +86,6 @@ def test_ranges_of_beta_hold_the_true_crossings_of_all_pairs() -> None:
     assert all(len(one.stretches) == 3 for of in found for one in of)
 
 
-@pytest.mark.slow
 def test_twelve_models_at_three_limits_fail_no_more_often_than_one() -> None:
     """True differences exactly at the limits. Uncorrected, two in five such gates failed."""
     rng = np.random.default_rng(0)
