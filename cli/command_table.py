@@ -45,7 +45,7 @@ SENTINELS = {
     "train": ("torch", "safetensors"),
     "study": ("torch", "sklearn", "matplotlib", "rich"),
     "train,compare": ("torch", "matplotlib", "rich"),
-    "server": ("torch", "aiohttp", "grpc_reflection"),
+    "server": ("torch", "httptools", "grpc_reflection"),
 }
 
 

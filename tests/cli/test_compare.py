@@ -327,6 +327,7 @@ def test_a_failure_names_the_model(tmp_path: Path) -> None:
     assert done.stderr.strip() == f"rdserve: {address}: model 'poor': the model made NaN"
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_what_is_in_flight(tmp_path: Path) -> None:
     called, ended = Event(), Event()
 
