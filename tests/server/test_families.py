@@ -98,7 +98,7 @@ def test_the_toy_does_not_compare_with_digits(client: Client) -> None:
     digits = replace(
         toy,
         name=card.name,
-        likelihood=card.likelihood,
+        likelihood=card.likelihood.law,
         image_shape=card.input.shape,
         binarisation=card.input.binarisation,
         data_name=card.data.name,

@@ -23,6 +23,7 @@ WHOLE: dict[str, Any] = {
     "noise": NoiseKeys(seed=3, example_ids=[4, 5], row_seeds=[6, 7]),
     "n_latents": 2,
     "n_samples": 2,
+    "accept": [vae_pb2.INPUT_KIND_BINARY],
 }
 METHODS = vae_pb2.DESCRIPTOR.services_by_name["VaeService"].methods
 OK = code_pb2.OK
