@@ -121,7 +121,7 @@ def _bounds(
     if not there or sizes.n_generated < 2:
         return {}
     mixed, bounds = study_inputs.few(judged.examples, sizes.n), {}
-    others = others_than(mixed, root, sizes.n_fitted)
+    others = others_than(mixed, mixed.dataset.name, root, sizes.n_fitted)
     data = {"sha256": mixed.dataset.sha256, "split": mixed.dataset.split}
     facts = {**data, **sizes._asdict(), "k": K, "seed": 0, "version": __version__}
     with progress("bounding", len(there)) as done:

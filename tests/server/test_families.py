@@ -100,13 +100,15 @@ def test_the_toy_does_not_compare_with_digits(client: Client) -> None:
         name=card.name,
         likelihood=card.likelihood.law,
         image_shape=card.input.shape,
+        input_shape=card.input.shape,
+        input_kind=card.input.kind,
         binarisation=card.input.binarisation,
         data_name=card.data.name,
         data_sha256=card.data.sha256,
     )
     with pytest.raises(InputError) as refused:
         compatibility.check([toy, digits])
-    for words in ("'categorical' but", "'1x30' but", "'one-hot' but", "'toy (sha256 "):
+    for words in ("'one_hot' but", "'1x30' but", "'one-hot' but", "'toy (sha256 "):
         assert words in str(refused.value)
     assert compatibility.check([toy, client.model("toy-target-rate")]) == ()
 
