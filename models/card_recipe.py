@@ -23,6 +23,7 @@ DEFAULTS: dict[str, str] = {
     "execution": "eager",
     "weights_dtype": "float32",
     "preprocess": "none",
+    "data_sha256": "",
     "start": "",
 }
 # Entries of `training` that came out rather than went in.
