@@ -24,7 +24,6 @@ DEFAULTS: dict[str, str] = {
     "weights_dtype": "float32",
     "data_sha256": "",
     "preprocess": "none",
-    "data_sha256": "",
     "start": "",
 }
 # Entries of `training` that came out rather than went in.
