@@ -219,7 +219,7 @@ def _bounds(document: Document) -> list[str]:
 
 
 def _short(nats: float) -> str:
-    return f"{nats:.0e}" if abs(nats) >= 1e4 else f"{nats:.2f}"
+    return f"{nats:.0e}" if abs(nats) >= 1e4 else f"{nats:z.2f}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -175,4 +175,4 @@ def _short(nats: float) -> str:
     """Three digits or so; powers of ten where a density all but vanishes."""
     if abs(nats) >= 1e4:
         return f"{nats:.0e}"
-    return f"{nats:.2f}" if abs(nats) < 10 else f"{nats:.1f}"
+    return f"{nats:z.2f}" if abs(nats) < 10 else f"{nats:.1f}"

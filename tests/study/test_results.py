@@ -27,7 +27,7 @@ RUNS = [
 def study_of(found: list[ScoredModel], name: str = published.DATA, **about: Any) -> Study:
     """Of runs as if on static MNIST, whole."""
     zoo = runs_at(found)
-    dataset = replace(zoo.examples.dataset, name=name, sha256="0" * 64, images=zoo.examples.images)
+    dataset = replace(zoo.examples.dataset, name=name, sha256="0" * 64, x=zoo.examples.images)
     examples = Examples(dataset, np.arange(N))
     scored = {"test": ScoredZoo(examples, zoo.all, {"broken": "it made NaN"})}
     return Study(scored, {run.name: categorise(run, BLIND) for run in zoo.all}, examples, None, **about)

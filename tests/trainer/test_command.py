@@ -62,7 +62,7 @@ def test_several_seeds_are_a_zoo_of_one_recipe(tmp_path: Path) -> None:
 
 
 def settings(card: Card) -> dict[str, object]:
-    return {field.name: card.training[field.name] for field in fields(Config)}
+    return {field.name: card.training.get(field.name) for field in fields(Config)}
 
 
 @pytest.mark.parametrize(
