@@ -58,8 +58,8 @@ def misfit(model: ModelInfo, x: Array) -> str:
         levels = levels_of(x)
         half = levels // 2 if levels else 0.5
         return (
-            f"takes binary x, the data hold {described(x, levels)}. --preprocess threshold={half:g} makes them "
-            f"binary; the model's are {model.binarisation or 'binary as they came'}"
+            f"takes binary x, the data hold {described(x, levels)}. --preprocess threshold={half:g} makes "
+            f"them binary; the model's are {model.binarisation or 'binary as they came'}"
         )
     if x.dtype.kind == "f" and model.input_kind in ("levels", "counts"):
         return f"takes whole numbers, the data are {x.dtype}"
