@@ -12,7 +12,7 @@ SERVICES := vae inference
 WORKERS = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 PORT ?= 50051
 .DEFAULT_GOAL := help
-.PHONY: help install proto lint browser tools test unit check demo serve zoo bench clean FORCE
+.PHONY: help install proto lint browser tools test unit check demo serve zoo study bench clean FORCE
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ serve: install ## keep the digits zoo running on 127.0.0.1:$(PORT)
 
 zoo: install ## train the digits zoo again
 	$(BIN)/rdserve zoo zoo/digits.toml
+
+study: install ## train what zoo/digits-study lacks of the study's 220 models of digits; some 7 hours of a core
+	$(BIN)/rdserve zoo zoo/digits-study.toml
 
 bench: install ## throughput and latency, beside TorchServe alone and the bare model; about 7 minutes
 	$(BIN)/python -m benchmarks

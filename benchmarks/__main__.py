@@ -13,10 +13,10 @@ from pathlib import Path
 from rdserve.cli.private_server import NotServing
 from rdserve.loadtest.meter import QUICK, Effort
 from rdserve.loadtest.report import show
+from rdserve.server.backends.torchserve.config import TorchServeError
 from rich.console import Console
 
 from benchmarks import sampling, session, soak
-from benchmarks.native import NativeError
 from benchmarks.targets import as_table
 
 say = partial(print, file=sys.stderr, flush=True)
@@ -46,5 +46,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (NotServing, NativeError) as error:
+    except (NotServing, TorchServeError) as error:
         sys.exit(str(error))

@@ -31,14 +31,14 @@ class Unmerged:
     for each request. The front's own gRPC would come on top."""
 
     def __init__(self, socket: Path, suffix: str) -> None:
-        self._http = UnixHttpClient(socket, token="none is asked for")
+        self._http = UnixHttpClient(socket)
         self._suffix = suffix
 
     def sender(self, model: str, op: str, bodies: Bodies) -> Send:
         path, each = f"/predictions/{model}{self._suffix}", in_turn(bodies.work)
 
         async def send(number: int) -> None:
-            status, answer = await self._http.post(path, each(number))
+            status, answer = await self._http.ask("POST", path, each(number))
             if status != 200:
                 raise RuntimeError(f"TorchServe answered {status}: {answer[:200]!r}")
 

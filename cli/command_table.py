@@ -38,6 +38,7 @@ COMMANDS = {
     "compare": Lazy("compare", "compare", "Score a data set on several models, side by side."),
     "figures": Lazy("figures", "study", "Draw the paper's figures from a served zoo."),
     "results": Lazy("results", "study", "A zoo on every split, beside the paper's numbers."),
+    "objectives": Lazy("objectives", "study", "Objectives at equal rate, over seeds."),
     "bounds": Lazy("bounds", "study", "What the codes of checkpoints tell of x, from both sides."),
     "bench": Lazy("bench", "server", "Measure a service's throughput and latency."),
     "verify": Lazy("verify", "compare", "Whether a comparison's numbers, or a card's, are reproduced."),
@@ -52,7 +53,7 @@ SENTINELS = {
     "study": ("torch", "sklearn", "matplotlib", "rich"),
     "train,compare": ("torch", "matplotlib", "rich"),
     "export": ("torch", "onnxruntime", "onnxscript"),
-    "server": ("torch", "aiohttp", "grpc_reflection"),
+    "server": ("torch", "httptools", "grpc_reflection"),
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdserve.cli import data_choice
 from rdserve.client import Client, InputError
+from rdserve.data import DataError
 from rdserve.data.files.arrays import stored
 
 Array = NDArray[Any]
@@ -49,7 +50,7 @@ def read_images(file: Path) -> Array:
     """Images (N, H, W) from a .npy or .npz file.
 
     Raises:
-        InputError, DataError: a file that holds no such array.
+        InputError: a file that holds no such array.
     """
     return read_array(file, "images")
 
@@ -78,6 +79,8 @@ def read_array(file: Path, name: str) -> Array:
         arrays = stored(file)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    except DataError as error:
+        raise InputError(str(error)) from error
     if name not in arrays and len(arrays) != 1:
         raise InputError(f"{file} holds {', '.join(arrays) or 'nothing'}; name one of them {name}")
     return arrays.get(name, next(iter(arrays.values())))

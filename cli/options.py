@@ -11,8 +11,8 @@ Seed = Annotated[int, typer.Option(min=0, help="Names the noise; the same seed, 
 NSamples = Annotated[int, typer.Option(min=1, help="Samples per image.")]
 Timeout = Annotated[float, typer.Option(help="Seconds that one call may take.")]
 DATA = (
-    "A data set's name (digits, static-mnist, digits-grey, patches), or the path of one: .npz, .npy, idx, "
-    ".csv, .parquet, or a folder of PNG."
+    "A data set's name (digits, static-mnist, digits-grey, patches, omniglot), or the path of one: .npz, "
+    ".npy, idx, .csv, .parquet, or a folder of PNG."
 )
 Data = Annotated[str | None, typer.Option(help=DATA)]
 DataSet = Annotated[str, typer.Option(help=DATA)]

@@ -1,6 +1,7 @@
-"""What `rdserve figures` and `rdserve results` begin with: a served zoo scored, and filed by category."""
+"""What `rdserve figures`, `results` and `objectives` begin with: a served zoo scored, filed by category."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,9 @@ from rdserve.study.subset import Examples, examples
 from rdserve.study.zoo_scores import ScoredModel, ScoredZoo
 
 Limit = Annotated[int | None, typer.Option(min=2, help="So many images of each split, drawn at random.")]
-Work = Annotated[Path, typer.Option(help="Folder for rows, to go on from; of figures and results alike.")]
+Work = Annotated[
+    Path, typer.Option(help="Folder for rows, to go on from; of figures, results and objectives alike.")
+]
 WORK = Path("report/study-rows")
 
 
@@ -59,6 +62,15 @@ def scored(client: Client, data: DataOptions, split: str, *, limit: int | None, 
     for name, why in found.failures.items():
         typer.echo(f"left out: model {name!r} failed: {why}", err=True)
     return found
+
+
+def command(name: str, wanted: Mapping[str, object]) -> str:
+    """What makes the same again, but for where files lie: a command and its options, those not None."""
+    words = ["rdserve", name]
+    for option, value in wanted.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each is None else [f"--{option}", str(each)]
+    return shlex.join(words)
 
 
 def trained_classifier(data: DataOptions, of: Dataset) -> Classifier | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rdserve.client.errors import InputError
 from rdserve.client.results import ModelInfo
 from rdserve.compare.scores import ScoredData
+from rdserve.data.kinds import described, levels_of
 
 # What must agree, as a reader would call it.
 _FACTS = {
@@ -54,7 +55,12 @@ def misfit(model: ModelInfo, x: Array) -> str:
     if model.input_shape != x.shape[1:]:
         return f"takes {model.image_size} images, the data has {'x'.join(map(str, x.shape[1:]))}"
     if x.dtype != np.bool_ and model.input_kind in ("binary", "one_hot"):
-        return f"takes binary x, the data are {x.dtype}; binarise them ({model.binarisation})"
+        levels = levels_of(x)
+        half = levels // 2 if levels else 0.5
+        return (
+            f"takes binary x, the data hold {described(x, levels)}. --preprocess threshold={half:g} makes "
+            f"them binary; the model's are {model.binarisation or 'binary as they came'}"
+        )
     if x.dtype.kind == "f" and model.input_kind in ("levels", "counts"):
         return f"takes whole numbers, the data are {x.dtype}"
     return ""

@@ -7,7 +7,7 @@ local copy or fetches one; `load("my.npz", split="test")` reads a file. See docs
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rdserve.data import digits, files, patches, static_mnist
+from rdserve.data import digits, files, omniglot, patches, static_mnist
 from rdserve.data.dataset import SPLITS, Dataset, Progress, Source, canonical_sha256
 from rdserve.data.errors import DataError
 from rdserve.data.kinds import Kind
@@ -32,6 +32,7 @@ _READERS: dict[str, Callable[[Path | None, Progress | None], Source]] = {
     "static-mnist": static_mnist.read,
     "digits-grey": digits.read_grey,
     "patches": patches.read,
+    "omniglot": omniglot.read,
 }
 NAMES = tuple(_READERS)
 

@@ -188,10 +188,15 @@ def _upgraded(old: CheckpointCard) -> TorchCard:
     )
 
 
+def card_text(card: Card) -> str:
+    """What a card's file says."""
+    return card.model_dump_json(indent=2, exclude_none=True) + "\n"
+
+
 def write_card(card: Card, folder: Path) -> None:
     """Write the card, atomically: a reader sees the old one or the new one."""
     draft = folder / f".{CARD_FILE}.draft"
-    draft.write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n")
+    draft.write_text(card_text(card))
     draft.replace(folder / CARD_FILE)
 
 

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, str] = {
     "precision": "float32",
     "execution": "eager",
     "weights_dtype": "float32",
+    "data_sha256": "",
     "preprocess": "none",
     "start": "",
 }
@@ -44,6 +45,7 @@ def recipe(card: Card) -> dict[str, str]:
         **_minimised(card),
         "likelihood": card.likelihood.law,
         "binarisation": card.input.binarisation,
+        "data": card.data.name,
         "data_sha256": card.data.sha256,
         "code_version": card.code_version,
     }

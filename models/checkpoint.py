@@ -25,6 +25,13 @@ def save_weights(vae: VAE, folder: Path, dtype: torch.dtype = torch.float32) -> 
     return Weights.model_validate({"sha256": digest, "dtype": str(dtype).removeprefix("torch.")})
 
 
+@torch.no_grad()
+def round_weights(vae: VAE, dtype: torch.dtype) -> None:
+    """Set each weight to what a file of that dtype gives back."""
+    for tensor in vae.state_dict().values():
+        tensor.copy_(tensor.to(dtype))
+
+
 def save(vae: VAE, card: TorchCard, folder: Path) -> TorchCard:
     """Write weights, then the card with their hash and dtype; returns that card.
 

@@ -72,7 +72,7 @@ def document(study: Study, command: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "units": "nats per image, summed over pixels and latents; errors are standard errors over images",
         "command": command,
-        "data": {"name": dataset.name, "sha256": dataset.sha256},
+        "data": {"name": dataset.name, "sha256": dataset.sha256, "binarisation": dataset.binarisation},
         "splits": {split: _extent(zoo.examples) for split, zoo in study.scored.items()},
         "all_images": study.is_whole,
         "best": {"model": best.name, **_place(best, study.judged.examples)},

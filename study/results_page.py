@@ -42,6 +42,8 @@ def _head(document: Document) -> list[str]:
         f"Nats per image. Data sha256 `{data['sha256'][:12]}`. Everything in these tables, with standard "
         "errors and weights' hashes, is in [results.json](results.json).",
     ]
+    if "binarisation" in data:
+        lines += ["", f"Binary images: {markdown(data['binarisation'])}."]
     if not document["all_images"]:
         lines += ["", f"**Of a part of the images only: {_extents(document)}, drawn at random.**"]
     failures = {name: why for of in document["failures"].values() for name, why in of.items()}
@@ -217,7 +219,7 @@ def _bounds(document: Document) -> list[str]:
 
 
 def _short(nats: float) -> str:
-    return f"{nats:.0e}" if abs(nats) >= 1e4 else f"{nats:.2f}"
+    return f"{nats:.0e}" if abs(nats) >= 1e4 else f"{nats:z.2f}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -126,6 +126,7 @@ def test_the_page_on_the_layout_says_so() -> None:
     assert rooms.page() == rooms.PAGE.read_text(), "run python tools/rooms.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
@@ -136,7 +137,7 @@ def test_the_page_on_the_layout_says_so() -> None:
         ("rdserve.compare.api", {"matplotlib", "pydantic", "jinja2", "rich"}),
         ("rdserve.models.card", {"torch", "grpc"}),
         ("rdserve.data", {"torch", "grpc", "sklearn"}),
-        ("rdserve.trainer", {"grpc", "ts", "aiohttp"}),
+        ("rdserve.trainer", {"grpc", "ts", "httptools"}),
         ("rdserve.server.grpc_api.servicer", {"torch"}),
     ],
 )

@@ -19,6 +19,8 @@ from rdserve.cli.commands.toy import COLUMNS
 from rdserve.cli.exits import Code
 from running import Running, until_serving
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MODELS = ["digits-mpm-b1.0", "digits-mpv-b0.15-annealed", "digits-mpv-b1.0-annealed"]

@@ -41,6 +41,7 @@ class Config:
     start: name of the checkpoint whose weights it starts from; "": random ones.
     precision: bfloat16 runs convolutions and products in it, on channels-last tensors.
     execution: compile runs the networks through torch.compile, which takes minutes at the start.
+    weights_dtype: in which the checkpoint stores the weights; the card's numbers are of those.
     """
 
     data: str
@@ -73,6 +74,7 @@ class Config:
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     execution: Literal["eager", "compile"] = "eager"
+    weights_dtype: Literal["float32", "float16"] = "float32"
     start: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -97,20 +99,21 @@ class Config:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-# static-mnist as in the paper (section 4, appendix F); digits small enough for a laptop.
+# The paper's (section 4, appendix F), of both its data sets; digits are small enough for a laptop.
+PAPER: dict[str, Any] = {
+    "image_size": 28,
+    "latent_dim": 64,
+    "width": 1.0,
+    "n_pseudo_inputs": 500,
+    "epochs": 200,
+    "batch_size": 100,
+    "keep": "last",
+    "optimiser": "normalised-adam",
+    "learning_rate": 3e-4,
+    "reference_samples": 1,
+}
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "static-mnist": {
-        "image_size": 28,
-        "latent_dim": 64,
-        "width": 1.0,
-        "n_pseudo_inputs": 500,
-        "epochs": 200,
-        "batch_size": 100,
-        "keep": "last",
-        "optimiser": "normalised-adam",
-        "learning_rate": 3e-4,
-        "reference_samples": 1,
-    },
+    "static-mnist": PAPER,
     "digits": {
         "image_size": 8,
         "latent_dim": 16,
@@ -123,6 +126,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "reference_samples": 16,
     },
+    "omniglot": PAPER,
 }
 
 
@@ -138,22 +142,20 @@ OWN: dict[str, Any] = {
     "learning_rate": 3e-3,
     "reference_samples": 1,
 }
-
-
-# What a named size changes in the data set's defaults. `compact`: the same shapes, narrower, for a CPU.
+# The same shapes as the paper's, narrower, for a CPU.
+COMPACT: dict[str, Any] = {
+    "width": 0.25,
+    "n_pseudo_inputs": 125,
+    "epochs": 12,
+    "batch_size": 50,
+    "optimiser": "adam",
+    "learning_rate": 3e-3,
+    "precision": "bfloat16",
+}
+# What a named size changes in the data set's defaults.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
-    "static-mnist": {
-        "paper": {},
-        "compact": {
-            "width": 0.25,
-            "n_pseudo_inputs": 125,
-            "epochs": 12,
-            "batch_size": 50,
-            "optimiser": "adam",
-            "learning_rate": 3e-3,
-            "precision": "bfloat16",
-        },
-    },
+    "static-mnist": {"paper": {}, "compact": COMPACT},
+    "omniglot": {"paper": {}, "compact": COMPACT},
 }
 
 

@@ -1,10 +1,12 @@
 """What runs tell while they go: nothing, or live bars, of two lines that fit 80 columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rdserve.models.card import Card
 from rdserve.models.reference import Means
 from rdserve.trainer.config import Config
+from rdserve.trainer.run import EpochMeans
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
@@ -14,13 +16,19 @@ NAME_WIDTH, DONE_WIDTH = 28, 16
 
 
 class TrainingProgress:
-    """Told by the trainer; this one keeps quiet."""
+    """Told by the trainer; this one keeps quiet. Make one of your own to tell another tool."""
+
+    def began(self, name: str, config: Config, history: Sequence[EpochMeans]) -> None:
+        """Before the first step, here or after an interruption: what is trained, and the epochs done."""
 
     def stepped(self, epoch: float, train: Means) -> None:
         """After some of the steps: how many epochs are done, and the means of the one under way."""
 
     def epoch_ended(self, epoch: int, train: Means, valid: Means) -> None:
         """After each epoch: how many are done, and the means over it and over the validation split."""
+
+    def ended(self, card: Card) -> None:
+        """Once the checkpoint is written."""
 
 
 class TrainingBar(TrainingProgress):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from rdserve.data import Dataset
 from rdserve.models import checkpoint
 from rdserve.models.card import CARD_FILE, Card, TorchCard, read_card
@@ -45,6 +46,8 @@ def publish(
         epoch = run.best.epoch
     seed, n_samples = run.config.seed, run.config.reference_samples
     vae = run.measured.eval()
+    dtype = run.config.weights_dtype
+    checkpoint.round_weights(vae, getattr(torch, dtype))
     others = {
         split: measure(vae, images[split], seed=seed, n_samples=n_samples) for split in ("train", "valid")
     }
@@ -56,7 +59,7 @@ def publish(
             name=run.config.objective, beta=run.config.beta, annealing_epochs=run.config.annealing_epochs
         ),
         data=TrainingData(name=data["test"].name, sha256=data["test"].sha256),
-        weights=Weights(sha256="0" * 64),  # `save` states the real one
+        weights=Weights(sha256="0" * 64, dtype=dtype),  # `save` states the real hash
         code_version=version("rdserve"),
         training={**run.config.as_dict(), "kept_epoch": epoch, **_others(others)},
         reference=reference(vae, images["test"], "test", seed=seed, n_samples=n_samples),

@@ -13,6 +13,11 @@ A recipe is TOML:
     families = ["---", "-+v"]
     betas = [1.0]
 
+    [[models]]                  # each from several seeds, -s0 to -s4 added to the names; or a list
+    families = ["---"]
+    betas = [0.4]
+    seeds = "0..4"
+
     [[models]]                  # from where another model of the recipe ended, the same family at
     families = ["-+v"]          # that beta and suffix
     betas = [0.1, 1.1]
@@ -24,10 +29,11 @@ import os
 import re
 import signal
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from multiprocessing.queues import Queue
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
@@ -41,7 +47,9 @@ from rdserve.trainer.config import Config, ConfigError, configure
 from rdserve.trainer.progress import ZooProgress
 from rdserve.trainer.progress_relay import News, Reporter, relay
 from rdserve.trainer.resume import StateError
+from rdserve.trainer.seeds import parse_seeds
 from rdserve.trainer.train import Stopped, TrainingError, train
+from rdserve.trainer.watch import Together, TrainingWatch
 
 # In a worker: where to tell of its models.
 _news: "Queue[News | None] | None" = None
@@ -84,13 +92,19 @@ def read_recipe(path: Path) -> list[RecipeEntry]:
 
 def _entries(recipe: dict[str, Any], group: dict[str, Any]) -> Iterator[RecipeEntry]:
     families, betas, suffix = group.pop("families"), group.pop("betas"), group.pop("suffix", "")
+    seeds = parse_seeds(group.pop("seeds")) if "seeds" in group else None
     given = {"size": recipe.get("size"), **recipe.get("settings", {}), **group}
-    for family in families:
+    for beta, family in product(betas, families):
         stem = f"{stem_of(recipe['data'])}-{slug(family)}"
         start = {"start": f"{stem}-{group['start']}"} if "start" in group else {}
-        for beta in betas:
-            config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
-            yield RecipeEntry(f"{stem}-b{float(beta)}{suffix}", config)
+        config = configure(family, recipe["data"], **{**given, **start, "beta": beta})
+        entry = RecipeEntry(f"{stem}-b{float(beta)}{suffix}", config)
+        yield from [entry] if seeds is None else replicates(entry, seeds)
+
+
+def replicates(entry: RecipeEntry, seeds: Sequence[int]) -> list[RecipeEntry]:
+    """The same from each seed, which its name tells."""
+    return [RecipeEntry(f"{entry.name}-s{seed}", replace(entry.config, seed=seed)) for seed in seeds]
 
 
 def stem_of(data: str) -> str:
@@ -106,10 +120,11 @@ def train_all(
     device: str = "auto",
     data_root: Path | None = None,
     progress: ZooProgress | None = None,
+    watch: TrainingWatch | None = None,
 ) -> Iterator[Card | Failed]:
     """Train every entry into folder/name, `jobs` at a time; each card as its model is done.
 
-    progress: told, in a thread of its own, how far each model is.
+    progress: told, in a thread of its own, how far each model is. watch: what each leaves while it goes.
     Next is always the first entry whose start is there. A model that fails leaves the others alone.
 
     Raises:
@@ -128,7 +143,9 @@ def train_all(
                 for entry in ready[: jobs - len(under_way)]:
                     waiting.remove(entry)
                     told.began(entry.name, entry.config.epochs)
-                    under_way[pool.submit(_train, entry, folder, device, data_root)] = entry
+                    under_way[
+                        pool.submit(_train, entry, folder, device, data_root, watch or TrainingWatch())
+                    ] = entry
                 if not under_way:
                     yield from (Failed(each.name, f"there is no {each.config.start}") for each in waiting)
                     return
@@ -191,7 +208,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None) -> Card:
+def _train(
+    entry: RecipeEntry, folder: Path, device: str, data_root: Path | None, watch: TrainingWatch
+) -> Card:
     start = folder / entry.config.start if entry.config.start else None
     assert _news
     return train(
@@ -201,5 +220,5 @@ def _train(entry: RecipeEntry, folder: Path, device: str, data_root: Path | None
         device=device,
         data_root=data_root,
         start=start,
-        progress=Reporter(entry.name, _news),
+        progress=Together(Reporter(entry.name, _news), *watch.watchers(folder / entry.name)),
     )

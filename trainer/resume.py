@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rdserve.models.reference import Means
 from rdserve.trainer.config import ConfigError, differences, parse
-from rdserve.trainer.run import Best, TrainingRun
+from rdserve.trainer.run import Best, EpochMeans, TrainingRun
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -42,7 +43,7 @@ def restore(run: TrainingRun, folder: Path) -> bool:
 
     Raises:
         ConfigError: the state is of a run with another config; more epochs than it was to have are no other.
-        StateError: the file is not a state.
+        StateError: the file is not a state, or one of another version of the trainer.
     """
     path = folder / FILE
     if not path.is_file():
@@ -57,7 +58,14 @@ def restore(run: TrainingRun, folder: Path) -> bool:
             f"Ask for the same, train elsewhere, or delete {path}"
         )
     with safe_open(path, "pt", device=str(run.device)) as file:
-        _fill(run, head, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        _fill(run, head, tensors)
+    except (KeyError, RuntimeError) as error:  # torch's word for tensors that are not a module's
+        raise StateError(
+            f"{path} was written by another version of the trainer, and its tensors are others "
+            f"({' '.join(str(error).split())}); finish it with that version, or delete it to start again"
+        ) from error
     return True
 
 
@@ -82,6 +90,7 @@ def _tensors(run: TrainingRun) -> dict[str, Tensor]:
     slots = run.optimiser.state_dict()["state"]
     return {
         "totals": run.totals,
+        "history": _as_tensor(run.history),
         **_prefixed("model", run.vae.state_dict()),
         **_prefixed("objective", run.objective.state_dict()),
         **_prefixed("average", run.average.state_dict() if run.average else {}),
@@ -93,6 +102,7 @@ def _tensors(run: TrainingRun) -> dict[str, Tensor]:
 def _fill(run: TrainingRun, head: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     run.step = head["step"]
     run.totals.copy_(tensors["totals"])
+    run.history[:] = _as_epochs(tensors.get("history", torch.zeros(0, 5)))  # older states have none
     run.vae.load_state_dict(_of("model", tensors))
     run.objective.load_state_dict(_of("objective", tensors))
     if run.average:
@@ -109,6 +119,16 @@ def _fill(run: TrainingRun, head: dict[str, Any], tensors: dict[str, Tensor]) ->
         for slot, tensor in moments.items():
             if tensor.shape == parameter.shape:  # the fused step walks both in the order of memory
                 moments[slot] = torch.empty_like(parameter).copy_(tensor)
+
+
+def _as_tensor(history: list[EpochMeans]) -> Tensor:
+    """(E, 5) float64: epoch, then rate and distortion of both splits."""
+    rows = [[each.epoch, *each.train, *each.valid] for each in history]
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
+
+
+def _as_epochs(rows: Tensor) -> list[EpochMeans]:
+    return [EpochMeans(int(n), Means(a, b), Means(c, d)) for n, a, b, c, d in rows.tolist()]
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

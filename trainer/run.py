@@ -1,11 +1,12 @@
 """A training run under way: what a step needs, and all that a resumed run must get back."""
 
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 import torch
 from rdserve.models import families
 from rdserve.models.execution.acceleration import compile_networks
+from rdserve.models.reference import Means
 from rdserve.models.vae import VAE
 from rdserve.trainer import objectives, optim
 from rdserve.trainer.averaging import average_of
@@ -15,6 +16,14 @@ from rdserve.trainer.initialise import initialise
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel
+
+
+class EpochMeans(NamedTuple):
+    """After an epoch: how many are done, and the means over it and over the validation split."""
+
+    epoch: int
+    train: Means
+    valid: Means
 
 
 @dataclass
@@ -28,7 +37,8 @@ class Best:
 
 @dataclass
 class TrainingRun:
-    """step: how many steps are done; totals: sums of rate, distortion and loss over the epoch so far.
+    """step: how many steps are done; totals: sums of rate, distortion and loss over the epoch so far;
+    history: of each epoch done.
 
     No state of a random generator: all noise is a function of (seed, epoch, example).
     """
@@ -41,6 +51,7 @@ class TrainingRun:
     average: AveragedModel | None = None
     step: int = 0
     best: Best | None = None
+    history: list[EpochMeans] = field(default_factory=list)
 
     @property
     def measured(self) -> VAE:

@@ -24,7 +24,7 @@ from rdserve.trainer.objectives import Codes
 from rdserve.trainer.own_data import steps_of
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.publish import publish, published
-from rdserve.trainer.run import Best, TrainingRun, begin
+from rdserve.trainer.run import Best, EpochMeans, TrainingRun, begin
 from rdserve.trainer.signals import stop_asked
 from rdserve.trainer.validate import validate
 from torch import Tensor
@@ -75,9 +75,12 @@ def train(
     run = begin(config, images["train"], starting_point(config, start))
     folder.mkdir(parents=True, exist_ok=True)
     resume.restore(run, folder)
-    run_epochs(run, images["train"], images["valid"], folder, progress or TrainingProgress())
+    told = progress or TrainingProgress()
+    told.began(name, config, run.history)
+    run_epochs(run, images["train"], images["valid"], folder, told)
     card = publish(run, name, folder, data, images)
     (folder / resume.FILE).unlink()
+    told.ended(card)
     return card
 
 
@@ -234,7 +237,8 @@ def end_epoch(run: TrainingRun, epoch: int, n: int, valid: Tensor, progress: Tra
     if run.config.keep == "best" and (run.best is None or objective < run.best.objective):
         weights = {name: tensor.detach().clone() for name, tensor in run.measured.state_dict().items()}
         run.best = Best(objective, epoch, weights)
-    progress.epoch_ended(epoch, means(run, n), Means(here.rate, here.distortion))
+    run.history.append(EpochMeans(epoch, means(run, n), Means(here.rate, here.distortion)))
+    progress.epoch_ended(*run.history[-1])
     run.totals.zero_()
 
 

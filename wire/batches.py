@@ -56,7 +56,13 @@ FIRST_SAMPLES = 16
 
 def input_of(request: Request) -> Tensor | None:
     """The tensor whose first axis is the rows; None for Sample."""
-    return None if isinstance(request, SampleRequest) else getattr(request, _INPUT[type(request)])
+    return None if isinstance(request, SampleRequest) else _input(request)
+
+
+def _input(request: Request) -> Tensor:
+    """The same, of what is no SampleRequest."""
+    found: Tensor = getattr(request, _INPUT[type(request)])
+    return found
 
 
 def input_row_bytes(request: Request) -> int:
@@ -69,8 +75,8 @@ def n_rows(request: Request) -> int:
     """How many rows the request asks for."""
     if isinstance(request, SampleRequest):
         return request.n_latents
-    tensor = input_of(request)
-    return tensor.shape[0] if tensor is not None and tensor.shape else 0
+    shape = _input(request).shape
+    return shape[0] if shape else 0
 
 
 def op_of(request: Request) -> str:
@@ -137,10 +143,8 @@ def merge(requests: Sequence[R]) -> R:
     if isinstance(merged, SampleRequest):
         merged.n_latents = sum(sizes)
     else:
-        parts = [part for part in map(input_of, requests) if part is not None]
-        into = input_of(merged)
-        assert into is not None
-        _concatenate(parts, sum(sizes), into)
+        parts = [_input(request) for request in requests]
+        _concatenate(parts, sum(sizes), _input(merged))
     return merged
 
 
@@ -224,13 +228,7 @@ def _part(request: Request, start: int, stop: int) -> Request:
     if isinstance(part, SampleRequest):
         part.n_latents = stop - start
         return part
-    whole, piece = input_of(request), input_of(part)
-    assert whole is not None
-    assert piece is not None
-    row = input_row_bytes(request)
-    piece.dtype = whole.dtype
-    piece.shape.extend([stop - start, *whole.shape[1:]])
-    piece.data = memoryview(whole.data)[start * row : stop * row].tobytes()
+    _share_tensor(_input(request), [(_input(part), start, stop)])
     return part
 
 
@@ -242,18 +240,11 @@ def join(parts: Sequence[Response]) -> Response:
     for field, value in parts[0].ListFields():
         values = [getattr(part, field.name) for part in parts]
         if isinstance(value, Tensor):
-            getattr(whole, field.name).CopyFrom(_stacked(values))
+            rows = sum(part.shape[0] for part in values)
+            _concatenate(values, rows, getattr(whole, field.name))
         elif isinstance(value, bool):
             setattr(whole, field.name, all(values))
         else:
             for entries in values:
                 getattr(whole, field.name).extend(entries)
     return whole
-
-
-def _stacked(parts: Sequence[Tensor]) -> Tensor:
-    return Tensor(
-        dtype=parts[0].dtype,
-        shape=[sum(part.shape[0] for part in parts), *parts[0].shape[1:]],
-        data=b"".join(part.data for part in parts),
-    )

@@ -13,7 +13,7 @@ from rdserve.cli.data_choice import Stated
 from rdserve.cli.options import DataRoot, DataSet, Preprocess, Seed, Split
 from rdserve.client import InputError
 from rdserve.compare.render.formatting import shortened
-from rdserve.data import DataError, Dataset, load
+from rdserve.data import DataError, Dataset, read
 from rdserve.models.card import CardError, read_card
 from rdserve.models.engines import load_model
 from rdserve.models.information import Encoded, Generated, both
@@ -76,7 +76,7 @@ def bounds(
             models=lambda shape: stated_on_cards(checkpoints),
         )
         chosen = examples(dataset, limit)
-        others = others_than(chosen, data_root, n_fitted)
+        others = others_than(chosen, data, data_root, n_fitted)
         found = []
         with progress("bounding", len(checkpoints)) as done:
             for folder in checkpoints:
@@ -96,15 +96,14 @@ def stated_on_cards(checkpoints: Sequence[Path]) -> list[Stated]:
     return [Stated(card.name, card.input.binarisation) for card in map(read_card, checkpoints)]
 
 
-def others_than(of: Examples, root: Path | None, n: int) -> Examples:
+def others_than(of: Examples, data: str, root: Path | None, n: int) -> Examples:
     """Images that a density of codes is fitted to: of the training split, or, for that one, of valid.
 
     Raises:
-        DataError: as `rdserve.data.load`.
+        DataError, OSError: as `rdserve.data.read`.
     """
     split = "valid" if of.dataset.split == "train" else "train"
-    of_them = load(of.dataset.name, split=split, root=root, steps=of.dataset.preprocessing)
-    return examples(of_them, n)
+    return examples(read(data, root=root).preprocessed(of.dataset.preprocessing).split(split), n)
 
 
 def bound(folder: Path, of: Examples, others: Examples, *, seed: int, n_generated: int, k: int) -> Bounds:
@@ -176,4 +175,4 @@ def _short(nats: float) -> str:
     """Three digits or so; powers of ten where a density all but vanishes."""
     if abs(nats) >= 1e4:
         return f"{nats:.0e}"
-    return f"{nats:.2f}" if abs(nats) < 10 else f"{nats:.1f}"
+    return f"{nats:z.2f}" if abs(nats) < 10 else f"{nats:.1f}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rdserve.cli.connection import Trust, connection
-from rdserve.cli.image_files import IMAGES_SHOWN, as_text, check_suffix, model_images, write_arrays
+from rdserve.cli.image_files import IMAGES_SHOWN, Array, as_text, check_suffix, model_images, write_arrays
 from rdserve.cli.options import (
     ADDRESS,
     Data,
@@ -18,7 +18,7 @@ from rdserve.cli.options import (
     Split,
     Timeout,
 )
-from rdserve.client import ModelInfo, Timing, timings
+from rdserve.client import Client, Reconstruction, Sample, Timing, timings
 
 Model = Annotated[str, typer.Argument(help="Name of the model; `rdserve models` lists them.")]
 Images = Annotated[Path | None, typer.Option(help=".npy or .npz with binary images (N, H, W).")]
@@ -32,10 +32,6 @@ def models(trust: Trust, server: Server = ADDRESS, timeout: Timeout = 30.0) -> N
 
         found = client.models()
         console().print(models_table(found) if found else "the service holds no models")
-
-
-def _header(model: ModelInfo) -> str:
-    return f"{model.family} β{model.beta:g}\ntrained on\n{model.data_name}"
 
 
 def encode(
@@ -94,18 +90,8 @@ def reconstruct(
         typer.echo(f"{model}: above the images, below one reconstruction of each")
         typer.echo(as_text(x))
         typer.echo(as_text(result.images[:, 0]))
-        if out and out.suffix == ".png":
-            from rdserve.client import Reconstruction
-            from rdserve.compare.render.figures import plane, sheet
-
-            shown = Reconstruction(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
-            header = {model: _header(client.model(model))}
-            drawn = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], {model: shown}, header, title=model)
-            plane.save(drawn, out)
-        elif out:
-            write_arrays(out, vars(result), main="images")
         if out:
-            typer.echo(f"wrote {out}")
+            _write(out, client, model, result, x)
 
 
 def sample(
@@ -123,17 +109,29 @@ def sample(
         check_suffix(out, (".npz", ".npy", ".png"))
         result = client.sample(model, n, n_samples=n_samples, seed=seed)
         typer.echo(as_text(result.images[:, 0]))
-        if out and out.suffix == ".png":
-            from rdserve.client import Sample
-            from rdserve.compare.render.figures import plane, sheet
-
-            shown = Sample(result.latents[:IMAGES_SHOWN], result.images[:IMAGES_SHOWN])
-            header = {model: _header(client.model(model))}
-            plane.save(sheet.sample_sheet({model: shown}, header, title=model), out)
-        elif out:
-            write_arrays(out, vars(result), main="images")
         if out:
-            typer.echo(f"wrote {out}")
+            _write(out, client, model, result)
+
+
+def _write(
+    out: Path, client: Client, model: str, drawn: Reconstruction | Sample, x: Array | None = None
+) -> None:
+    """Latents and images to a file; as a picture a few of the images, beside those that they are of."""
+    if out.suffix == ".png":
+        from rdserve.compare.render.figures import plane, sheet
+
+        of = client.model(model)
+        header = {model: f"{of.family} β{of.beta:g}\ntrained on\n{of.data_name}"}
+        latents, images = drawn.latents[:IMAGES_SHOWN], drawn.images[:IMAGES_SHOWN]
+        if x is None:
+            figure = sheet.sample_sheet({model: Sample(latents, images)}, header, title=model)
+        else:
+            shown = {model: Reconstruction(latents, images)}
+            figure = sheet.reconstruction_sheet(x[:IMAGES_SHOWN], shown, header, title=model)
+        plane.save(figure, out)
+    else:
+        write_arrays(out, vars(drawn), main="images")
+    typer.echo(f"wrote {out}")
 
 
 def score(

@@ -1,6 +1,5 @@
 """`rdserve results`: a served zoo on every split, beside the paper's numbers."""
 
-import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -69,21 +68,12 @@ def results(
     }
     wanted |= {"limit": limit, "images": images, "n-bounds": n_bounds, "n-fitted": n_fitted}
     wanted |= {"n-generated": n_generated}
-    found = document(study, _command(wanted))
+    found = document(study, study_inputs.command("results", wanted))
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text("".join(json_stream.text(found, "\n")) + "\n", encoding="utf-8")
     (out / "results.md").write_text(results_page.render(found), encoding="utf-8")
     reached = counts([target["outcome"] for target in found["targets"]])
     typer.echo(f"targets: {reached}\n{out / 'results.md'}\n{out / 'results.json'}")
-
-
-def _command(wanted: Mapping[str, object]) -> str:
-    """What makes the same results, but for where files lie."""
-    command = ["rdserve", "results"]
-    for name, value in wanted.items():
-        for each in value if isinstance(value, list) else [value]:
-            command += [] if each is None else [f"--{name}", str(each)]
-    return shlex.join(command)
 
 
 def chosen_splits(wanted: str) -> list[str]:
@@ -131,7 +121,7 @@ def _bounds(
     if not there or sizes.n_generated < 2:
         return {}
     mixed, bounds = study_inputs.few(judged.examples, sizes.n), {}
-    others = others_than(mixed, root, sizes.n_fitted)
+    others = others_than(mixed, mixed.dataset.name, root, sizes.n_fitted)
     data = {"sha256": mixed.dataset.sha256, "split": mixed.dataset.split}
     facts = {**data, **sizes._asdict(), "k": K, "seed": 0, "version": __version__}
     with progress("bounding", len(there)) as done:

@@ -56,7 +56,7 @@ class ServeOptions:
     ] = None
     http: Annotated[
         int | None,
-        typer.Option(envvar="RDSERVE_HTTP", help="Port for HTTP: JSON, the Open Inference Protocol, /docs."),
+        typer.Option(help="Port for HTTP: JSON, the Open Inference Protocol, /docs."),
     ] = None
     http_hosts: Annotated[
         str, typer.Option(help="Names that HTTP answers to, with commas; localhost and addresses always.")

@@ -17,9 +17,12 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from rdserve.models.card import Card
     from rdserve.trainer import Config
+    from rdserve.trainer.recipe import RecipeEntry
     from rdserve.trainer.saved_run import SavedRun
+    from rdserve.trainer.watch import TrainingWatch
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+Jobs = Annotated[int, typer.Option(min=1, help="Models at once, each on one core.")]
 
 
 # Of options, the settings that have another name.
@@ -58,7 +61,7 @@ class TrainOptions:
     dropout: Annotated[float | None, typer.Option(help="In autoregressive decoders.")] = None
     optimiser: Annotated[str | None, typer.Option(help="normalised-adam or adam.")] = None
     keep: Annotated[str | None, typer.Option(help="last, or best on the validation split.")] = None
-    size: Annotated[str | None, typer.Option(help="Of static-mnist: paper or compact.")] = None
+    size: Annotated[str | None, typer.Option(help="Of static-mnist and omniglot: paper or compact.")] = None
     width: Annotated[float | None, typer.Option(help="Factor on the paper's channels.")] = None
     latent_dim: Annotated[int | None, typer.Option()] = None
     pseudo_inputs: Annotated[int | None, typer.Option(help="Of a VampPrior.")] = None
@@ -67,6 +70,9 @@ class TrainOptions:
     execution: Annotated[str | None, typer.Option(help="eager, or compile: networks by torch.compile.")] = (
         None
     )
+    weights_dtype: Annotated[
+        str | None, typer.Option(help="In which the weights are stored: float32 or float16.")
+    ] = None
     seed: Annotated[int | None, typer.Option()] = None
 
     def given(self) -> dict[str, Any]:
@@ -81,33 +87,69 @@ class TrainOptions:
         return given
 
 
+@dataclass(frozen=True)
+class WatchOptions:
+    """What runs leave while they go: the fields of `rdserve.trainer.watch.TrainingWatch`."""
+
+    log: Annotated[
+        Path | None, typer.Option(help="File that gets a line of JSON after each epoch; added to.")
+    ] = None
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder that gets TensorBoard's event files.")] = (
+        None
+    )
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Draw R against D as it goes, rate_distortion.png in its folder.")
+    ] = False
+
+    def watch(self) -> "TrainingWatch":
+        """Raises ConfigError where a package for it is missing."""
+        from rdserve.trainer.watch import TrainingWatch
+
+        watch = TrainingWatch(**vars(self))
+        watch.require()
+        return watch
+
+
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, and for the state until then.")],
     options: TrainOptions,
+    watch: WatchOptions,
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights it starts from.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the model; the folder's name otherwise.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="A run from each, as 0..4 or 0,3,7, in folders NAME-s0 ... of --out.")
+    ] = None,
+    jobs: Jobs = 2,
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
     """Train a model, or go on with the run in the folder, for which --out is enough.
 
-    What is not given is as in that run; in a new one, the data set's default.
+    What is not given is as in that run; in a new one, the data set's default. With --seeds, train the same
+    from several; given again, the same command goes on.
     """
+    if seeds is not None:
+        with _failures_in_words(out):
+            entries = _replicates(out, options, seeds, start, name, data_root)
+        return _train_all(entries, out, jobs, device, data_root, watch)
     with _failures_in_words(out):
         from rdserve import trainer
         from rdserve.models.card import read_card
         from rdserve.trainer.progress import bar
         from rdserve.trainer.saved_run import saved_run
+        from rdserve.trainer.watch import Together
 
+        watchers = watch.watch().watchers(out)
         given = options.given() | ({"start": read_card(start).name} if start else {})
         there = saved_run(out, data_root)
         config = _configured(there, out, given, data_root)
         name = name or (there and there.name) or out.resolve().name
         if there and replace(there.config, epochs=config.epochs) == config:
             _say(_goes_on(there, config, out))
-        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as progress:
+        with bar(name, config, console=_console(), epoch=there.epoch if there else 0) as shown:
+            told = Together(shown, *watchers)
             card = trainer.train(
-                config, out, name=name, device=device, data_root=data_root, start=start, progress=progress
+                config, out, name=name, device=device, data_root=data_root, start=start, progress=told
             )
     _console().print(_summary(card))
     _say(f"{out / CARD_FILE}; next: rdserve serve --models {out}")
@@ -133,6 +175,35 @@ def _configured(
     return configure(**{"data": "digits", **chosen}, data_root=data_root)
 
 
+def _replicates(
+    out: Path,
+    options: TrainOptions,
+    seeds: str,
+    start: Path | None,
+    name: str | None,
+    data_root: Path | None,
+) -> "list[RecipeEntry]":
+    """One run for each seed, named NAME-s0 and so on.
+
+    Raises:
+        ConfigError: no such seeds, settings that cannot be, or options that say something else.
+    """
+    from rdserve.trainer import ConfigError
+    from rdserve.trainer.config import require_name
+    from rdserve.trainer.recipe import RecipeEntry, replicates
+    from rdserve.trainer.resume import FILE
+    from rdserve.trainer.seeds import parse_seeds
+
+    if start or options.seed is not None:
+        raise ConfigError("--seeds goes with neither --seed nor --start")
+    if (out / CARD_FILE).is_file() or (out / FILE).is_file():
+        raise ConfigError(f"{out} holds a single run; give --seeds a folder of its own")
+    chosen = RecipeEntry(name or out.resolve().name, _configured(None, out, options.given(), data_root))
+    entries = replicates(chosen, parse_seeds(seeds))
+    require_name(entries[-1].name)
+    return entries
+
+
 def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
     if there.name is not None:
         return f"{out} holds the checkpoint {there.name} already"
@@ -141,22 +212,46 @@ def _goes_on(there: "SavedRun", config: "Config", out: Path) -> str:
 
 def zoo(
     recipe: Annotated[Path, typer.Argument(help="As zoo/digits.toml.")],
+    watch: WatchOptions,
     out: Annotated[Path | None, typer.Option(help="Folder of the zoo; else beside the recipe.")] = None,
-    jobs: Annotated[int, typer.Option(help="Models at once, each on one core.")] = 2,
+    jobs: Jobs = 2,
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
     """Train every model of a recipe that is not there yet. Exits 1 where one failed; the others are there."""
-    failed, console, folder = False, _console(), out or recipe.with_suffix("")
+    folder = out or recipe.with_suffix("")
     with _failures_in_words(folder):
-        from rdserve.trainer.progress import zoo_bars
-        from rdserve.trainer.recipe import Failed, read_recipe, train_all
+        from rdserve.trainer.recipe import read_recipe
 
         entries = read_recipe(recipe)
+    _train_all(entries, folder, jobs, device, data_root, watch)
+
+
+def _train_all(
+    entries: "list[RecipeEntry]",
+    folder: Path,
+    jobs: int,
+    device: str,
+    data_root: Path | None,
+    watch: WatchOptions,
+) -> None:
+    """Train what is not in the folder yet, and say where each stands. Exits 1 where one failed."""
+    failed, console = False, _console()
+    with _failures_in_words(folder):
+        from rdserve.trainer.progress import zoo_bars
+        from rdserve.trainer.recipe import Failed, train_all
+
         with zoo_bars(len(entries), console) as bars:
-            for outcome in train_all(
-                entries, folder, jobs=jobs, device=device, data_root=data_root, progress=bars
-            ):
+            outcomes = train_all(
+                entries,
+                folder,
+                jobs=jobs,
+                device=device,
+                data_root=data_root,
+                progress=bars,
+                watch=watch.watch(),
+            )
+            for outcome in outcomes:
                 if isinstance(outcome, Failed):
                     failed = True
                     console.print(f"[red]error:[/red] {outcome.name}: {outcome.why}")

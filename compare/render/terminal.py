@@ -85,7 +85,7 @@ def _gap(of: Tightness) -> Text:
 def _about_gaps(gaps: Mapping[str, Tightness]) -> str:
     """What the column is, and which bounds hang on single draws."""
     k = next(iter(gaps.values())).n_samples
-    said = f"gap: nats by which log p(x) exceeds the ELBO, at least: the importance bound of {k} samples does"
+    said = f"gap: log p(x) lies at least so far above the ELBO, by the bound of {k} samples"
     if any(of.hangs for of in gaps.values()):
         few = f"fewer than {FEW_EFFECTIVE:g} of these are effective on most images"
         said += f"\n{HANGS} {few}; more of --n-samples would widen it"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from rdserve.models import cancellation, ops
 from rdserve.models.card import Card
+from rdserve.models.distributions.autoregressive import DrawTooLarge
 from rdserve.models.distributions.noise import NoiseKeys
 from rdserve.models.execution.config import ExecutionConfig
 from rdserve.models.input_values import dtype_of
@@ -50,7 +51,7 @@ def run(vae: VAE, card: Card, request: batches.Request, config: ExecutionConfig)
     """The reply to one request.
 
     Raises:
-        BadRow: shape, byte count or noise keys do not fit the model.
+        BadRow: shape, byte count or noise keys do not fit the model, or it draws nothing so large.
         NotFinite: the result is not finite.
         Abandoned: nobody waits for it.
     """
@@ -60,6 +61,8 @@ def run(vae: VAE, card: Card, request: batches.Request, config: ExecutionConfig)
             return WorkReply(**{name: OPS[name](vae, card, request, config)})
     except BadRow:
         raise
+    except DrawTooLarge as error:
+        raise BadRow("", f"model {card.name}: {error}") from None
     except ValueError as error:  # torch refuses a law whose parameters are NaN
         if "nan" not in str(error).lower():
             raise

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from time import monotonic
 
 from rdserve.server.batching.pending import PendingRequest
 from rdserve.server.batching.revocation import Revocation
+from rdserve.server.clock import now
 from rdserve.server.errors import BackendUnavailable
 from rdserve.wire.batches import op_of
 
@@ -17,7 +17,7 @@ class InFlightBatch:
 
     requests: list[PendingRequest]
     isolated: bool = False
-    sent: float = field(default_factory=monotonic)
+    sent: float = field(default_factory=now)
     revocation: Revocation = field(default_factory=Revocation)
     given_up: BackendUnavailable | None = None
 

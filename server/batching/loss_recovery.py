@@ -7,7 +7,7 @@ from enum import Enum
 from rdserve.server.batching.in_flight import InFlightBatch
 from rdserve.server.batching.pending import PendingRequest
 from rdserve.server.errors import BackendUnavailable, WorkerCrashed
-from rdserve.server.observability.call_context import BatchObserver
+from rdserve.server.observability.batch_observer import BatchObserver
 
 
 class SendState(Enum):

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
-from time import monotonic
 from typing import Any
 
 from rdserve.server.batching.dispatch_policy import DispatchPolicy
@@ -11,9 +10,10 @@ from rdserve.server.batching.in_flight import InFlight, InFlightBatch
 from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.loss_recovery import LossRecovery, SendState
 from rdserve.server.batching.pending import PendingRequest, PendingRequests
-from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
+from rdserve.server.batching.revocation import Revocations
+from rdserve.server.clock import now
 from rdserve.server.errors import BackendUnavailable, StatusError
-from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
+from rdserve.server.observability.batch_observer import BatchObserver
 from rdserve.server.worker_protocol import CallMeta, Reply, Revoked
 from rdserve.wire.batches import Request, Response, merge, op_of, split
 
@@ -32,22 +32,22 @@ class ModelQueue:
         *,
         slots: int,
         latency: LatencyModel,
-        policy: DispatchPolicy | None = None,
-        on_loss: Callable[[BackendUnavailable], None] = lambda error: None,
-        observer: BatchObserver = UNOBSERVED,
-        revocations: Revocations = IRREVOCABLE,
+        policy: DispatchPolicy,
+        on_loss: Callable[[BackendUnavailable], None],
+        observer: BatchObserver,
+        revocations: Revocations,
     ) -> None:
         self._send = send
         self._slots = slots
         self._latency = latency
-        self._policy = policy or DispatchPolicy(slots)
+        self._policy = policy
         self._observer = observer
         self._revocations = revocations
         self._pending = PendingRequests()
         self._in_flight = InFlight()
         self._recovery = LossRecovery(on_loss, observer)
         self._alarm: asyncio.TimerHandle | None = None
-        self.answered = 0.0  # monotonic time of the latest answer
+        self.answered = 0.0  # time of the latest answer
 
     async def submit(self, request: Request, *, max_rows: int) -> Response:
         """The response to a request, which travels beside others while all are at most `max_rows` rows.
@@ -116,7 +116,7 @@ class ModelQueue:
             return 0.0
         expected = self._latency.call_seconds(oldest.op, oldest.samples)
         limit = unknown if expected is None else max(floor, 10 * expected)
-        silence = monotonic() - oldest.sent
+        silence = now() - oldest.sent
         return silence if silence > limit else 0.0
 
     def _dispatch(self) -> None:
@@ -146,13 +146,13 @@ class ModelQueue:
             self._alarm = None
         if not self._pending or len(self._in_flight) >= self._slots:
             return False
-        now = monotonic()
+        time = now()
         departs = self._policy.departs(
-            now=now, under_way=len(self._in_flight), callers=len(self._pending), full=self._pending.full
+            now=time, under_way=len(self._in_flight), callers=len(self._pending), full=self._pending.full
         )
-        if now < departs < inf:
-            self._alarm = asyncio.get_running_loop().call_later(departs - now, self._dispatch)
-        return departs <= now
+        if time < departs < inf:
+            self._alarm = asyncio.get_running_loop().call_at(departs, self._dispatch)
+        return departs <= time
 
     async def _run(self, batch: InFlightBatch) -> None:
         try:
@@ -160,7 +160,7 @@ class ModelQueue:
         except BackendUnavailable as error:
             self._recovery.lost(batch, error)
         except Revoked:
-            self.answered = monotonic()
+            self.answered = now()
         except Exception as error:
             self._failed(batch, error)
         else:
@@ -191,7 +191,6 @@ class ModelQueue:
 
     def _learn(self, batch: InFlightBatch) -> None:
         """Calls queue behind one another in the backend: one's own time starts at the answer before it."""
-        now = monotonic()
-        begun, self.answered = max(batch.sent, self.answered), now
-        self._policy.answered(now)
-        self._latency.learn(batch.op, batch.samples, now - begun)
+        begun, self.answered = max(batch.sent, self.answered), now()
+        self._policy.answered(self.answered)
+        self._latency.learn(batch.op, batch.samples, self.answered - begun)

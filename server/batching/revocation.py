@@ -30,19 +30,16 @@ class Revocation:
 
 
 class Revocations:
-    """Of all calls, in a folder that the workers can read; without one no call can be revoked."""
+    """Of all calls, in a folder that the workers can read."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @contextmanager
     def of_call(self) -> Iterator[Revocation]:
         """Open while the call is under way."""
-        revocation = Revocation(self._folder / f"{uuid.uuid4().hex}.revoked" if self._folder else None)
+        revocation = Revocation(self._folder / f"{uuid.uuid4().hex}.revoked")
         try:
             yield revocation
         finally:
             revocation.over()
-
-
-IRREVOCABLE = Revocations()

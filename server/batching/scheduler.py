@@ -10,9 +10,9 @@ from rdserve.server.batching.chunking import chunk_rows
 from rdserve.server.batching.dispatch_policy import DispatchPolicy
 from rdserve.server.batching.latency_model import LatencyModel
 from rdserve.server.batching.model_queue import ModelQueue
-from rdserve.server.batching.revocation import IRREVOCABLE, Revocations
+from rdserve.server.batching.revocation import Revocations
 from rdserve.server.errors import DeadlineTooShort, Overloaded
-from rdserve.server.observability.call_context import UNOBSERVED, BatchObserver
+from rdserve.server.observability.batch_observer import BatchObserver
 from rdserve.server.settings import Settings
 from rdserve.server.worker_protocol import Call, CallMeta, OnLoss, Reply, call_worker
 from rdserve.wire.batches import Request, Response, cut, first_rows, join, n_rows, n_samples, op_of
@@ -25,8 +25,8 @@ class Scheduler:
         self,
         call: Call,
         settings: Settings,
-        observer: BatchObserver = UNOBSERVED,
-        revocations: Revocations = IRREVOCABLE,
+        observer: BatchObserver,
+        revocations: Revocations,
     ) -> None:
         self._call = call
         self._settings = settings

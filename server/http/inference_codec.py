@@ -63,10 +63,13 @@ def _fill(request: oip.ModelInferRequest, given: dict[str, Any], tail: "_Tail") 
         options = each.pop("parameters", {})
         output = ParseDict(each, request.outputs.add())
         form.named[output.name] = options.pop(BINARY, form.others) is True
-    identity = given.pop("id", "")
-    if not isinstance(identity, str) or given:
-        raise ValueError(f"id is text, and there is no {next(iter(given), 'other')!r}")
-    request.id = identity
+    # KServe's client says in the body too what the path says.
+    for name in ("model_name", "model_version"):
+        if (said := given.pop(name, None)) not in (None, "", getattr(request, name)):
+            raise ValueError(f"{name} is {said!r}, and {getattr(request, name)!r} in the path")
+    request.id = given.pop("id", None) or ""
+    if given:
+        raise ValueError(f"there is no {next(iter(given))[:128]!r}")
     return form
 
 

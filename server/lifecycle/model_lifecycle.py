@@ -7,13 +7,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from time import monotonic
 
 from rdserve.models.card import Card
 from rdserve.server.backends.base import Backend, LoadError
 from rdserve.server.batching.model_queue import ModelQueue
+from rdserve.server.clock import now
 from rdserve.server.errors import BackendUnavailable, FailedModel, StatusError
-from rdserve.server.lifecycle.probe import ProbeError, check_answer, golden_request
 from rdserve.server.repository.archive import Archive, ArchiveError, open_archive
 from rdserve.server.repository.scan import RepositoryModel
 from rdserve.server.repository.selftest import SelfTestError
@@ -31,6 +30,12 @@ from rdserve.v1.vae_pb2 import (
 log = logging.getLogger(__name__)
 
 MAX_DELAY_SECONDS = 60.0
+
+
+class ProbeError(Exception):
+    """The model did not answer."""
+
+
 # What says why a model does not serve: its file, its load, its answers.
 FAULTS = (ArchiveError, LoadError, SelfTestError, ProbeError)
 
@@ -96,9 +101,9 @@ class ModelLifecycle:
                     return
                 await asyncio.sleep(_delay(failures))
             else:
-                begun = monotonic()
+                begun = now()
                 outage = await self._serve()
-                steady = monotonic() - begun > self._settings.steady_seconds
+                steady = now() - begun > self._settings.steady_seconds
                 failures = 0 if steady else failures + 1
                 delay = _delay(failures - 1)
                 # A worker that ended once is back within seconds; callers wait for it as they do for others.
@@ -160,7 +165,7 @@ class ModelLifecycle:
     async def _serve(self) -> Outage:
         """Serve until something is wrong."""
         self._outage = asyncio.get_running_loop().create_future()
-        self._asked = monotonic()
+        self._asked = now()
         await self._report(self.name, MODEL_STATE_SERVING, "", False)
         self._queue.open()
         try:
@@ -192,20 +197,20 @@ class ModelLifecycle:
             error = BackendUnavailable(f"its worker has not answered for {late:.0f} s", worker_ended=True)
             return Outage(error, heals=False)
         heard = max(self._queue.answered, self._asked)
-        if self._queue.idle and monotonic() - heard > settings.probe_seconds:
+        if self._queue.idle and now() - heard > settings.probe_seconds:
             return await self._probe()
         return None
 
     async def _probe(self) -> Outage | None:
         """What is wrong with a model that does not answer a question."""
-        card = self.card
-        self._asked = monotonic()
+        card, probe = self.card, self._archive().selftest.probe
+        self._asked = now()
         patience = self._settings.probe_timeout_seconds
         try:
-            reply = await self._ask(golden_request(card), "a question", patience)
+            reply = await self._ask(probe.request(card), "a question", patience)
             assert isinstance(reply.response, ScoreResponse)
-            check_answer(card, reply.response)
-        except ProbeError as error:
+            probe.answered(card, reply.response)
+        except (ProbeError, SelfTestError) as error:
             return Outage(BackendUnavailable(str(error)), heals=False)
         return None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic, time_ns
 
-from rdserve.server.observability.call_context import BatchCall, BatchObserver, QueueTicket, RpcContext
+from rdserve.server.observability.call_context import QueueTicket, RpcContext
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.observability.quality import QualityCollector
 from rdserve.server.worker_protocol import Reply
@@ -14,8 +14,8 @@ from rdserve.wire.tracing import Span
 STAGES = ("merge", "call", "compute", "split")
 
 
-class MetricsBatchObserver(BatchObserver):
-    """Listens to every queue."""
+class BatchObserver:
+    """What queues tell of themselves."""
 
     def __init__(self, metrics: Metrics, quality: QualityCollector) -> None:
         self._metrics = metrics
@@ -23,8 +23,9 @@ class MetricsBatchObserver(BatchObserver):
         self._series: dict[tuple[str, str], BatchSeries] = {}
 
     @contextmanager
-    def call(self, tickets: Sequence[QueueTicket]) -> Iterator[BatchCall]:
-        seen = _Seen(self._find, tickets)
+    def call(self, tickets: Sequence[QueueTicket]) -> "Iterator[BatchCall]":
+        """A call for these, from before they are merged until they are split."""
+        seen = BatchCall(self._find, tickets)
         try:
             yield seen
         except BaseException as error:
@@ -42,6 +43,7 @@ class MetricsBatchObserver(BatchObserver):
         return self._series[key]
 
     def retried(self, model: str, count: int, reason: str) -> None:
+        """So many requests go again."""
         self._metrics.retried.labels(model, reason).inc(count)
 
 
@@ -55,7 +57,7 @@ class BatchSeries:
         self.stages = [metrics.compute.labels(model, op, stage) for stage in STAGES]
 
 
-class _Seen(BatchCall):
+class BatchCall:
     """One call under way. Its span hangs below the oldest request's, and links to the others'."""
 
     def __init__(self, find: Callable[[Request], BatchSeries], tickets: Sequence[QueueTicket]) -> None:
@@ -68,6 +70,7 @@ class _Seen(BatchCall):
         self.reply: Reply | None = None
 
     def sending(self, request: Request) -> str:
+        """Merged, and on its way; the traceparent that it is to carry, or nothing."""
         self.request = request
         self._sent = monotonic()
         self._series = self._find(request)
@@ -80,6 +83,7 @@ class _Seen(BatchCall):
         return self._trace()
 
     def answered(self, reply: Reply) -> None:
+        """Back, and not yet split."""
         self.reply = reply
         self._back = monotonic()
 

@@ -5,8 +5,7 @@ metrics, trailing metadata and a line of the log.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import getrandbits
@@ -15,8 +14,6 @@ from typing import NamedTuple
 
 from google.protobuf.descriptor import MethodDescriptor
 from rdserve.server.observability.metrics import UNKNOWN
-from rdserve.server.worker_protocol import Reply
-from rdserve.wire.batches import Request
 from rdserve.wire.tracing import HEADER as TRACEPARENT
 from rdserve.wire.tracing import Span
 
@@ -163,29 +160,3 @@ class QueueTicket:
             self.rpc.waiting -= 1
             self.rpc.queue_seconds = max(self.rpc.queue_seconds, waited)
         return waited
-
-
-class BatchCall:
-    """A call to a worker, as a queue makes it; here nobody looks."""
-
-    def sending(self, request: Request) -> str:
-        """Merged, and on its way; the traceparent that it is to carry, or nothing."""
-        return ""
-
-    def answered(self, reply: Reply) -> None:
-        """Back, and not yet split."""
-
-
-class BatchObserver:
-    """What a model's queue tells of itself; here nobody looks."""
-
-    @contextmanager
-    def call(self, tickets: Sequence[QueueTicket]) -> Iterator[BatchCall]:
-        """A call for these, from before they are merged until they are split."""
-        yield BatchCall()
-
-    def retried(self, model: str, count: int, reason: str) -> None:
-        """So many requests go again."""
-
-
-UNOBSERVED = BatchObserver()

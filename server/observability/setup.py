@@ -6,7 +6,7 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import start_http_server
 from prometheus_client.registry import Collector
-from rdserve.server.observability.batch_observer import MetricsBatchObserver
+from rdserve.server.observability.batch_observer import BatchObserver
 from rdserve.server.observability.collectors import ModelCollector
 from rdserve.server.observability.metrics import Metrics
 from rdserve.server.observability.quality import QualityCollector
@@ -20,7 +20,7 @@ class Observability:
         self.metrics = Metrics()
         self._listening: tuple[WSGIServer, Thread] | None = None
         quality = QualityCollector(models)
-        self.batches = MetricsBatchObserver(self.metrics, quality)
+        self.batches = BatchObserver(self.metrics, quality)
         self.register(quality, ModelCollector(models))
 
     def register(self, *collectors: Collector) -> None:

@@ -71,6 +71,16 @@ def installed_handler() -> Path:
     return Path(rdserve.models.worker.__file__).with_name(HANDLER_FILE)
 
 
+def manifest_model(card: Card) -> dict[str, str]:
+    """What the manifest of a model's archive says of it."""
+    return {
+        "modelName": card.name,
+        "serializedFile": next(iter(card.files)),
+        "handler": HANDLER_FILE,
+        "modelVersion": card.version,
+    }
+
+
 def open_archive(path: Path) -> Archive:
     """Verify an archive: members, manifest, handler, card, self-test, hashes of the card's files.
 
@@ -164,13 +174,7 @@ def _selftest(file: zipfile.ZipFile, card: Card, path: Path) -> SelfTest:
 
 
 def _check_manifest(text: bytes, card: Card, path: Path) -> None:
-    found = json.loads(text).get("model")
-    expected = {
-        "modelName": card.name,
-        "serializedFile": next(iter(card.files)),
-        "handler": HANDLER_FILE,
-        "modelVersion": card.version,
-    }
+    found, expected = json.loads(text).get("model"), manifest_model(card)
     if found != expected:
         raise ArchiveError(f"{shown(path)}: the manifest says {found}, the card asks for {expected}")
 

@@ -1,19 +1,22 @@
 """Checkpoint folder -> .mar archive, for checkpoints that load and score only."""
 
-import contextlib
 import json
 import os
 import sys
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from rdserve.models.card import CARD_FILE, Card, CardError, OnnxCard, read_card, write_card
+from rdserve.models.card import CARD_FILE, Card, CardError, OnnxCard, card_text, read_card
 from rdserve.server.errors import StatusError
-from rdserve.server.repository.archive import SUFFIX, installed_handler
+from rdserve.server.repository.archive import MANIFEST_FILE, SUFFIX, installed_handler, manifest_model
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
 from rdserve.server.worker_protocol import decode_reply, encode_request
+
+# Whose manifests ours are like.
+ARCHIVER_VERSION = "0.12.0"
 
 
 class PackagingError(ValueError):
@@ -32,7 +35,9 @@ def package(checkpoint: Path, store: Path) -> Path:
     target = store / f"{card.name}{SUFFIX}"
     # Beside its target: a rename within one folder is atomic.
     with tempfile.TemporaryDirectory(dir=store, prefix=".packaging-") as scratch:
-        _archive(checkpoint, card, selftest, Path(scratch)).replace(target)
+        made = Path(scratch) / target.name
+        _write(made, checkpoint, card, selftest)
+        made.replace(target)
     return target
 
 
@@ -64,39 +69,20 @@ def _located(error: Exception, checkpoint: Path) -> str:
     return message if str(checkpoint) in message else f"{checkpoint}: {message}"
 
 
-def _archive(checkpoint: Path, card: Card, selftest: SelfTest, scratch: Path) -> Path:
-    with warnings.catch_warnings(category=ResourceWarning, action="ignore"):  # it leaves a file open
-        from model_archiver.model_packaging import generate_model_archive
-        from model_archiver.model_packaging_utils import ModelArchiverConfig
-
-    out, temporary = scratch / "out", scratch / "tmp"
-    out.mkdir()
-    temporary.mkdir()
-    (scratch / SELFTEST_FILE).write_text(selftest.model_dump_json())
-    write_card(card, scratch)
-    first, *rest = card.files
-    others = [checkpoint / name for name in rest]
-    config = ModelArchiverConfig(
-        model_name=card.name,
-        version=card.version,
-        handler=str(installed_handler()),
-        serialized_file=str(checkpoint / first),
-        extra_files=",".join(map(str, (scratch / CARD_FILE, scratch / SELFTEST_FILE, *others))),
-        export_path=str(out),
-    )
-    with _temporary_folder(temporary):
-        generate_model_archive(config)
-    return out / f"{card.name}{SUFFIX}"
-
-
-@contextlib.contextmanager
-def _temporary_folder(folder: Path) -> Iterator[None]:
-    """The archiver removes $TMPDIR/<model name>, whatever lies there: give it a folder of its own."""
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
+def _write(archive: Path, checkpoint: Path, card: Card, selftest: SelfTest) -> None:
+    """The same members, with the same bytes, as torch-model-archiver writes."""
+    manifest = {
+        "createdOn": datetime.now().strftime("%d/%m/%Y %H:%M:%S"),
+        "runtime": "python",
+        "model": manifest_model(card),
+        "archiverVersion": ARCHIVER_VERSION,
+    }
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(MANIFEST_FILE, json.dumps(manifest, indent=2))
+        for path in (installed_handler(), *(checkpoint / name for name in card.files)):
+            file.write(path, path.name)
+        file.writestr(CARD_FILE, card_text(card))
+        file.writestr(SELFTEST_FILE, selftest.model_dump_json())
 
 
 def main(arguments: Sequence[str]) -> None:

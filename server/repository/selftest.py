@@ -34,6 +34,7 @@ EMBEDDED = "digits"
 MAX_ROWS = 48
 # Of the rows, unless four are more.
 MAX_BYTES = 2**17
+PROBE_ROWS = 4
 MAX_SAMPLES = 4096
 # Of another build of torch, another batch size, a GPU; a wrong weight or a wrong key gives far more.
 TOLERANCE = 1e-3
@@ -85,6 +86,12 @@ class SelfTest(BaseModel):
             if getattr(self, name) and len(getattr(self, name)) != len(self.rows):
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries for {len(self.rows)} rows")
         return self
+
+    @property
+    def probe(self) -> "SelfTest":
+        """A few of the questions, without answers: whether the model gives any, in little time."""
+        ids, rows = self.example_ids[:PROBE_ROWS], self.rows[:PROBE_ROWS]
+        return SelfTest(seed=self.seed, n_samples=1, rows=rows, dtype=self.dtype, example_ids=ids)
 
     def request(self, card: Card) -> ScoreRequest:
         """The questions as a request."""

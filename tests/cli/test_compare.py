@@ -327,6 +327,7 @@ def test_a_failure_names_the_model(tmp_path: Path) -> None:
     assert done.stderr.strip() == f"rdserve: {address}: model 'poor': the model made NaN"
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_what_is_in_flight(tmp_path: Path) -> None:
     called, ended = Event(), Event()
 
@@ -351,7 +352,8 @@ def test_ctrl_c_cancels_what_is_in_flight(tmp_path: Path) -> None:
 def test_rows_of_another_run_are_refused_until_started_over(in_process_service: str, tmp_path: Path) -> None:
     images = load("digits", split="test").images[:3]
     run.run(Scripted(), [MODEL], images, seed=1, folder=tmp_path / "rows")
-    wanted = ("compare", "--server", in_process_service, "--models", "tiny-mmm", "--limit", "3", "--out")
+    wanted = ("compare", "--server", in_process_service, "--models", "tiny-mmm", "--limit", "3")
+    wanted = (*wanted, "--n-samples", "1", "--out")
     refused = rdserve(*wanted, tmp_path)
     assert refused.returncode == Code.USAGE
     assert "holds rows of another run: seed is 1 there, 0 now" in refused.stderr

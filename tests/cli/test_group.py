@@ -10,7 +10,7 @@ from shell import rdserve
 
 pytestmark = pytest.mark.slow
 
-HEAVY = {"torch", "matplotlib", "scipy", "grpc", "numpy", "aiohttp"}
+HEAVY = {"torch", "matplotlib", "scipy", "grpc", "numpy", "httptools"}
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ main()
 @pytest.mark.parametrize(
     ("command", "absent", "line"),
     [
-        ("serve", {"aiohttp"}, "rdserve: `rdserve serve` needs aiohttp; pip install 'rdserve[server]'"),
+        ("serve", {"httptools"}, "rdserve: `rdserve serve` needs httptools; pip install 'rdserve[server]'"),
         ("train", {"torch"}, "rdserve: `rdserve train` needs torch; pip install 'rdserve[train]'"),
         ("compare", {"rich"}, "rdserve: `rdserve compare` needs rich; pip install 'rdserve[compare]'"),
         ("figures", {"sklearn"}, "rdserve: `rdserve figures` needs sklearn; pip install 'rdserve[study]'"),

@@ -46,7 +46,7 @@ def test_ids_are_one_for_each_image(tmp_path: Path) -> None:
     file = tmp_path / "g.txt"
     file.write_text("a\n" * 7)
     with pytest.raises(InputError, match="holds 7 group ids for 400 images: give one for each"):
-        ImageOptions(groups=file).read()
-    assert len(ImageOptions(groups=file, limit=5).read().groups) == 5  # type: ignore[arg-type]
+        ImageOptions(groups=file).read(lambda shape: (), disagree=False)
+    assert len(ImageOptions(groups=file, limit=5).read(lambda shape: (), disagree=False).groups) == 5  # type: ignore[arg-type]
     with pytest.raises(InputError, match="--group-column is of --groups FILE"):
-        ImageOptions(group_column="who").read()
+        ImageOptions(group_column="who").read(lambda shape: (), disagree=False)

@@ -54,8 +54,8 @@ def test_a_file_is_compared_on_and_verified(service: str, grey: Path, tmp_path: 
 def test_what_is_not_binary_says_what_makes_it_so(in_process_service: str, grey: Path) -> None:
     done = rdserve("compare", "--server", in_process_service, "--data", grey)
     assert done.returncode == Code.USAGE
-    words = "grey.npz holds 256 levels of shape (8, 8). --preprocess threshold=128 makes them binary"
-    assert words in done.stderr
+    words = "takes binary x, the data hold 256 levels of shape (8, 8). --preprocess threshold=128 makes them"
+    assert words in " ".join(done.stderr.split())
 
 
 def test_models_say_what_was_done_to_their_data(
@@ -114,7 +114,7 @@ def test_a_step_that_is_none_and_a_path_that_leads_nowhere(in_process_service: s
         (grey, "--preprocess", "blur=2"): "no step 'blur'; there are threshold,",
         (grey.with_name("absent.npz"),): "absent.npz: no such file or folder; a data set is .npz",
         (grey, "--preprocess", "threshold=8", "--split", "valid"): "",
-        ("patches",): "binary images (N, H, W) are wanted, patches holds 256 levels of shape (3, 32, 32)",
+        ("patches",): "takes images of shape (N, 8, 8), got (104, 3, 32, 32)",
     }.items():
         done = rdserve(*wanted, *arguments)
         assert done.returncode == (Code.USAGE if words else 0), done.stderr

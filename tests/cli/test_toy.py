@@ -10,6 +10,7 @@ from rdserve.models.toy.laws import toy_source
 from rdserve.trainer import toy as training
 
 
+@pytest.mark.slow
 def test_the_figure_the_numbers_and_three_models_to_serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,8 @@ def test_the_canonical_hash_is_the_documented_text() -> None:
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(
-        DataError, match=r"no data set 'mnist'; there are digits, static-mnist, .*or the path of .npz"
+        DataError,
+        match=r"no data set 'mnist'; there are digits, static-mnist, .*omniglot.*or the path of .npz",
     ):
         load("mnist", split="test")
     with pytest.raises(DataError, match="'digits' has no split 'dev'; there are train, valid, test"):

@@ -9,6 +9,8 @@ from rdserve.data import SPLITS, DataError, load, static_mnist
 from rdserve.data.download import Remote
 from shared_data import SHARED, needs_mnist
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:

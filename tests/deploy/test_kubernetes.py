@@ -44,7 +44,7 @@ def test_an_inference_service_speaks_what_its_runtime_does(runtime: Object) -> N
     }
     assert set(given) <= known
     (port,) = model["ports"]
-    assert str(port["containerPort"]) == given["RDSERVE_HTTP"]
+    assert str(port["containerPort"]) == given["RDSERVE_SERVE_HTTP"]
     assert all(name.startswith("digits-predictor") for name in given["RDSERVE_SERVE_HTTP_HOSTS"].split(","))
 
 

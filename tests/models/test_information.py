@@ -97,6 +97,7 @@ def test_a_gaussian_channel_has_the_information_of_the_book() -> None:
         assert close(bound, information)
 
 
+@pytest.mark.slow
 def test_a_poor_posterior_loosens_the_generators_bounds_and_samples_tighten_them() -> None:
     information = 0.5 * log(1 + 1 / NOISE**2)
     by_k = {k: generated(gaussian(SPREAD), keys(3000), k) for k in (1, 4, 64)}
@@ -131,6 +132,7 @@ class Blind(nn.Module):
         return Independent(SpikeSlab(*(each.expand(shape) for each in (law.spike, law.loc, law.scale))), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 16, 64])
 def test_g_is_above_the_information_of_a_sparse_code(k: int) -> None:
     """x is made from a prior's spikes and scored under a posterior's: with shared words x would know them."""
@@ -168,6 +170,7 @@ def test_a_map_that_all_images_share_changes_no_information() -> None:
     assert a.rate != b.rate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["toy-hand-made", "toy-elbo", "toy-target-rate"])
 def test_the_toy_has_the_bounds_that_its_tables_have(name: str) -> None:
     """H - D <= I <= R and E <= I_d <= G, all exact, beside their estimates from draws of x."""

@@ -24,6 +24,10 @@ from rdserve.models.onnx.checks import CheckError, check
 from rdserve.models.onnx.graph import Graph, GraphError
 from rdserve.models.onnx.operators import check_operators
 from rdserve.models.onnx.vae import load_graph
+from rdserve.models.worker.worker import Worker
+from rdserve.v1.vae_pb2 import SampleRequest, ScoreRequest
+from rdserve.v1.worker_pb2 import WORK_ERROR_REASON_INVALID_ARGUMENT, WorkReply, WorkRequest
+from rdserve.wire.tensors import to_message
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.slow
@@ -184,12 +188,25 @@ def test_an_autoregressive_decoder_is_drawn_entry_by_entry(tmp_path: Path) -> No
     assert torch.isfinite(vae.decoder(z).log_prob(images[:, 0])).all()
 
 
+def test_what_takes_too_many_passes_is_scored_and_not_drawn(tmp_path: Path) -> None:
+    x = torch.zeros(4, 65, 64)
+    x[:, 0, :4] = 1
+    made(tmp_path / "ar", x, decoder=Causal(leak=0, n=65 * 64), autoregressive=True)
+    worker = Worker.load(tmp_path / "ar")
+    scored = ScoreRequest(images=to_message(x.numpy().astype(bool)))
+    bodies = [WorkRequest(score=scored), WorkRequest(sample=SampleRequest(n_latents=1))]
+    good, refused = (WorkReply.FromString(worker.work([each.SerializeToString()])[0]) for each in bodies)
+    assert good.score.distortion_nats
+    assert refused.error.reason == WORK_ERROR_REASON_INVALID_ARGUMENT
+    assert "4160 entries" in refused.error.message
+
+
 class Causal(nn.Module):
     """Logits of entry i: of z, and of the sum of entries before i. leak: times the entry itself."""
 
-    def __init__(self, leak: float) -> None:
+    def __init__(self, leak: float, n: int = 6) -> None:
         super().__init__()
-        self.plane, self.leak = nn.Linear(3, 6), leak
+        self.plane, self.leak = nn.Linear(3, n), leak
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         flat = x.flatten(1)

@@ -38,6 +38,7 @@ def test_the_first_pixel_does_not_see_z() -> None:
     assert a[0, 1] != b[0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", [DeconvDecoder, PixelCNNDecoder])
 def test_probabilities_of_all_images_sum_to_one(decoder: type) -> None:
     torch.manual_seed(2)
@@ -49,6 +50,7 @@ def test_probabilities_of_all_images_sum_to_one(decoder: type) -> None:
     assert log_p.logsumexp(0).exp().item() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", [DeconvDecoder, PixelCNNDecoder])
 def test_samples_follow_the_density(decoder: type) -> None:
     """The mean of -log d over samples is the entropy: both come from the same exact table."""

@@ -60,6 +60,7 @@ def test_exact_posterior_gives_log_p_for_every_z() -> None:
     assert torch.allclose(effective_sample_size(rd), torch.full((16,), 50.0).double())
 
 
+@pytest.mark.slow
 def test_bounds_on_mutual_information_and_entropy() -> None:
     """H - D <= I <= R and R + D >= H (eq. 2), all four by enumeration, for any encoder."""
     for seed in range(20):
@@ -103,6 +104,7 @@ def test_closed_form_replaces_the_sampled_rate_only() -> None:
     assert rd._replace(exact_rate=None).objective() == 15 + 2
 
 
+@pytest.mark.slow
 def test_one_importance_sample_is_the_elbo_and_more_are_tighter() -> None:
     toy = Table(torch.zeros(16, Z).double())
     rd = evaluate(toy, ALL, 1, sampled)

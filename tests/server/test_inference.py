@@ -65,7 +65,7 @@ ROWS = [
 
 def test_scores_are_those_of_the_service(both: Front, client: Client) -> None:
     expected = client.score(MODEL, IMAGES, seed=3, example_ids=IDS, n_samples=2)
-    found = infer(both, MODEL, ROWS, parameters={"seed": 3, "n_samples": 2}, id="mine")
+    found = infer(both, MODEL, ROWS, parameters={"seed": 3, "n_samples": 2}, id="mine", model_name=MODEL)
     outputs = arrays(found)
     np.testing.assert_allclose(outputs["rate_nats"], expected.rate_nats, rtol=1e-5)
     np.testing.assert_allclose(outputs["distortion_nats"], expected.distortion_nats, rtol=1e-5)
@@ -199,6 +199,8 @@ WRONG: dict[str, tuple[object, str]] = {
         {"inputs": [{**GOOD, "data": None, "parameters": {"binary_data_size": 320}}]},
         "not within the 0 bytes",
     ),
+    "another model": ({"inputs": [GOOD], "model_name": "x"}, "model_name is 'x', and 'tiny-mpv' in the path"),
+    "an id that is no text": ({"inputs": [GOOD], "id": 3}, "none of an inference"),
     "another member": ({"inputs": [GOOD], "nope": 1}, "no 'nope'"),
 }
 

@@ -134,10 +134,10 @@ def test_the_cards_numbers_come_out_again(address: str) -> None:
 def test_laws_of_one_x_compare_and_other_x_do_not(address: str) -> None:
     with Client(address) as client:
         compared = compare(client, ["categorical", "beta-binomial"], levels().numpy())
-        assert not [line for line in compared.scored.warnings if "not comparable" in line]
+        assert not [line for line in compared.warnings if "not comparable" in line]
         everything = compare(client, None, levels().numpy())
-        assert set(everything.scored.names) == {"categorical", "beta-binomial"}
-        left_out = " ".join(everything.scored.warnings)
+        assert set(everything.names) == {"categorical", "beta-binomial"}
+        left_out = " ".join(everything.warnings)
         assert "codes is left out: it takes 3x4x4 images, the data has 2x3" in left_out
         assert "bits is left out: it takes binary x" in left_out
 

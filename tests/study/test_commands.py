@@ -80,6 +80,8 @@ def test_the_page_says_the_same_and_what_makes_it(made: Path) -> None:
     page = (made / "results.md").read_text()
     document = json.loads((made / "results.json").read_text())
     assert f"    {document['command']}\n" in page
+    assert document["data"]["binarisation"] == "grey level >= 8 of 16"
+    assert "Binary images: grey level" in page
     assert "--models zoo --data digits --splits test,valid --images 20" in page
     for model in document["models"]:
         (line,) = (

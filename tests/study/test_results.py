@@ -27,7 +27,7 @@ RUNS = [
 def study_of(found: list[ScoredModel], name: str = published.DATA, **about: Any) -> Study:
     """Of runs as if on static MNIST, whole."""
     zoo = runs_at(found)
-    dataset = replace(zoo.examples.dataset, name=name, sha256="0" * 64, images=zoo.examples.images)
+    dataset = replace(zoo.examples.dataset, name=name, sha256="0" * 64, x=zoo.examples.images)
     examples = Examples(dataset, np.arange(N))
     scored = {"test": ScoredZoo(examples, zoo.all, {"broken": "it made NaN"})}
     return Study(scored, {run.name: categorise(run, BLIND) for run in zoo.all}, examples, None, **about)
@@ -113,3 +113,10 @@ def test_other_data_have_no_published_runs_beside_them() -> None:
     assert read["published"] == []
     assert "## The paper's runs" not in text
     assert "19 not comparable" in text
+
+
+def test_the_committed_page_is_that_of_the_committed_numbers() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    found = json.loads((docs / "results.json").read_text())
+    jsonschema.validate(found, SCHEMA)
+    assert results_page.render(found) == (docs / "results.md").read_text()

@@ -1,14 +1,17 @@
 """`rdserve train` and `rdserve zoo` as a user types them."""
 
+import json
 import resource
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from rdserve.cli.exits import Code
-from rdserve.models.card import read_card
+from rdserve.models.card import Card, read_card
+from rdserve.trainer import Config
 from shell import RDSERVE, rdserve
 
 pytestmark = pytest.mark.slow
@@ -36,6 +39,42 @@ def test_train_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
         done = rdserve("train", "--family=---", "--out", str(tmp_path / out), *options, *TINY)
         assert done.returncode == 0, done.stderr
     assert read_card(tmp_path / "second").training["start"] == "first"
+
+
+def test_several_seeds_are_a_zoo_of_one_recipe(tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    command = ["train", "--family=---", "--out", str(out), "--seeds", "0..1", "--weights-dtype", "float16"]
+    command += ["--log", str(tmp_path / "log.jsonl"), "--curve"]
+    done = rdserve(*command, *TINY)
+    assert done.returncode == 0, done.stderr
+    cards = [read_card(out / f"mine-s{seed}") for seed in (0, 1)]
+    assert [card.training["seed"] for card in cards] == [0, 1]
+    assert settings(cards[0]) | {"seed": 1} == settings(cards[1])
+    assert cards[0].weights.dtype == "float16"
+    assert cards[0].reference.rate_nats != cards[1].reference.rate_nats
+    assert {line.split()[0] for line in done.stderr.splitlines()} == {"mine-s0", "mine-s1"}
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    ended = {line["name"]: line["test"]["rate_nats"] for line in logged if line["event"] == "ended"}
+    assert ended == {card.name: card.reference.rate_nats for card in cards}
+    assert all((out / card.name / "rate_distortion.png").is_file() for card in cards)
+    again = rdserve(*command, *TINY)
+    assert sorted(again.stderr.splitlines()) == sorted(done.stderr.splitlines())
+
+
+def settings(card: Card) -> dict[str, object]:
+    return {field.name: card.training.get(field.name) for field in fields(Config)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seeds", "4..0"], "seeds are like 0..4 or 0,3,7, each once; got '4..0'"),
+        (["--seeds", "0..4", "--seed", "1"], "--seeds goes with neither --seed nor --start"),
+    ],
+)
+def test_seeds_that_cannot_be_are_said(tmp_path: Path, options: list[str], said: str) -> None:
+    done = rdserve("train", "--family=---", "--out", str(tmp_path / "mine"), *options)
+    assert (done.returncode, done.stderr) == (Code.USAGE, f"error: {said}\n")
 
 
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def test_validation_measures_what_the_objective_minimises(name: str, options: di
     assert found.squared_mmd == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_geco_trains_a_model_to_its_target(tmp_path: Path) -> None:
     config = configure(
         "---", "digits", objective="geco", target_rate=3.0, epochs=24, width=0.1, latent_dim=8, keep="last"

@@ -144,7 +144,7 @@ def test_a_run_goes_on_with_the_same_data_alone(tmp_path: Path) -> None:
         (
             "nowhere",
             (),
-            r"no defaults for data set 'nowhere'; there are static-mnist, digits, or the path of",
+            r"no defaults for data set 'nowhere'; there are static-mnist, digits, omniglot, or the path of",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 from rdserve.models.card_parts import TrainedObjective
 from rdserve.models.checkpoint import load
 from rdserve.models.toy.laws import hand_made, toy_source
+from rdserve.trainer import toy
 from rdserve.trainer.toy import ToyResult, train, write
 
 pytestmark = pytest.mark.slow
@@ -15,7 +16,9 @@ H = toy_source().entropy.item()
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[ToyResult, ToyResult]:
-    return train(toy_source(), 0.5, n_starts=2, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toy, "STEPS_PER_STAGE", 6000)
+        return train(toy_source(), 0.5, n_starts=2, seed=0)
 
 
 def test_the_elbo_fits_the_data_and_empties_the_code(trained: tuple[ToyResult, ToyResult]) -> None:
@@ -41,8 +44,6 @@ def test_bounds_hold_where_training_ends(trained: tuple[ToyResult, ToyResult]) -
 
 
 def test_progress_reaches_its_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rdserve.trainer import toy
-
     monkeypatch.setattr(toy, "STEPS_PER_STAGE", 100)
     told: list[tuple[int, int]] = []
     train(toy_source(), n_starts=1, on_step=lambda step, total: told.append((step, total)))

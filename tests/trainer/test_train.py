@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from rdserve.models.card import read_card, sha256_of
 from rdserve.models.card_parts import WEIGHTS_FILE
 from rdserve.models.execution.acceleration import networks
 from rdserve.models.networks import pixelcnn
-from rdserve.models.reference import Means, measure
+from rdserve.models.reference import Means, measure, reference
 from rdserve.trainer import Config, ConfigError, Diverged, configure, resume, train
 from rdserve.trainer.progress import TrainingProgress
 from rdserve.trainer.run import begin
 from rdserve.trainer.train import one_step
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch.distributions import Bernoulli
 
 pytestmark = pytest.mark.slow
@@ -33,7 +35,11 @@ CONFIG = configure("+-v", "digits", **TINY, keep="best", reference_samples=2)
 
 class Remember(TrainingProgress):
     def __init__(self) -> None:
+        self.steps: list[float] = []
         self.epochs: list[tuple[int, Means, Means]] = []
+
+    def stepped(self, epoch: float, train: Means) -> None:
+        self.steps.append(epoch)
 
     def epoch_ended(self, epoch: int, train: Means, valid: Means) -> None:
         self.epochs.append((epoch, train, valid))
@@ -41,10 +47,9 @@ class Remember(TrainingProgress):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of CONFIG, trained without interruption in another process."""
+    """The checkpoint of CONFIG, trained without interruption."""
     folder = tmp_path_factory.mktemp("whole")
-    with talking(folder) as process:
-        assert process.wait() == 0
+    train(CONFIG, folder, name="model")
     return folder
 
 
@@ -70,6 +75,16 @@ def interrupt(folder: Path, after: str, number: signal.Signals) -> tuple[int, st
         return process.wait(), said
 
 
+def test_weights_in_half_precision_are_what_is_measured(tmp_path: Path) -> None:
+    config = configure("---", "digits", **TINY, weights_dtype="float16", reference_samples=2)
+    stated = train(config, tmp_path, name="half")
+    assert stated.weights.dtype == "float16"
+    assert {t.dtype for t in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
+    _, vae = checkpoint.load(tmp_path)
+    images = torch.from_numpy(load("digits", split="test").images)
+    assert reference(vae, images, "test", seed=0, n_samples=2) == stated.reference
+
+
 def test_the_card_says_what_the_stored_weights_measure(whole: Path) -> None:
     card, vae = checkpoint.load(whole)
     test = load("digits", split="test")
@@ -84,16 +99,16 @@ def test_the_card_says_what_the_stored_weights_measure(whole: Path) -> None:
     assert sorted(path.name for path in whole.iterdir()) == ["model.json", "model.safetensors"]
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(whole: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_bits(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, _ = interrupt(tmp_path, "step 1.67", signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert (tmp_path / resume.FILE).is_file()
-    with talking(tmp_path) as process:
-        assert process.stdout
-        first = process.stdout.readline()
-        process.stdout.read()
-        assert process.wait() == 0
-    assert not first.startswith("step 0."), "no more than the epoch under way was lost"
+    monkeypatch.setattr(import_module("rdserve.trainer.train"), "TELL_EVERY_STEPS", 1)
+    watch = Remember()
+    train(CONFIG, tmp_path, name="model", progress=watch)
+    assert watch.steps[0] >= 1, "no more than the epoch under way was lost"
     assert sha256_of(tmp_path / WEIGHTS_FILE) == sha256_of(whole / WEIGHTS_FILE)
     assert read_card(tmp_path) == read_card(whole)
 
@@ -102,8 +117,7 @@ def test_an_interrupted_run_saves_where_it_is(whole: Path, tmp_path: Path) -> No
     code, said = interrupt(tmp_path, "step 1.33", signal.SIGTERM)
     assert code == 130
     assert f"stopped in epoch 2 of 4; the state is in {tmp_path}" in said
-    with talking(tmp_path) as process:
-        assert process.wait() == 0
+    train(CONFIG, tmp_path, name="model")
     assert sha256_of(tmp_path / WEIGHTS_FILE) == sha256_of(whole / WEIGHTS_FILE)
 
 
@@ -241,6 +255,18 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     (tmp_path / resume.FILE).write_bytes(b"not tensors")
     with pytest.raises(resume.StateError, match=r"training\.safetensors is damaged .* delete it"):
         train(CONFIG, tmp_path, name="model")
+
+
+def test_a_state_that_holds_other_tensors_is_refused_in_words(tmp_path: Path) -> None:
+    """As one of geco that kept its running rate in another way."""
+    config = configure("---", "digits", **TINY, objective="geco", target_rate=2.0)
+    resume.save(begin(config, torch.from_numpy(load("digits", split="train").images)), tmp_path)
+    with safe_open(tmp_path / resume.FILE, "pt") as file:
+        head, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["objective/rate"] = tensors.pop("objective/running.total")
+    save_file(tensors, tmp_path / resume.FILE, metadata=head)
+    with pytest.raises(resume.StateError, match=r"another version of the trainer.*running\.total.*delete it"):
+        train(config, tmp_path, name="model")
 
 
 def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The rate-distortion plane as a figure: models as points, what they bound and what they attain."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,22 @@ def name_marks(
     axes: Axes, rows: Sequence[ModelSummary], written: Sequence[Any], paths: Sequence[NDArray[np.float64]]
 ) -> None:
     """Write each model's label where nothing else is, with a leader where that is not close."""
-    named = labelled(rows)
-    texts = [axes.text(0, 0, label(rows[index], rows), **LABEL, path_effects=[HALO]) for index in named]
+    words = {index: label(rows[index], rows) for index in labelled(rows)}
+    name_points(axes, frontier.coordinates(rows), words, written, paths)
+
+
+def name_points(
+    axes: Axes,
+    points: NDArray[np.float64],
+    words: Mapping[int, str],
+    written: Sequence[Any],
+    paths: Sequence[NDArray[np.float64]],
+) -> None:
+    """Write words at some of the points (N, 2), by index; at none other, and on no text or path."""
+    texts = [axes.text(0, 0, said, **LABEL, path_effects=[HALO]) for said in words.values()]
     sizes = np.array([box[2:] - box[:2] for box in map(_box, texts)])
-    everywhere = axes.transData.transform(frontier.coordinates(rows))
-    anchors = everywhere[named]
+    everywhere = axes.transData.transform(points)
+    anchors = everywhere[list(words)]
     marks = [
         np.concatenate([everywhere - 9, everywhere + 9], axis=1),
         *(_box(text)[None] for text in written),

@@ -5,10 +5,9 @@ import json
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-import aiohttp
 from prometheus_client.registry import Collector
 from rdserve.server.backends.base import LoadError, OnDown
 from rdserve.server.backends.torchserve.config import socket
@@ -45,7 +44,7 @@ class TorchServeBackend:
         self._process = TorchServeProcess(self._folder, self._store, settings, self._ended)
         self._workers = Workers(settings, self._ready_workers, self._process.failures, self._worker_ended)
         self._starting = asyncio.Lock()
-        self._management: aiohttp.ClientSession | None = None
+        self._management: UnixHttpClient | None = None
         self._inference: UnixHttpClient | None = None
 
     def subscribe(self, on_down: OnDown, on_loss: OnLoss) -> None:
@@ -60,7 +59,7 @@ class TorchServeBackend:
         self._store.mkdir(exist_ok=True)
         await self._process.start()
         keys = json.loads((self._folder / "key_file.json").read_text())
-        self._management = _connect(socket(self._folder, "management"), keys["management"]["key"])
+        self._management = UnixHttpClient(socket(self._folder, "management"), keys["management"]["key"])
         self._inference = UnixHttpClient(socket(self._folder, "inference"), keys["inference"]["key"])
 
     async def load(self, archive: Archive) -> None:
@@ -127,7 +126,7 @@ class TorchServeBackend:
                 return
             except (LoadError, TimeoutError) as error:
                 log.error("TorchServe does not answer (%s); starting it again", error or "no answer")
-            await self._disconnect()
+            self._disconnect()
             self._process.kill()
             try:
                 await self.start()
@@ -138,13 +137,12 @@ class TorchServeBackend:
         """One call of the management API. Raises LoadError unless it answers OK, or one of `also_fine`."""
         if self._management is None:
             raise LoadError("TorchServe is not running")
-        timeout = aiohttp.ClientTimeout(total=self._settings.load_timeout_seconds)
         try:
-            async with self._management.request(method, path, params=parameters, timeout=timeout) as answer:
-                body = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
+            async with asyncio.timeout(self._settings.load_timeout_seconds):
+                status, body = await self._management.ask(method, f"{path}?{urlencode(parameters)}")
+        except OSError as error:  # TimeoutError is one
             raise LoadError(f"TorchServe did not load it: {type(error).__name__} {error}") from error
-        if answer.status not in (HTTPStatus.OK, *also_fine):
+        if status not in (HTTPStatus.OK, *also_fine):
             raise LoadError(f"TorchServe did not load it: {_message(body)}")
         return json.loads(body)
 
@@ -153,7 +151,7 @@ class TorchServeBackend:
             raise BackendUnavailable("TorchServe is not running")
         try:
             async with asyncio.timeout(self._patience):
-                status, body = await self._inference.post(f"/predictions/{model}", work)
+                status, body = await self._inference.ask("POST", f"/predictions/{model}", work)
         except OSError as error:  # TimeoutError is one
             raise BackendUnavailable(f"model {model!r}: no answer from TorchServe") from error
         if status == HTTPStatus.OK:
@@ -161,7 +159,7 @@ class TorchServeBackend:
         raise _failure(model, status, _message(body))
 
     async def stop(self, *, within: float = 10.0) -> None:
-        await self._disconnect()
+        self._disconnect()
         await self._process.stop(within)
         await asyncio.to_thread(self._scratch.remove)
 
@@ -169,27 +167,16 @@ class TorchServeBackend:
         self._process.kill()
         self._scratch.remove()
 
-    async def _disconnect(self) -> None:
+    def _disconnect(self) -> None:
         self._workers.forget_all()
-        inference, management = self._inference, self._management
+        for client in filter(None, (self._inference, self._management)):
+            client.close()
         self._inference = self._management = None
-        if inference is not None:
-            inference.close()
-        if management is not None:
-            await management.close()
 
     def _ended(self, last_words: str) -> None:
         self._workers.forget_all()
         log.error("TorchServe ended; its last words: %s", last_words)
         self._on_down("TorchServe ended and is started again")
-
-
-def _connect(path: Path, key: str) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        base_url="http://torchserve",
-        connector=aiohttp.UnixConnector(str(path), limit=0),
-        headers={"Authorization": f"Bearer {key}"},
-    )
 
 
 def _message(body: bytes) -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,8 +77,8 @@ def socket(folder: Path, api: str) -> Path:
     return folder / f"{api}.sock"
 
 
-def write(folder: Path, store: Path, settings: Settings) -> Path:
-    """The file with the frontend's properties, in its folder.
+def write(folder: Path, store: Path, settings: Settings, more: Mapping[str, str | int]) -> Path:
+    """The file with the frontend's properties, in its folder; `more` count before ours.
 
     Raises:
         TorchServeError: the folder's name is too long for sockets.
@@ -85,7 +86,7 @@ def write(folder: Path, store: Path, settings: Settings) -> Path:
     if len(str(folder).encode()) > MAX_FOLDER:
         raise TorchServeError(f"{folder} is longer than {MAX_FOLDER} bytes, too long for sockets; set TMPDIR")
     addresses = {f"{api}_address": f"unix:{socket(folder, api)}" for api in APIS}
-    properties = _properties(settings) | addresses | {"model_store": store}
+    properties = {**_properties(settings), **addresses, "model_store": store, **more}
     path = folder / "config.properties"
     path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
     return path

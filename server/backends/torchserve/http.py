@@ -1,8 +1,8 @@
-"""HTTP/1.1 over one Unix socket, for the one call that everybody waits for.
+"""HTTP/1.1 over a Unix socket: every call to TorchServe, first of all the one that everybody waits for.
 
-aiohttp, which carries the management calls, costs the front about 1 ms of processor time here and the
-frontend JVM as much again; see benchmarks/README.md. A request leaves in one write, with the headers that
-TorchServe needs and no others: it hands every header on to its worker, which reads them one by one.
+A request leaves in one write, with the headers that TorchServe needs and no others: it hands every header on
+to its worker, which reads them one by one. A general client costs the front about 1 ms of processor time a
+call and the frontend JVM as much again; see benchmarks/README.md.
 """
 
 import asyncio
@@ -66,26 +66,25 @@ class _Connection(asyncio.Protocol):
 
 
 class UnixHttpClient:
-    """Posts to the server behind a Unix socket. Connections are kept, as many as were ever needed at once."""
+    """Asks the server behind a Unix socket. Connections are kept, as many as were ever needed at once."""
 
-    def __init__(self, socket: Path, token: str) -> None:
+    def __init__(self, socket: Path, token: str = "") -> None:
         self._socket = socket
         self._headers = (
             "Host: torchserve\r\n"
-            f"Authorization: Bearer {token}\r\n"
-            "Content-Type: application/octet-stream\r\n"
-            "Content-Length: "
+            + (f"Authorization: Bearer {token}\r\n" if token else "")
+            + "Content-Type: application/octet-stream\r\nContent-Length: "
         )
         self._idle: list[_Connection] = []
 
-    async def post(self, path: str, body: bytes) -> Answer:
+    async def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
         """The status and body of the answer.
 
         Raises:
             OSError: nobody listens, or the connection broke.
         """
         connection = await self._connection()
-        head = f"POST {path} HTTP/1.1\r\n{self._headers}{len(body)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\n{self._headers}{len(body)}\r\n\r\n"
         answer = await connection.ask(head.encode() + body)
         if connection.usable:
             self._idle.append(connection)

@@ -5,18 +5,19 @@ WorkerThreadTime, HandlerTime, PredictionTime), which miss what happens between 
 the machine, which is off.
 """
 
-import http.client
+import asyncio
 import logging
 import re
-import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
+from rdserve.server.backends.torchserve.http import UnixHttpClient
 from rdserve.server.observability import metrics
 from rdserve.server.observability.metrics import MetricSpec
 
@@ -37,15 +38,15 @@ Values = dict[MetricSpec, dict[tuple[str, ...], float]]
 
 
 class TorchServeMetrics(Collector):
-    """Read from the frontend's Unix socket when someone looks."""
+    """Read from the frontend's Unix socket when someone looks, in whose thread there is no loop."""
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
     def collect(self) -> Iterator[Metric]:
         try:
-            values = translate(_samples(_scrape(self._socket)))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            values = translate(_samples(asyncio.run(_scrape(self._socket))))
+        except (OSError, ValueError) as error:
             log.warning("TorchServe's metrics cannot be read: %s", error)
             yield metrics.TORCHSERVE_UP.read([((), 0.0)])
             return
@@ -76,17 +77,13 @@ def _samples(text: str) -> Iterator[Sample]:
         yield from family.samples
 
 
-def _scrape(path: Path) -> str:
-    connection = http.client.HTTPConnection("torchserve")
-    connection.sock = socket.socket(socket.AF_UNIX)
+async def _scrape(socket: Path) -> str:
+    client = UnixHttpClient(socket)
     try:
-        connection.sock.settimeout(TIMEOUT_SECONDS)
-        connection.sock.connect(str(path))
-        connection.request("GET", "/metrics")
-        answer = connection.getresponse()
-        body = answer.read()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            status, body = await client.ask("GET", "/metrics")
     finally:
-        connection.close()
-    if answer.status != http.HTTPStatus.OK:
-        raise ValueError(f"status {answer.status}")
+        client.close()
+    if status != HTTPStatus.OK:
+        raise ValueError(f"status {status}")
     return body.decode()

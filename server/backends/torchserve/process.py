@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from rdserve.server.backends.torchserve import config
@@ -26,14 +26,23 @@ class TorchServeProcess:
     """One TorchServe frontend, and through it its workers, in a process group of its own.
 
     Everything it writes lies in `folder`; it listens on a Unix socket there, and its gRPC ports,
-    which cannot be closed, are random, on loopback, and want a token that only `folder` holds.
+    which cannot be closed, are random, on loopback, and want a token that only `folder` holds;
+    unless `properties`, more of its configuration, say otherwise.
     """
 
-    def __init__(self, folder: Path, store: Path, settings: Settings, on_end: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Path,
+        settings: Settings,
+        on_end: Callable[[str], None],
+        properties: Mapping[str, str | int] | None = None,
+    ) -> None:
         self.folder = folder
         self._store = store
         self._settings = settings
         self._on_end = on_end
+        self._properties = properties or {}
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
         # Workers of each model that ended on their way up, or later.
@@ -49,7 +58,7 @@ class TorchServeProcess:
             TorchServeError: no Java, or it stopped, or it took too long.
         """
         self._clear()
-        file = config.write(self.folder, self._store, self._settings)
+        file = config.write(self.folder, self._store, self._settings, self._properties)
         self._process = await asyncio.create_subprocess_exec(
             *config.command(self.folder, file),
             cwd=self.folder,

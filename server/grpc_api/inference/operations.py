@@ -22,7 +22,7 @@ class TensorSpec(NamedTuple):
     optional: bool = False
 
 
-class Operation(NamedTuple):
+class ServedOperation(NamedTuple):
     """One operation. method: of VaeService; request: its message; rows: the field that holds them, or ""."""
 
     name: str
@@ -71,16 +71,16 @@ def _datatype(model: v1.Model) -> str:
 OPERATIONS = {
     each.name: each
     for each in (
-        Operation("encode", "Encode", v1.EncodeRequest, "images"),
-        Operation("decode", "Decode", v1.DecodeRequest, "latents"),
-        Operation("reconstruct", "Reconstruct", v1.ReconstructRequest, "images"),
-        Operation("sample", "Sample", v1.SampleRequest, ""),
-        Operation("score", "Score", v1.ScoreRequest, "images"),
+        ServedOperation("encode", "Encode", v1.EncodeRequest, "images"),
+        ServedOperation("decode", "Decode", v1.DecodeRequest, "latents"),
+        ServedOperation("reconstruct", "Reconstruct", v1.ReconstructRequest, "images"),
+        ServedOperation("sample", "Sample", v1.SampleRequest, ""),
+        ServedOperation("score", "Score", v1.ScoreRequest, "images"),
     )
 }
 
 
-def split_name(name: str, version: str, default: str = DEFAULT) -> tuple[str, Operation]:
+def split_name(name: str, version: str, default: str = DEFAULT) -> tuple[str, ServedOperation]:
     """VaeService's name of a model that is asked for by "name" or "name:operation", and the operation.
 
     Raises InvalidRequest: there is no such operation.

@@ -5,7 +5,7 @@ from typing import Any
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from rdserve.server.errors import InvalidRequest
-from rdserve.server.grpc_api.inference.operations import OPERATIONS, Operation, TensorSpec, split_name
+from rdserve.server.grpc_api.inference.operations import OPERATIONS, ServedOperation, TensorSpec, split_name
 from rdserve.server.grpc_api.inference.statistics import statistics
 from rdserve.server.grpc_api.inference.tensors import fill, parameters, to_request
 from rdserve.server.observability.metrics import Metrics
@@ -25,7 +25,7 @@ STATES = {
     v1.MODEL_STATE_FAILED: "UNAVAILABLE",
 }
 
-Model = tuple[v1.Model, Operation]
+Model = tuple[v1.Model, ServedOperation]
 
 
 class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -113,7 +113,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         fill(response, answer, request, operation)
         return response
 
-    async def _answer(self, operation: Operation, request: Any, context: Any) -> Any:
+    async def _answer(self, operation: ServedOperation, request: Any, context: Any) -> Any:
         """Of a stream all messages as one, where they fit."""
         if operation is not OPERATIONS["sample"]:
             return await getattr(self._vae, operation.method)(request, context)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 from rdserve.server.errors import InvalidRequest
-from rdserve.server.grpc_api.inference.operations import SCORES, Operation
+from rdserve.server.grpc_api.inference.operations import SCORES, ServedOperation
 from rdserve.v1 import inference_pb2 as oip
 from rdserve.v1 import vae_pb2 as v1
 from rdserve.wire.tensors import to_message
@@ -75,7 +75,9 @@ def parameters(request: oip.ModelInferRequest) -> Parameters:
     return given
 
 
-def to_request(operation: Operation, model: str, infer: oip.ModelInferRequest, given: Parameters) -> Any:
+def to_request(
+    operation: ServedOperation, model: str, infer: oip.ModelInferRequest, given: Parameters
+) -> Any:
     """The request of VaeService that an inference asks for.
 
     Raises InvalidRequest: an input that the operation does not take, or one of another type.
@@ -103,7 +105,7 @@ def to_request(operation: Operation, model: str, infer: oip.ModelInferRequest, g
     return request
 
 
-def _set_rows(into: v1.Tensor, operation: Operation, given: tuple[Any, bytes] | None) -> None:
+def _set_rows(into: v1.Tensor, operation: ServedOperation, given: tuple[Any, bytes] | None) -> None:
     if given is None:
         raise InvalidRequest(f"{operation.name} needs an input {operation.rows!r}", field="inputs")
     tensor, data = given
@@ -181,7 +183,10 @@ def _count(name: str, value: bool | float | str, most: int) -> int:
 
 
 def fill(
-    response: oip.ModelInferResponse, answer: Message, infer: oip.ModelInferRequest, operation: Operation
+    response: oip.ModelInferResponse,
+    answer: Message,
+    infer: oip.ModelInferRequest,
+    operation: ServedOperation,
 ) -> None:
     """Put VaeService's answer, as far as it was asked for, into a response.
 
