@@ -18,7 +18,7 @@ from rdserve.data.kinds import described, levels_of
 _FACTS = {
     "input_kind": "kinds of x",
     "image_size": "sizes of x",
-    "measure": "measures, of which D is a probability's or a density's",
+    "measure": "measures of D",
     "unit": "units of x",
     "binarisation": "binarisations",
     "preprocessing": "preprocessing",
@@ -52,7 +52,7 @@ def misfit(model: ModelInfo, x: Array) -> str:
     """Why a model cannot be scored on x (N, ...); empty where it can."""
     if model.fault:
         return model.fault
-    if model.input_shape != x.shape[1:]:
+    if (model.input_shape or model.image_shape) != x.shape[1:]:
         return f"takes {model.image_size} images, the data has {'x'.join(map(str, x.shape[1:]))}"
     if x.dtype != np.bool_ and model.input_kind in ("binary", "one_hot"):
         levels = levels_of(x)
@@ -88,6 +88,8 @@ def foreign(models: Sequence[ModelInfo], data: ScoredData) -> tuple[str, ...]:
 
 
 def _text(model: ModelInfo, fact: str) -> str:
+    if fact == "measure":  # a service that states none is from before there were laws of one measure
+        return model.measure or f"that of {model.likelihood}"
     if fact == "preprocessing":
         return ", ".join(model.preprocessing) or "none"
     if fact == "data_sha256":

@@ -34,7 +34,7 @@ def test_the_client_lists_it_with_its_reason_and_refuses_it_by_name(address: str
     with Client(address) as client:
         broken, good = client.models()
         assert (broken.name, broken.state, broken.image_shape) == ("broken", "FAILED", None)
-        assert "weights" in broken.state_reason
+        assert "model.safetensors" in broken.state_reason
         assert client.model("broken") == broken
         assert good.fault == ""
         with pytest.raises(FailedPrecondition, match="model 'broken' has failed: ") as caught:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from points import MODEL
 from rdserve.client.errors import InputError
@@ -13,8 +14,18 @@ A = replace(MODEL, name="a")
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"likelihood": "gaussian"}, "different likelihoods: a 'bernoulli' but b 'gaussian'"),
-        ({"image_shape": (28, 28)}, "different image sizes: a '8x8' but b '28x28'"),
+        (
+            {"likelihood": "gaussian"},
+            "different measures of D: a 'that of bernoulli' but b 'that of gaussian'",
+        ),
+        ({"measure": "lebesgue"}, "different measures of D: a 'that of bernoulli' but b 'lebesgue'"),
+        ({"unit": "km"}, "different units of x: a '' but b 'km'"),
+        ({"input_kind": "levels"}, "different kinds of x: a 'binary' but b 'levels'"),
+        (
+            {"preprocessing": ('{"op": "scale"}',)},
+            """different preprocessing: a 'none' but b '{"op": "scale"}'""",
+        ),
+        ({"image_shape": (28, 28)}, "different sizes of x: a '8x8' but b '28x28'"),
         ({"binarisation": "none"}, "different binarisations: a 'threshold at 8 of 16' but b 'none'"),
         (
             {"data_sha256": "f" * 64},
@@ -33,11 +44,15 @@ def test_refused_by_name_unless_told_and_then_warned(change: dict[str, Any], wor
 
 def test_models_that_compare_carry_no_warning() -> None:
     assert compatibility.check([A, replace(MODEL, name="b", beta=0.5, family="---")]) == ()
+    laws = [
+        replace(MODEL, name=law, likelihood=law, measure="counting") for law in ("poisson", "categorical")
+    ]
+    assert compatibility.check(laws) == (), "both give probabilities of the same x"
 
 
 def test_all_that_differs_is_said_at_once() -> None:
     others = [replace(MODEL, name=f"b{i}", likelihood="gaussian", binarisation="none") for i in range(6)]
-    with pytest.raises(InputError, match=r"likelihoods: .*b0, b1, b2, b3 and 2 more.*binarisations: "):
+    with pytest.raises(InputError, match=r"measures of D: .*b0, b1, b2, b3 and 2 more.*binarisations: "):
         compatibility.check([A, *others])
 
 
@@ -57,5 +72,5 @@ def test_models_of_other_data_are_named() -> None:
 def test_what_does_not_fit_is_refused_by_name(change: dict[str, Any], message: str) -> None:
     models = [replace(MODEL, name="a"), replace(MODEL, name="b", **change)]
     with pytest.raises(InputError, match=message):
-        compatibility.check_fit(models, (8, 8))
-    compatibility.check_fit(models[:1], (8, 8))
+        compatibility.check_fit(models, np.zeros((1, 8, 8), bool))
+    compatibility.check_fit(models[:1], np.zeros((1, 8, 8), bool))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rdserve.cli.image_files import read_images
 from rdserve.client import InputError
-from rdserve.client.inputs import as_binary, as_latents
+from rdserve.client.inputs import as_examples, as_latents
 from rdserve.models.card import CardError, parse_card
 from rdserve.models.worker.worker import Worker
 from rdserve.server.errors import StatusError
@@ -158,7 +158,7 @@ def test_files_of_arrays(tmp_path: Path, change: Change, data: bytes, name: str)
     for content in (change(valid.read_bytes()), data):
         path.write_bytes(content)
         with suppress(InputError):
-            as_binary(read_images(path)[:2])
+            as_examples(read_images(path)[:2])
 
 
 def test_arrays_that_run_code_are_not_read(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_arrays_that_run_code_are_not_read(tmp_path: Path) -> None:
 @given(hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)))
 def test_arrays_of_anything(array: np.ndarray) -> None:  # type: ignore[type-arg]
     """Each is refused here, or becomes a message that the server can read."""
-    for read in (as_binary, as_latents):
+    for read in (as_examples, as_latents):
         with suppress(InputError):
             tensors.check_size(tensors.to_message(read(array)))
 

@@ -256,7 +256,7 @@ def test_a_marginal_by_functions_says_what_it_lacks() -> None:
 def test_an_autoregressive_decoder_draws_as_our_pixelcnn_does() -> None:
     """From nothing but its teacher-forced pass: the same pixels from the same noise, the same density."""
     torch.manual_seed(0)
-    ours = PixelCNNDecoder(6, 4, width=0.1).eval()(torch.randn(2, 4))
+    ours = PixelCNNDecoder((6, 6), 4, width=0.1).eval()(torch.randn(2, 4))
 
     def given(x: Tensor) -> Distribution:
         return Independent(Bernoulli(logits=ours._logits(x)), 2)

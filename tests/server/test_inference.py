@@ -173,7 +173,10 @@ WRONG: dict[str, tuple[object, str]] = {
     "an input that is none": ({"inputs": [3]}, "none of an inference"),
     "no data": ({"inputs": [{"name": "images", "datatype": "UINT8", "shape": [1]}]}, "neither data"),
     "text": ({"inputs": [{**GOOD, "datatype": "BYTES"}]}, "no datatype 'BYTES'"),
-    "another type": ({"inputs": [{**GOOD, "datatype": "INT32"}]}, "images are BOOL, UINT8, FP32, FP64"),
+    "another type": (
+        {"inputs": [{**GOOD, "datatype": "INT64"}]},
+        "images are BOOL, UINT8, UINT16, INT32, FP32",
+    ),
     "too large a number": ({"inputs": [{**GOOD, "data": [300]}]}, "300"),
     "ragged": ({"inputs": [{**GOOD, "data": [[1], [1, 2]]}]}, "none of an inference"),
     "another shape": ({"inputs": [{**GOOD, "shape": [5, 64]}]}, "takes images of shape"),

@@ -37,6 +37,10 @@ def messages(kind: Descriptor) -> st.SearchStrategy[Message]:
         packed = v1.CompareResponse().error.details.add()
         packed.Pack(v1.GetModelRequest(model="m"))
         return st.just(packed)
+    if kind.full_name == "google.protobuf.Struct":
+        law = v1.Law()
+        law.arguments.update({"levels": 5, "network_range": [0, 1]})
+        return st.just(law.arguments)
     fields = st.fixed_dictionaries({}, optional={field.name: values(field) for field in kind.fields})
     return fields.map(lambda given: GetMessageClass(kind)(**_one_of(kind, given)))
 
@@ -49,6 +53,9 @@ def _one_of(kind: Descriptor, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+    if field.type == F.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+        # Of text to text, all that there are.
+        return st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2)
     if field.type == F.TYPE_MESSAGE:
         one: st.SearchStrategy[Any] = messages(field.message_type)
     elif field.type == F.TYPE_ENUM:

@@ -79,7 +79,7 @@ def test_they_are_served_and_compared_on_the_same_file(
     front: Callable[..., Front], zoo: Zoo, tmp_path: Path
 ) -> None:
     service = front(zoo.folder).address
-    done = rdserve("compare", "--server", service, "--data", zoo.data, "--out", tmp_path)
+    done = rdserve("compare", "--server", service, "--data", zoo.data, "--out", tmp_path, "--n-samples", "1")
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "comparison.json").read_text())
     assert not [line for line in document["warnings"] if "trained on other data" in line]

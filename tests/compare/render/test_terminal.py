@@ -22,7 +22,7 @@ def test_eighteen_models_fit_a_hundred_columns(prefix: str) -> None:
     far = [(rate + 300, distortion + 1000) for rate, distortion in CROWDED]
     rows = rows_at(far, prefix=prefix)
     gaps = {row.name: gap(123.45, thin=0.9) for row in rows}
-    assert max(map(len, lines(terminal.comparison_table(rows, gaps)))) <= 100
+    assert max(map(len, lines(terminal.comparison_table(rows, gaps=gaps)))) <= 100
     printed = lines(terminal.comparison_table(rows))
     assert max(map(len, printed)) <= 100
     body = printed[1 : 1 + len(rows)]
@@ -42,7 +42,7 @@ def gap(nats: float, thin: float) -> Tightness:
 
 def test_gaps_stand_beside_the_elbo_with_a_mark_where_few_samples_carry_them() -> None:
     rows = rows_at([(5, 14), (9, 12)])
-    printed = lines(terminal.comparison_table(rows, {"m0": gap(0.41, 0.1), "m1": gap(1.73, 0.8)}))
+    printed = lines(terminal.comparison_table(rows, gaps={"m0": gap(0.41, 0.1), "m1": gap(1.73, 0.8)}))
     assert " 0.41  " in printed[1]
     assert " 1.73! " in printed[2]
     caption = " ".join(" ".join(printed[3:]).split())
@@ -50,7 +50,7 @@ def test_gaps_stand_beside_the_elbo_with_a_mark_where_few_samples_carry_them() -
     assert (
         "! fewer than 2 of these are effective on most images; more of --n-samples would widen it" in caption
     )
-    assert "!" not in "".join(lines(terminal.comparison_table(rows[:1], {"m0": gap(0.41, 0.1)})))
+    assert "!" not in "".join(lines(terminal.comparison_table(rows[:1], gaps={"m0": gap(0.41, 0.1)})))
     assert "gap" not in "".join(lines(terminal.comparison_table(rows)))
 
 
