@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rdserve.models.card import OnnxCard
 from rdserve.models.execution.config import ExecutionConfig, chosen_execution, chosen_precision
-from rdserve.models.worker.memory import bound_memory
+from rdserve.models.worker.memory import bound_memory_for
 from rdserve.models.worker.worker import Worker
 from rdserve.wire import tracing
 
@@ -28,9 +27,9 @@ class RDHandler:
         gpu = properties.get("gpu_id")
         device = f"cuda:{gpu}" if torch.cuda.is_available() and gpu is not None else "cpu"
         config = ExecutionConfig(torch.device(device), chosen_precision(), execution=chosen_execution())
-        self.worker = Worker.load(Path(properties["model_dir"]), config)
-        if isinstance(self.worker.card, OnnxCard):
-            bound_memory()
+        folder = Path(properties["model_dir"])
+        bound_memory_for(folder)
+        self.worker = Worker.load(folder, config)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         return self.worker.work([row.get("body") or row.get("data") or b"" for row in data])

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rdserve.models.card import CARD_FILE, Card, CardError, OnnxCard, card_text, read_card
+from rdserve.models.worker.memory import bound_memory_for
 from rdserve.server.errors import StatusError
 from rdserve.server.repository.archive import MANIFEST_FILE, SUFFIX, installed_handler, manifest_model
 from rdserve.server.repository.selftest import SELFTEST_FILE, SelfTest, SelfTestError, questions
@@ -60,7 +61,7 @@ def verify(checkpoint: Path) -> tuple[Card, SelfTest]:
         request = asked.request(worker.card)
         response = decode_reply(request, worker.work([encode_request(request)])[0]).response
         return worker.card, asked.answered(worker.card, response)  # type: ignore[arg-type]
-    except (CardError, SelfTestError, StatusError) as error:
+    except (CardError, SelfTestError, StatusError, MemoryError) as error:
         raise PackagingError(_located(error, checkpoint)) from None
 
 
@@ -94,8 +95,9 @@ def main(arguments: Sequence[str]) -> None:
     for checkpoint in checkpoints:
         outcome = {"checkpoint": str(checkpoint), "archive": "", "error": ""}
         try:
+            bound_memory_for(checkpoint)
             outcome["archive"] = str(package(checkpoint, store))
-        except PackagingError as error:
+        except (PackagingError, CardError) as error:
             outcome["error"] = str(error)
         print(json.dumps(outcome), flush=True)
 

@@ -1,6 +1,9 @@
 """Models that others made: exported, loaded and scored as they are, or refused with the file and the cure."""
 
 import math
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -385,6 +388,49 @@ def test_a_run_ends_soon_after_nobody_waits_for_it(tmp_path: Path) -> None:
     with abandoned_when(nobody_waits), pytest.raises(Abandoned):
         run(x=torch.ones(4096, 512))
     assert run(x=torch.ones(1, 512))["y"].shape == (1, 512), "the next one is answered"
+
+
+BOMB = """
+import sys
+from pathlib import Path
+
+import numpy as np
+from rdserve.models.worker.memory import bound_memory_for
+from rdserve.models.worker.worker import Worker
+from rdserve.v1.vae_pb2 import ScoreRequest
+from rdserve.v1.worker_pb2 import WorkErrorReason, WorkReply, WorkRequest
+from rdserve.wire.tensors import to_message
+
+bound_memory_for(Path(sys.argv[1]))
+worker = Worker.load(Path(sys.argv[1]))
+for n in (2, 512, 2):
+    request = WorkRequest(score=ScoreRequest(images=to_message(np.zeros((n, 2, 3), bool))))
+    reply = WorkReply.FromString(worker.work([request.SerializeToString()])[0])
+    print(WorkErrorReason.Name(reply.error.reason) if reply.HasField("error") else "scored")
+"""
+
+
+def test_a_graph_that_asks_for_gigabytes_fails_its_own_call(linear: Path, tmp_path: Path) -> None:
+    """16 MB a row: two rows are answered, 512 are not, and two are again."""
+    folder = tmp_path / "bomb"
+    shutil.copytree(linear, folder)
+    nodes = [
+        helper.make_node("MatMul", ["z", "w"], ["flat"]),
+        helper.make_node("Shape", ["z"], ["rows"], start=0, end=1),
+        helper.make_node("Mul", ["rows", "each"], ["much"]),
+        helper.make_node("ConstantOfShape", ["much"], ["memory"]),
+        helper.make_node("ReduceSum", ["memory"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["flat", "sum"], ["logits"]),
+    ]
+    tensors = {"w": np.zeros((3, 6), np.float32), "each": np.array([2**22], np.int64)}
+    path = graph(folder / "decoder.onnx", nodes, {"z": ["n", 3]}, {"logits": ["n", 6]}, tensors)
+    card = read_card(folder)
+    assert isinstance(card, OnnxCard)
+    decoder = card.graphs.decoder.model_copy(update={"sha256": sha256_of(path)})
+    graphs = card.graphs.model_copy(update={"decoder": decoder})
+    write_card(card.model_copy(update={"graphs": graphs}), folder)
+    done = subprocess.run([sys.executable, "-c", BOMB, folder], capture_output=True, text=True)
+    assert done.stdout.split() == ["scored", "WORK_ERROR_REASON_OUT_OF_MEMORY", "scored"], done.stderr
 
 
 def test_loading_a_hundred_graphs_costs_little_memory_each(linear: Path) -> None:
