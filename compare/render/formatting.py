@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from rdserve.client.results import ModelInfo
 from rdserve.compare.statistics.intervals import Interval
 from rdserve.compare.statistics.latents import MARK
 from rdserve.compare.statistics.summaries import ModelSummary
@@ -73,12 +74,17 @@ def shortened(name: str, width: int) -> str:
     return f"{name[: width - end - 1]}…{name[-end:]}"
 
 
+def beta_of(model: ModelSummary | ModelInfo) -> str:
+    """ "0.4"; empty for a model that others made and whose card states none."""
+    return f"{model.beta:g}" if model.family or model.beta else ""
+
+
 def label(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:
-    """The paper's tuple, with beta unless it is 1; the model's name where these do not tell it apart.
+    """The paper's tuple, with beta unless it is 1; the model's name where there is none or not one alone.
 
     A dagger after it where the model ignores its code.
     """
     mark = MARK if row.collapsed else ""
-    if sum((other.family, other.beta) == (row.family, row.beta) for other in rows) > 1:
+    if not row.family or sum((other.family, other.beta) == (row.family, row.beta) for other in rows) > 1:
         return shortened(row.name, LABEL_WIDTH) + mark
     return (row.family if row.beta == 1 else f"{row.family} β{row.beta:g}") + mark

@@ -8,7 +8,7 @@ from rdserve.client.results import ModelInfo
 from rdserve.compare.analysis.analysis import Analysis
 from rdserve.compare.analysis.levels import has_recipes
 from rdserve.compare.analysis.pairs import Pair
-from rdserve.compare.render.formatting import nats, objective, p_value, shortened, signed, with_error
+from rdserve.compare.render.formatting import beta_of, nats, objective, p_value, shortened, signed, with_error
 from rdserve.compare.render.recipe_tables import recipe_differences_table, recipes_table
 from rdserve.compare.render.verdict import verdict
 from rdserve.compare.scores import ScoreSet
@@ -70,7 +70,7 @@ def _cells(row: ModelSummary) -> list[Text]:
     values = (
         shortened(row.name, NAME_WIDTH - len(mark)) + mark,
         row.family,
-        f"{row.beta:g}",
+        beta_of(row),
         with_error(row.rate_nats, row.rate_standard_error_nats),
         with_error(row.distortion_nats, row.distortion_standard_error_nats),
         with_error(-row.elbo_nats, row.elbo_standard_error_nats),
@@ -104,11 +104,11 @@ def models_table(models: Sequence[ModelInfo]) -> Table:
     table.add_column("D", justify="right")
     table.add_column("state")
     for model in models:
-        found, known = model.reference, model.image_shape is not None
+        found, known = model.reference, model.latent_dim > 0
         values = (
             model.name,
             model.family,
-            f"{model.beta:g}" if known else "",
+            beta_of(model) if known else "",
             model.image_size,
             str(model.latent_dim) if known else "",
             model.data_name,
