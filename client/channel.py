@@ -75,10 +75,11 @@ def channel_opener(address: str, security: Security, flavour: Any) -> Callable[[
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.keepalive_time_ms": 60_000,
-        # A server that comes back is found within seconds, however long it was away; grpc's own is 2 minutes.
+        # A server that comes back is found before the attempts of one call are over, however long it was
+        # away; grpc's own is 2 minutes.
         "grpc.initial_reconnect_backoff_ms": 200,
         "grpc.min_reconnect_backoff_ms": 2_000,
-        "grpc.max_reconnect_backoff_ms": 5_000,
+        "grpc.max_reconnect_backoff_ms": 1_000,
         # A proxy is on the way to nowhere here, and would read the token.
         "grpc.enable_http_proxy": int(not is_local(address)),
     }
