@@ -174,6 +174,12 @@ class CompareOptions:
     engine: Annotated[EngineName, typer.Option(help="Where scoring is called from.")] = EngineName.LOCAL
 
     @property
+    def asked(self) -> list[str]:
+        """Names of models; none where all are meant."""
+        names = [] if self.models == "all" else self.models.split(",")
+        return [name.strip() for name in names if name.strip()]
+
+    @property
     def limits(self) -> Limits:
         return Limits(
             self.max_rate_increase,
@@ -239,13 +245,12 @@ def _known(client: Client, options: CompareOptions) -> dict[str, ModelInfo]:
         InputError: a name that is not served.
         Unavailable: the service is starting, and a named model may be yet to come.
     """
-    asked = [] if options.models == "all" else [name.strip() for name in options.models.split(",")]
-    return served(client, dict.fromkeys(name for name in [*asked, options.baseline] if name))
+    return served(client, dict.fromkeys(name for name in [*options.asked, options.baseline] if name))
 
 
 def _stated(known: Iterable[ModelInfo], options: CompareOptions, shape: Shape) -> list[Stated]:
     """Of the models that are to be compared, as far as they are there."""
-    asked = {name.strip() for name in [*options.models.split(","), options.baseline or ""]}
+    asked = {*options.asked, options.baseline}
     return stated_by((model for model in known if options.models == "all" or model.name in asked), shape)
 
 
@@ -255,7 +260,7 @@ def _choose(known: Mapping[str, ModelInfo], options: CompareOptions, source: Lab
     Raises:
         InputError: no model left.
     """
-    asked = [name.strip() for name in options.models.split(",") if name.strip()]
+    asked = options.asked
     if options.models == "all":
         faults = {name: compatibility.misfit(model, source.images) for name, model in known.items()}
         for name in filter(faults.get, faults):

@@ -26,8 +26,8 @@ from rdserve.models.card_parts import (
 from rdserve.models.distributions.law_table import LIKELIHOODS, POSTERIORS
 from rdserve.models.export.given_data import GivenData
 from rdserve.models.export.to_graph import ExportError, Function, NamedOutputs, write_graph
-from rdserve.models.input_values import said, wrong
-from safetensors.torch import save_file
+from rdserve.models.input_values import Array, said, wrong
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 MARGINAL_FILE = "marginal.safetensors"
@@ -174,7 +174,7 @@ def write_graphs(given: ModelFunctions, x: Tensor, folder: Path) -> Written:
     if given.marginal_sample:
         eps = torch.randn(len(x), given.noise or 0, generator=torch.Generator().manual_seed(1))
         write("marginal_sample", given.marginal_sample, ("z",), {"eps": eps})
-    return Written(graphs, modules, _write_tensors(given, folder), latent_shape)
+    return Written(graphs, modules, write_marginal(given.marginal_tensors, folder), latent_shape)
 
 
 def _codes(
@@ -183,9 +183,8 @@ def _codes(
     """Some z that the decoder takes, and the shape of one."""
     for module in given.modules:
         module.eval()
-    owner = given.encoder
-    if isinstance(owner, nn.Module):
-        owner.eval()
+    if isinstance(given.encoder, nn.Module):
+        given.encoder.eval()
     with torch.no_grad():
         if given.posterior == "graph":
             if not given.noise:
@@ -205,12 +204,16 @@ def _codes(
     return first.reshape(len(x), *shape), shape
 
 
-def _write_tensors(given: ModelFunctions, folder: Path) -> FileSpec | None:
-    if not given.marginal_tensors:
+def write_marginal(tensors: Mapping[str, Tensor | Array], folder: Path) -> FileSpec | None:
+    """The marginal's tensors as a file, and what the card says of it; None where there are none."""
+    if not tensors:
         return None
     path = folder / MARGINAL_FILE
-    save_file(
-        {name: each.detach().float().contiguous() for name, each in given.marginal_tensors.items()}, path
-    )
+    save_file({name: _float32(each) for name, each in tensors.items()}, path)
     path.chmod(0o644)
     return FileSpec(file=path.name, sha256=sha256_of(path))
+
+
+def _float32(values: Tensor | Array) -> Array:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    return np.ascontiguousarray(array, dtype=np.float32)

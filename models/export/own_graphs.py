@@ -10,7 +10,6 @@ from rdserve.models.card import OnnxCard, sha256_of, write_card
 from rdserve.models.card_parts import (
     MAX_EXAMPLES,
     Argument,
-    FileSpec,
     Graphs,
     GraphSpec,
     LatentSpec,
@@ -23,14 +22,13 @@ from rdserve.models.card_parts import (
 )
 from rdserve.models.distributions.law_table import LIKELIHOODS
 from rdserve.models.examples import write_examples
-from rdserve.models.export.functions import MARGINAL_FILE, NOT_MEASURED, input_spec, latent_kind
+from rdserve.models.export.functions import NOT_MEASURED, input_spec, latent_kind, write_marginal
 from rdserve.models.export.given_data import given_data
 from rdserve.models.input_values import Array
 from rdserve.models.onnx.checks import check
 from rdserve.models.onnx.operators import check_operators
 from rdserve.models.onnx.vae import load
 from rdserve.models.reference import reference
-from safetensors.numpy import save_file
 
 
 def describe(
@@ -79,7 +77,7 @@ def describe(
         marginal=MarginalSpec(
             law=marginal,
             arguments=dict(marginal_arguments or {}),
-            tensors=_tensors(home, marginal_tensors),
+            tensors=write_marginal(marginal_tensors or {}, home),
             noise=noise if "marginal_sample" in graphs else None,
         ),
         likelihood=LikelihoodSpec(
@@ -105,12 +103,3 @@ def describe(
 
 def _file(path: Path) -> dict[str, str]:
     return {"file": path.name, "sha256": sha256_of(path)}
-
-
-def _tensors(folder: Path, tensors: Mapping[str, Array] | None) -> FileSpec | None:
-    if not tensors:
-        return None
-    path = folder / MARGINAL_FILE
-    save_file({each: np.ascontiguousarray(tensors[each], dtype=np.float32) for each in tensors}, path)
-    path.chmod(0o644)
-    return FileSpec(**_file(path))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from rdserve.models.export.to_graph import ExportError
+from rdserve.models.information import MonteCarloMean
 from torch import Tensor
 
 # x (N, *x), float32 -> rate and distortion, each (N,) or a mean, in nats
@@ -26,8 +27,8 @@ def compare_losses(own: OwnLoss, x: Tensor, rate: Tensor, distortion: Tensor) ->
     found = {}
     for name, mine, other in zip(("rate", "distortion"), (rate, distortion), theirs, strict=True):
         value = torch.as_tensor(other).double()
-        mean, ours = float(value.mean()), float(mean_of(mine))
-        error = float(mine.double().std()) / len(mine) ** 0.5 * 2**0.5
+        mean, measured = float(value.mean()), MonteCarloMean.of(mine)
+        ours, error = measured.value, measured.standard_error * 2**0.5
         apart = abs(mean - ours)
         if apart > MAX_Z * error + ROUNDING * max(1.0, abs(ours)) ** 0.5:
             raise ExportError(
@@ -38,11 +39,6 @@ def compare_losses(own: OwnLoss, x: Tensor, rate: Tensor, distortion: Tensor) ->
             )
         found[f"own_{name}_difference_nats"] = mean - ours
     return found
-
-
-def mean_of(values: Tensor) -> float:
-    """In float64."""
-    return float(values.double().mean())
 
 
 def _cure(name: str) -> str:

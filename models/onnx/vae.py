@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rdserve.models.card import Card, CardError, OnnxCard, read_card, verify_files
+from rdserve.models.card import CardError, OnnxCard, read_card, verify_files
 from rdserve.models.distributions.autoregressive import Autoregressive
 from rdserve.models.distributions.law_table import LawError
 from rdserve.models.distributions.named_laws import likelihood, marginal, posterior
@@ -165,8 +165,8 @@ def _marginal(card: OnnxCard, graphs: Mapping[str, Called], folder: Path) -> Dis
     )
 
 
-def _tensors(card: Card, folder: Path) -> dict[str, Tensor]:
-    file = card.marginal.tensors if isinstance(card, OnnxCard) else None
+def _tensors(card: OnnxCard, folder: Path) -> dict[str, Tensor]:
+    file = card.marginal.tensors
     if file is None:
         return {}
     try:
